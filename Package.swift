@@ -1,0 +1,80 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// The rooms and their import rules are held here: a target sees only what it lists. See
+// docs/architecture.md for what lives where. No package dependency, by rule.
+
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+]
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(of name: String, _ dependencies: [Target.Dependency], resources: [Resource]? = nil)
+    -> Target
+{
+    .testTarget(
+        name: "\(name)Tests",
+        dependencies: dependencies,
+        resources: resources,
+        swiftSettings: strict
+    )
+}
+
+let package = Package(
+    name: "verdict",
+    products: [.executable(name: "verdict", targets: ["verdict"])],
+    targets: [
+        // C: module maps over the system's libraries.
+        .target(name: "CLinux"),
+        .systemLibrary(
+            name: "COpenSSL",
+            pkgConfig: "openssl",
+            providers: [.apt(["libssl-dev"])]
+        ),
+
+        // Pure: no clock, file, socket, thread or global randomness.
+        room("Digest", ["COpenSSL"]),
+        room("Raft"),
+        room("Verification"),
+        room("HTTP"),
+        room("Providers", ["Verification", "HTTP", "Digest"]),
+
+        // Wiring: still sans-I/O.
+        room("Journal", ["Raft", "Digest"]),
+        room("Replica", ["Raft", "Verification", "Journal", "Digest"]),
+
+        // Effects.
+        room("Reactor", ["CLinux", "Journal"]),
+        room(
+            "Server",
+            [
+                "Raft", "Verification", "Journal", "Replica", "Digest", "HTTP", "Providers",
+                "Reactor",
+            ]
+        ),
+        .executableTarget(
+            name: "verdict",
+            dependencies: ["Server", "Reactor", "HTTP", "Digest"],
+            swiftSettings: strict
+        ),
+
+        tests(of: "Digest", ["Digest"]),
+        tests(of: "Raft", ["Raft"]),
+        tests(of: "Verification", ["Verification"]),
+        tests(of: "HTTP", ["HTTP"]),
+        tests(of: "Providers", ["Providers", "Verification", "HTTP", "Digest"]),
+        tests(of: "Journal", ["Journal", "Raft", "Digest"]),
+        tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal"]),
+        tests(of: "Reactor", ["Reactor", "CLinux", "Journal"]),
+        tests(of: "Server", ["Server", "HTTP", "Verification"]),
+    ]
+)
