@@ -33,8 +33,9 @@ package struct RecoveredLog: Sendable {
     /// The newest entries, contiguous up to the end of the log, and at least all after
     /// `hardState.commitIndex` (and the entry at it, unless that is 0).
     package var tail: [Entry]
-    /// The term of every index: each run says that entries from `first` on have `term`, up to
-    /// the next run. Sorted; the first run starts at index 1 unless the log is empty.
+    /// The term of every index.
+    ///
+    /// Each run says that entries from `first` on have `term`, up to the next run. Sorted; the first run starts at index 1 unless the log is empty.
     package var terms: [TermRun]
     package var lastIndex: LogIndex
 

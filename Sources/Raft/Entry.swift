@@ -69,8 +69,9 @@ package struct HardState: Hashable, Sendable {
     }
 }
 
-/// Number of a `LogWrite`, counted up from 1 in each run of a process. A write is durable only
-/// together with all earlier ones.
+/// Number of a `LogWrite`, counted up from 1 in each run of a process.
+///
+/// A write is durable only together with all earlier ones.
 package struct WriteNumber: Hashable, Comparable, Sendable {
     package var number: UInt64
     @inlinable package init(_ number: UInt64) { self.number = number }

@@ -1,0 +1,248 @@
+/// One member of a Raft cluster: events in, actions out.
+///
+/// It has no clock, disk or network of its own. Whoever drives it hands it messages, finished
+/// writes and the time, and carries out the actions that come back, in any order (Ongaro,
+/// *Consensus: Bridging Theory and Practice*, 2014; section numbers in this module are its).
+package struct RaftNode: ~Copyable {
+    package let configuration: RaftConfiguration
+    package internal(set) var role: Role
+    package internal(set) var currentTerm: Term
+    package internal(set) var votedFor: NodeID?
+    /// The leader of the current term, as far as known and not lost.
+    package internal(set) var leader: NodeID?
+    package internal(set) var commitIndex: LogIndex
+    /// Messages that were ignored since they could not have come from a correct member.
+    package internal(set) var droppedMessages: UInt64 = 0
+
+    var log: RaftLog
+    var writes: WriteLedger
+    /// Messages that wait for term and vote to be durable, oldest first.
+    var held: [(gate: WriteNumber, message: Message)] = []
+    var appliedIndex = LogIndex.zero
+    var random: Random
+
+    // Elections.
+    let electionNanoseconds: UInt64
+    let heartbeatNanoseconds: UInt64
+    var electionDeadline: Instant
+    /// When the leader was last heard from.
+    var leaderHeard: Instant
+    /// Votes, or pre-votes, of the campaign under way.
+    var granted: [NodeID] = []
+    var refused: [NodeID] = []
+
+    // Following.
+    /// The log equals the log of this term's leader through here, at least.
+    var matched: LogIndex
+    /// The leader's newest read round, and the newest that a reply echoed.
+    var leaderRound: UInt64 = 0
+    var echoedRound: UInt64 = 0
+    /// The leader waits to hear that entries are durable.
+    var owesAcknowledgement = false
+
+    // Leading.
+    var peers: [Progress]
+    let peerIDs: [NodeID]
+    let isVoter: Bool
+    var heartbeatDeadline: Instant
+    var officeSince: Instant
+    /// Cost of the entries after the commit index.
+    var uncommittedBytes = 0
+    var readRound: UInt64 = 0
+    var reads = ReadQueue()
+    var transfer: Transfer?
+
+    // What the driver was told.
+    var announcedCommit: LogIndex
+    var announcedRole: RoleChange
+
+    /// A follower with what was found on its disk.
+    ///
+    /// The state machine may apply through `commitIndex` at once; `.committed` tells only of
+    /// moves after it.
+    package init(configuration: RaftConfiguration, recovered: RecoveredLog, at now: Instant) {
+        let hard = recovered.hardState
+        invariant(
+            hard.commitIndex <= recovered.lastIndex,
+            "recovered log ends at \(recovered.lastIndex), committed through \(hard.commitIndex)"
+        )
+        let members = configuration.membership
+        self.configuration = configuration
+        isVoter = members.isVoter(configuration.node)
+        role = isVoter ? .follower : .learner
+        currentTerm = hard.currentTerm
+        votedFor = hard.votedFor
+        commitIndex = hard.commitIndex
+        matched = hard.commitIndex
+        announcedCommit = hard.commitIndex
+        announcedRole = RoleChange(role: role, term: hard.currentTerm, leader: nil)
+        log = RaftLog(recovered)
+        writes = WriteLedger(durableIndex: recovered.lastIndex, commitIndex: hard.commitIndex)
+        random = Random(seed: configuration.seed)
+        electionNanoseconds = configuration.electionTimeout.wholeNanoseconds
+        heartbeatNanoseconds = configuration.heartbeatInterval.wholeNanoseconds
+        invariant(electionNanoseconds > 0, "no election time-out")
+        invariant(heartbeatNanoseconds > 0, "no heartbeat interval")
+        peers = (members.voters + members.learners).filter { $0 != configuration.node }
+            .map { Progress(node: $0, isVoter: members.isVoter($0), at: now) }
+        peerIDs = peers.map(\.node)
+        leaderHeard = now
+        heartbeatDeadline = now
+        officeSince = now
+        electionDeadline = now
+        resetElectionDeadline(at: now)
+    }
+
+    package var id: NodeID { configuration.node }
+    /// The last entry in memory, durable or not.
+    package var lastIndex: LogIndex { log.lastIndex }
+    /// The own log is known to be durable through here.
+    package var durableIndex: LogIndex { writes.durableIndex }
+    /// Entries through this index are not in memory any more.
+    package var evictedIndex: LogIndex { log.evicted }
+    /// Cost of the entries in memory, in bytes.
+    package var cachedBytes: Int { log.cachedBytes }
+    package func term(at index: LogIndex) -> Term? { log.term(at: index) }
+
+    /// What this node, as leader, knows of the others' logs; without meaning in other roles.
+    package var progress: [Progress] { peers }
+
+    /// Entries in memory, capped by cost but at least one.
+    ///
+    /// - Precondition: `from` is after `evictedIndex`.
+    package func entries(from: LogIndex, through: LogIndex, maxBytes: Int) -> [Entry] {
+        log.entries(from: from, through: through, maxBytes: maxBytes)
+    }
+
+    /// Says that the state machine has applied the entries through an index, so that they may
+    /// leave memory.
+    ///
+    /// The entry at the applied index stays, and so does what is not on the own disk yet: a lagging
+    /// follower is served from there.
+    package mutating func applied(through index: LogIndex) {
+        invariant(index <= commitIndex, "applied \(index), committed \(commitIndex)")
+        guard index > appliedIndex else { return }
+        appliedIndex = index
+        log.evict(
+            through: min(index.previous, durableIndex),
+            limit: configuration.maxCachedBytes
+        )
+    }
+
+    /// When `deadlineReached` must be called next.
+    package var nextDeadline: Instant {
+        var next = Instant.distantFuture
+        if role == .leader { next = heartbeatDeadline } else if isVoter { next = electionDeadline }
+        if let transfer { next = min(next, transfer.deadline) }
+        return next
+    }
+
+    /// Lets time-outs that are due take effect; harmless when called early.
+    package mutating func deadlineReached(at now: Instant, into actions: inout [Action]) {
+        guard now >= nextDeadline else { return }
+        endTransferIfOverdue(at: now, into: &actions)
+        if role == .leader {
+            if now >= heartbeatDeadline { heartbeat(at: now, into: &actions) }
+        } else if isVoter, now >= electionDeadline {
+            startPreVote(at: now, into: &actions)
+        }
+        finish(at: now, into: &actions)
+    }
+
+    /// Takes in a message of another member.
+    package mutating func received(
+        _ message: Message,
+        at now: Instant,
+        into actions: inout [Action]
+    ) {
+        guard message.to == id, message.isWellFormed,
+            let peer = peerIDs.firstIndex(of: message.from)
+        else {
+            droppedMessages += 1
+            return
+        }
+        switch message.body {
+        case .preVote(let request):
+            receivedPreVote(request, from: peer, term: message.term, at: now, into: &actions)
+        case .preVoteReply(let reply):
+            receivedPreVoteReply(reply, from: peer, term: message.term, at: now, into: &actions)
+        case .requestVote(let request):
+            receivedRequestVote(request, from: peer, term: message.term, at: now, into: &actions)
+        case .requestVoteReply(let reply):
+            receivedVoteReply(reply, from: peer, term: message.term, at: now, into: &actions)
+        case .appendEntries(let append):
+            receivedAppendEntries(append, from: peer, term: message.term, at: now, into: &actions)
+        case .appendEntriesReply(let reply):
+            receivedAppendReply(reply, from: peer, term: message.term, at: now, into: &actions)
+        case .timeoutNow:
+            receivedTimeoutNow(from: peer, term: message.term, at: now, into: &actions)
+        }
+        finish(at: now, into: &actions)
+    }
+
+    /// A link to a member came up: what was sent before may be lost.
+    package mutating func peerConnected(
+        _ peer: NodeID,
+        at now: Instant,
+        into actions: inout [Action]
+    ) {
+        guard role == .leader, let peer = peerIDs.firstIndex(of: peer) else { return }
+        peers[peer].becomeProbe(next: peers[peer].matchIndex.next)
+        finish(at: now, into: &actions)
+    }
+
+    /// A link to a member went down.
+    ///
+    /// It is `broken` if the connection was reset or closed by the member's system (its process
+    /// died), not just timed out. If it was the leader, waiting for its heartbeats is useless.
+    package mutating func peerDisconnected(
+        _ peer: NodeID,
+        broken: Bool,
+        at now: Instant,
+        into actions: inout [Action]
+    ) {
+        guard let position = peerIDs.firstIndex(of: peer) else { return }
+        if role == .leader {
+            peers[position].becomeProbe(next: peers[position].matchIndex.next)
+            // Nothing but heartbeats until the link is up again.
+            peers[position].probeSent = true
+        } else if broken, peer == leader {
+            loseLeader(at: now)
+        }
+        finish(at: now, into: &actions)
+    }
+
+    /// Ends each call: sends what became possible, hands out the write, tells what changed.
+    mutating func finish(at now: Instant, into actions: inout [Action]) {
+        if role == .leader { lead(at: now, into: &actions) }
+        let hard = HardState(
+            currentTerm: currentTerm,
+            votedFor: votedFor,
+            commitIndex: commitIndex
+        )
+        if let write = writes.take(hardState: hard) { actions.append(.persist(write)) }
+        if commitIndex > announcedCommit {
+            announcedCommit = commitIndex
+            actions.append(.committed(commitIndex))
+        }
+        let current = RoleChange(role: role, term: currentTerm, leader: leader)
+        if current != announcedRole {
+            announcedRole = current
+            actions.append(.roleChanged(current))
+        }
+    }
+
+    /// Moves the commit index forward.
+    mutating func commit(through index: LogIndex) {
+        guard index > commitIndex else { return }
+        invariant(index <= lastIndex, "commit \(index) behind the end \(lastIndex)")
+        if role == .leader {
+            var at = commitIndex
+            while at < index {
+                at = at.next
+                uncommittedBytes -= log.cost(at: at)
+            }
+        }
+        commitIndex = index
+    }
+}
