@@ -16,7 +16,6 @@ extension RaftNode {
     /// The leader's process is gone: no lease protects it, and an election may start soon.
     mutating func loseLeader(at now: Instant) {
         leader = nil
-        owesAcknowledgement = false
         guard isVoter else { return }
         let jitter = random.below(configuration.lostLeaderJitter.wholeNanoseconds)
         electionDeadline = min(electionDeadline, now.advanced(nanoseconds: jitter))
@@ -184,10 +183,13 @@ extension RaftNode {
             becomeFollower(term: term, leader: nil, at: now, into: &actions)
         } else if reply.granted {
             grantedVote(by: peerIDs[peer], at: now, into: &actions)
-        } else if countRefusal(by: peerIDs[peer]) {
-            becomeFollower(term: currentTerm, leader: nil, at: now, into: &actions)
-            // The votes are split and everyone knows: no need to sit out a whole time-out. The
-            // next attempt asks for pre-votes first, so it disturbs nobody.
+        } else {
+            if countRefusal(by: peerIDs[peer]) {
+                becomeFollower(term: currentTerm, leader: nil, at: now, into: &actions)
+            }
+            // Most likely the votes are split, and with another node down no quorum of refusals
+            // will ever say so: no need to sit out a whole time-out. The next attempt asks for
+            // pre-votes first, so it disturbs nobody.
             electionDeadline = min(
                 electionDeadline,
                 now.advanced(nanoseconds: random.below(electionNanoseconds / 4))

@@ -45,7 +45,10 @@ extension RaftNode {
     package var proposalRefusal: ProposalRefusal? {
         guard role == .leader else { return .notLeader(known: leader) }
         if let transfer { return .transferring(to: transfer.target) }
-        return uncommittedBytes > configuration.maxUncommittedBytes ? .overloaded : nil
+        if uncommittedBytes > configuration.maxUncommittedBytes { return .overloaded }
+        // Others may commit while the own disk or state machine lags: that has a bound as well.
+        let bound = configuration.maxCachedBytes + configuration.maxUncommittedBytes
+        return cachedBytes > bound ? .overloaded : nil
     }
 
     private mutating func appendAsLeader(kind: Entry.Kind, payload: [UInt8], time: Timestamp) {

@@ -56,9 +56,9 @@ extension Message {
         case .preVoteReply, .requestVoteReply, .timeoutNow:
             return true
         case .appendEntries(let append):
-            guard ok(append.previous), ok(append.leaderCommit.number), ok(append.readRound) else {
-                return false
-            }
+            guard ok(append.previous), ok(append.leaderCommit.number), ok(append.readRound),
+                ok(append.leaderDurable.number)
+            else { return false }
             // Contiguous, terms and times not decreasing, no term newer than the leader's.
             var last = append.previous
             var time = Timestamp.zero

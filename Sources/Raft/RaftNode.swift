@@ -90,7 +90,8 @@ package struct RaftNode: ~Copyable {
         heartbeatDeadline = now
         officeSince = now
         electionDeadline = now
-        resetElectionDeadline(at: now)
+        // Alone, there is nobody to wait for.
+        if members.quorum > 1 { resetElectionDeadline(at: now) }
     }
 
     package var id: NodeID { configuration.node }
