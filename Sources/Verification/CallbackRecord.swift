@@ -7,7 +7,9 @@ struct RepeatCount: Hashable, Sendable {
 
     /// Counts one receipt, unless it is a command that was proposed twice.
     ///
-    /// - Parameter first: the request of the first receipt.
+    /// - Parameters:
+    ///   - origin: where and when it was received this time.
+    ///   - first: the request of the first receipt.
     /// - Returns: whether it counted.
     mutating func add(_ origin: Origin, after first: RequestID) -> Bool {
         guard origin.request != first, origin.request != lastRequest else { return false }

@@ -70,7 +70,10 @@ package enum EventTable {
 
     /// The disposition of a new callback on an attempt that was decided before.
     ///
-    /// - Parameter claim: the state the callback says the attempt has; `nil` if it says nothing.
+    /// - Parameters:
+    ///   - claim: the state the callback says the attempt has; `nil` if it says nothing.
+    ///   - decided: the attempt's terminal state.
+    /// - Returns: `late` or `contradicted`.
     package static func disposition(
         ofClaim claim: AttemptState?,
         decided: AttemptState
@@ -82,7 +85,11 @@ package enum EventTable {
     /// The state that an event claims for the attempt.
     ///
     /// Wrong digits claim nothing: a try is not an outcome. Nor does a call's end.
-    /// - Parameter digitsAreRight: whether the digits match the challenge of a `code` flow.
+    /// - Parameters:
+    ///   - event: what was reported.
+    ///   - outcome: what an `outcome` event says.
+    ///   - digitsAreRight: whether the digits match the challenge of a `code` flow.
+    /// - Returns: a terminal state, or `nil` if the event says nothing about the outcome.
     package static func claim(
         of event: EventKind,
         outcome: ClaimedOutcome?,

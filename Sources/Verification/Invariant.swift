@@ -1,4 +1,5 @@
-/// Stops the process with the reason when an invariant of ours is broken, in release as well:
+/// Stops the process with the reason when an invariant of ours is broken, in release as well.
+///
 /// `precondition` would print nothing there. Never for what another party did wrong.
 func invariant(
     _ condition: @autoclosure () -> Bool,
