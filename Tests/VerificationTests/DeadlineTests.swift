@@ -125,7 +125,9 @@ struct DeadlineTests {
         // The naive twin: every open attempt's deadline.
         var expected: [AttemptID: UInt64] = [:]
         for round in 0..<600 {
-            let id = Script.attempt("va_\(Int.random(in: 0..<60, using: &generator))-\(round / 200)")
+            let id = Script.attempt(
+                "va_\(Int.random(in: 0..<60, using: &generator))-\(round / 200)"
+            )
             switch Int.random(in: 0..<6, using: &generator) {
             case 0, 1:
                 let seconds = UInt32.random(in: 1...400, using: &generator)

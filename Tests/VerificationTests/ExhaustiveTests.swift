@@ -2,7 +2,9 @@ import Testing
 import Verification
 
 /// Every sequence of four events out of a small alphabet, in every order, each event repeated
-/// after every step. Shorter sequences are the beginnings of these and checked on the way.
+/// after every step.
+///
+/// Shorter sequences are the beginnings of these and checked on the way.
 @Suite("every sequence of events")
 struct ExhaustiveTests {
     /// What may happen; each has one key, so a letter that comes twice is a repeat.
@@ -100,8 +102,9 @@ private struct Run: ~Copyable {
         }
         firstAnswers[letter] = decision.answer
         twin.happen(letter)
-        guard (decision.disposition == .late || decision.disposition == .contradicted)
-            == before.isTerminal
+        guard
+            (decision.disposition == .late || decision.disposition == .contradicted)
+                == before.isTerminal
         else { return "\(decision.disposition) in state \(before)" }
         if let problem = check(before: before) { return problem }
         guard decision.answer.state == state else { return "answered \(decision.answer.state)" }
