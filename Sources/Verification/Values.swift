@@ -8,8 +8,10 @@ package struct LogTime: Hashable, Comparable, Sendable {
     @inlinable package static func < (a: LogTime, b: LogTime) -> Bool {
         a.milliseconds < b.milliseconds
     }
+    /// Stops at the end of time rather than trap: a time in the log is what a peer wrote.
     @inlinable package func advanced(bySeconds seconds: UInt32) -> LogTime {
-        LogTime(milliseconds: milliseconds + UInt64(seconds) * 1000)
+        let (sum, overflows) = milliseconds.addingReportingOverflow(UInt64(seconds) * 1000)
+        return LogTime(milliseconds: overflows ? .max : sum)
     }
 }
 

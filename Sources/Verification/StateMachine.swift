@@ -1,0 +1,208 @@
+/// The replicated state machine: attempts, their calls and callbacks, and their outcomes.
+///
+/// Its state is a pure function of the entries applied: no clock, configuration or random value
+/// takes part, so every replica that has applied the same log gives the same answers. The rules
+/// stand in `docs/verification.md`, and the events × states table in `EventTable`.
+package struct StateMachine: ~Copyable {
+    package let limits: VerificationLimits
+    /// The newest entry applied; 0 before the first.
+    package private(set) var appliedIndex = EntryIndex(0)
+    /// The time of the newest entry applied.
+    package private(set) var time = LogTime(milliseconds: 0)
+    package private(set) var counters = Counters()
+
+    private(set) var flows: [FlowDigest: FlowReference] = [:]
+    private(set) var attempts = AttemptSlab()
+    private(set) var positions = AttemptIndex()
+    private(set) var deadlines = DeadlineHeap()
+    private(set) var reporters = RepeatReporters()
+
+    package init(limits: VerificationLimits = .init()) { self.limits = limits }
+
+    /// When the earliest deadline of an open attempt passes.
+    ///
+    /// A leader whose clock is past it proposes a tick, so that it passes without traffic too.
+    package var nextDeadline: LogTime? { deadlines.first }
+
+    // MARK: Entries
+
+    /// Applies a command: deadlines that have passed at `time` first, then the command.
+    ///
+    /// - Precondition: `index` is beyond the last one, and `time` is not before the last one.
+    package mutating func apply(
+        _ command: Command,
+        at index: EntryIndex,
+        time: LogTime
+    ) -> Applied {
+        let moment = begin(index, time)
+        let applied: Applied
+        switch command {
+        case .open(let open): applied = apply(open, at: moment)
+        case .callback(let callback): applied = apply(callback, at: moment)
+        case .defineFlow(let flow): applied = apply(flow)
+        case .repeats(let batch):
+            apply(batch)
+            applied = .noted
+        case .tick: applied = .noted
+        }
+        if case .refused(let refusal) = applied { counters.count(refusal) }
+        return applied
+    }
+
+    /// Applies an entry that carries no command, such as the one that begins a term: its time
+    /// passes, and with it deadlines.
+    package mutating func applyNothing(at index: EntryIndex, time: LogTime) {
+        _ = begin(index, time)
+    }
+
+    /// Applies an entry whose command this version cannot decode: counted, and only its time
+    /// passes.
+    package mutating func applyUndecodable(at index: EntryIndex, time: LogTime) {
+        _ = begin(index, time)
+        counters.undecodable += 1
+    }
+
+    private mutating func begin(_ index: EntryIndex, _ time: LogTime) -> Moment {
+        invariant(
+            index > appliedIndex,
+            "entry \(index.number) applied after \(appliedIndex.number)"
+        )
+        invariant(
+            time >= self.time,
+            "log time ran back: \(self.time.milliseconds) -> \(time.milliseconds)"
+        )
+        appliedIndex = index
+        self.time = time
+        let moment = Moment(index: index, time: time)
+        if let first = deadlines.first, first <= time { passDeadlines(at: moment) }
+        return moment
+    }
+
+    /// Decides every attempt whose deadline has passed, in order of deadline and attempt ID.
+    private mutating func passDeadlines(at moment: Moment) {
+        var due = deadlines.removeDue(at: moment.time)
+        if due.count > 1 {
+            due.sort {
+                $0.deadline != $1.deadline
+                    ? $0.deadline < $1.deadline
+                    : attempts[$0.attempt].id < attempts[$1.attempt].id
+            }
+        }
+        for element in due {
+            attempts[element.attempt].passDeadline(at: moment)
+            counters.decide(attempts[element.attempt].state)
+        }
+    }
+
+    // MARK: Commands
+
+    private mutating func apply(_ flow: FlowDefinition) -> Applied {
+        if flows[flow.digest] == nil {
+            guard flows.count < limits.flows else {
+                return .refused(.tooManyFlows(limit: limits.flows))
+            }
+            flows[flow.digest] = FlowReference(flow)
+        }
+        return .flowDefined(flow.digest)
+    }
+
+    private mutating func apply(_ open: OpenAttempt, at moment: Moment) -> Applied {
+        guard let flow = flows[open.flow] else { return .refused(.unknownFlow) }
+        if let position = positions[open.attempt] {
+            let differs = attempts[position].differences(from: open, flow: flow)
+            guard differs.isEmpty else { return .refused(.openedDifferently(differs: differs)) }
+            attempts[position].countRepeatedOpen(open.origin)
+            return .opened(isNew: false, attempts[position].openedView)
+        }
+        guard attempts.count < limits.attempts else {
+            return .refused(.tooManyAttempts(limit: limits.attempts))
+        }
+        guard open.variableBytes <= limits.bytesPerAttempt else {
+            return .refused(.tooManyBytes(limit: limits.bytesPerAttempt))
+        }
+        let position = attempts.append(AttemptRecord(open, flow: flow, at: moment))
+        positions.insert(open.attempt, at: position)
+        deadlines.set(attempts[position].deadline, of: position)
+        counters.open()
+        return .opened(isNew: true, attempts[position].openedView)
+    }
+
+    private mutating func apply(_ callback: Callback, at moment: Moment) -> Applied {
+        guard callback.event != .poll else {
+            counters.loggedPolls += 1
+            return .noted
+        }
+        guard let position = positions[callback.attempt] else { return .refused(.unknownAttempt) }
+        let (state, deadline) = (attempts[position].state, attempts[position].deadline)
+        switch attempts[position].receive(callback, at: moment, limits: limits) {
+        case .refused(let refusal): return .refused(refusal)
+        case .decided(let decision, let isCounted):
+            if isCounted { counters.count(decision.disposition) }
+            if attempts[position].state != state { counters.decide(attempts[position].state) }
+            let newDeadline = attempts[position].deadline
+            if newDeadline != deadline { deadlines.set(newDeadline, of: position) }
+            return .decided(decision)
+        }
+    }
+
+    private mutating func apply(_ batch: RepeatBatch) {
+        let isNew = reporters.accept(batch.request)
+        for item in batch.items {
+            guard isNew, let position = positions[item.attempt],
+                attempts[position].countRepeats(item)
+            else {
+                counters.ignoredRepeats += UInt64(item.count)
+                continue
+            }
+            counters.count(.repeated, by: UInt64(item.count))
+        }
+    }
+
+    // MARK: Reads
+
+    /// The answer to a callback that is known here, without the log.
+    ///
+    /// - Returns: a `repeated` decision if this key was applied with this meaning, whose answer
+    ///   is the same for ever on any node; `nil` if the callback must go through the log, as a
+    ///   mismatch must.
+    package func knownAnswer(to callback: Callback) -> Decision? {
+        guard let position = positions[callback.attempt],
+            let line = attempts[position].position(of: callback.key),
+            attempts[position].callbacks[line].differences(from: callback).isEmpty
+        else { return nil }
+        return Decision(
+            disposition: .repeated,
+            answer: attempts[position].answer(toCallback: line)
+        )
+    }
+
+    /// The answer to an open that is known here with the same meaning, without the log.
+    package func knownAnswer(to open: OpenAttempt) -> AttemptView? {
+        guard let position = positions[open.attempt], let flow = flows[open.flow],
+            attempts[position].differences(from: open, flow: flow).isEmpty
+        else { return nil }
+        return attempts[position].openedView
+    }
+
+    /// The answer to a poll from this state; `nil` if the attempt is unknown here.
+    package func pollAnswer(for attempt: AttemptID) -> Answer? {
+        positions[attempt].map { attempts[$0].pollAnswer }
+    }
+
+    package func attempt(_ id: AttemptID) -> AttemptView? {
+        positions[id].map { attempts[$0].view }
+    }
+
+    /// Everything recorded for an attempt, in log order.
+    package func timeline(_ id: AttemptID) -> [TimelineEntry]? {
+        positions[id].map { attempts[$0].timeline }
+    }
+
+    package func state(of id: AttemptID) -> AttemptState? {
+        positions[id].map { attempts[$0].state }
+    }
+
+    package func flow(_ digest: FlowDigest) -> FlowDefinition? { flows[digest]?.definition }
+
+    package var flowCount: Int { flows.count }
+}
