@@ -31,10 +31,7 @@ extension UInt8 {
     }
 }
 
-/// Whether the bytes spell `word`, without regard to case.
-///
-/// - Parameters:
-///   - word: in lower case.
+/// Whether the bytes spell a word given in lower case, without regard to case.
 @inline(__always)
 func spells(_ bytes: [UInt8], _ range: Range<Int>, _ word: [UInt8]) -> Bool {
     guard range.count == word.count else { return false }

@@ -29,7 +29,9 @@ struct CivilTime: Hashable, Sendable {
         }
     }
 
-    /// Days since 1970-01-01. The year is taken to begin in March, so that the leap day comes last.
+    /// Days since 1970-01-01.
+    ///
+    /// The year is taken to begin in March, so that the leap day comes last.
     private var daysSinceEpoch: Int {
         let shifted = month <= 2 ? year - 1 : year
         // Years may be 0 here, and -1 when shifted: division must round down.

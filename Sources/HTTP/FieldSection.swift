@@ -20,10 +20,8 @@ struct FieldSection: Sendable {
 
     /// Reads fields whose lines a scanner has found.
     ///
-    /// - Parameters:
-    ///   - base: where the head starts in `bytes`.
-    ///   - lineEnds: the CR of each line, from `base`.
-    ///   - firstField: the line the fields start at.
+    /// The head starts at `base`, `lineEnds` has the CR of each line counted from there, and
+    /// `firstField` is the line the fields start at.
     init(_ bytes: [UInt8], base: Int, lineEnds: [Int], firstField: Int) throws(MessageError) {
         let sectionStart = firstField == 0 ? base : base + lineEnds[firstField - 1] + 2
         let sectionEnd =

@@ -41,17 +41,13 @@ package struct Headers: Sendable {
         places.append(Place(name: start..<middle, value: middle..<UInt32(bytes.count)))
     }
 
-    /// The first value of a field.
-    ///
-    /// - Parameter name: in lower case.
+    /// The first value of a field, whose name is given in lower case.
     package func first(_ name: String) -> String? {
         for place in places where isNamed(place, lowercase: name) { return text(in: place.value) }
         return nil
     }
 
-    /// The first value of a field, as bytes.
-    ///
-    /// - Parameter name: in lower case.
+    /// The first value of a field, whose name is given in lower case, as bytes.
     package func firstBytes(_ name: String) -> ArraySlice<UInt8>? {
         for place in places where isNamed(place, lowercase: name) {
             return bytes[Int(place.value.lowerBound)..<Int(place.value.upperBound)]
@@ -59,9 +55,7 @@ package struct Headers: Sendable {
         return nil
     }
 
-    /// How often a field occurs.
-    ///
-    /// - Parameter name: in lower case.
+    /// How often a field occurs, whose name is given in lower case.
     package func count(_ name: String) -> Int {
         places.reduce(0) { $0 + (isNamed($1, lowercase: name) ? 1 : 0) }
     }

@@ -43,7 +43,7 @@ package struct ResponseParser: Sendable {
 
     /// The next response; interim ones (1xx) are skipped.
     ///
-    /// - Parameter headOnly: whether the request that is answered was HEAD, so that no body follows.
+    /// `headOnly` says that the request was HEAD, so that no body follows.
     package mutating func next(headOnly: Bool = false) -> Step {
         do throws(MessageError) {
             return try advance(headOnly: headOnly)

@@ -5,9 +5,8 @@ package enum ResponseSerializer {
 
     /// Appends a whole response.
     ///
-    /// - Parameters:
-    ///   - date: the time in `IMFFixdate` form; cached by the caller, since it changes once a second.
-    ///   - headOnly: whether the request was HEAD: the length is told, the body is not sent.
+    /// `date` is in `IMFFixdate` form, cached by the caller since it changes once a second. For a
+    /// HEAD request (`headOnly`) the body's length is told and the body is not sent.
     package static func append(
         _ response: Response,
         date: String,
