@@ -93,6 +93,17 @@ package struct Form: Sendable {
         try self.init(query.map { Array($0.utf8) } ?? [], maxPairs: maxPairs)
     }
 
+    /// Pairs that are decoded already.
+    package init(pairs: [(String, String)]) {
+        for pair in pairs {
+            let start = bytes.count
+            bytes.append(contentsOf: pair.0.utf8)
+            let middle = bytes.count
+            bytes.append(contentsOf: pair.1.utf8)
+            places.append(Place(name: start..<middle, value: middle..<bytes.count))
+        }
+    }
+
     package var count: Int { places.count }
 
     package func name(_ index: Int) -> ArraySlice<UInt8> { bytes[places[index].name] }
@@ -126,6 +137,55 @@ package struct Form: Sendable {
 
     private func isNamed(_ place: Place, _ name: String) -> Bool {
         guard place.name.count == name.utf8.count else { return false }
-        return bytes[place.name].elementsEqual(name.utf8)
+        var index = place.name.lowerBound
+        for byte in name.utf8 {
+            guard bytes[index] == byte else { return false }
+            index += 1
+        }
+        return true
+    }
+}
+
+extension Form {
+    /// The pairs' indices, sorted by the bytes of their names, then of their values; of equal pairs
+    /// one.
+    package func sortedDistinctIndices() -> [Int] {
+        // Most comparisons end within eight bytes, which one integer holds.
+        var order = places.indices.map { (prefix: prefix(places[$0].name), index: $0) }
+        order.sort { a, b in
+            guard a.prefix == b.prefix else { return a.prefix < b.prefix }
+            return compare(places[a.index], places[b.index]) < 0
+        }
+        var indices: [Int] = []
+        indices.reserveCapacity(order.count)
+        for (_, index) in order {
+            if let last = indices.last, compare(places[last], places[index]) == 0 { continue }
+            indices.append(index)
+        }
+        return indices
+    }
+
+    /// The first eight bytes in an order that integers keep; a shorter name is filled up with zeros.
+    private func prefix(_ range: Range<Int>) -> UInt64 {
+        var prefix: UInt64 = 0
+        for offset in 0..<8 {
+            prefix <<= 8
+            if offset < range.count { prefix |= UInt64(bytes[range.lowerBound + offset]) }
+        }
+        return prefix
+    }
+
+    private func compare(_ a: Place, _ b: Place) -> Int {
+        let names = compare(a.name, b.name)
+        return names == 0 ? compare(a.value, b.value) : names
+    }
+
+    private func compare(_ a: Range<Int>, _ b: Range<Int>) -> Int {
+        for offset in 0..<min(a.count, b.count) {
+            let x = bytes[a.lowerBound + offset]
+            let y = bytes[b.lowerBound + offset]
+            guard x == y else { return x < y ? -1 : 1 }
+        }
+        return a.count - b.count
     }
 }

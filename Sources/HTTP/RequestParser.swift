@@ -69,6 +69,10 @@ package struct RequestParser: Sendable {
     /// Bytes that were fed and not used yet.
     package var bufferedByteCount: Int { buffer.count - position }
 
+    /// Bytes in memory: what is not used yet, and what is used up and not yet dropped, which at the
+    /// next `feed` is less than half.
+    package var heldByteCount: Int { buffer.count }
+
     /// Takes in what came from the connection.
     package mutating func feed(_ bytes: some Collection<UInt8>) {
         switch state {

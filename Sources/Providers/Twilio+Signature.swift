@@ -131,31 +131,15 @@ package enum TwilioSignature {
     /// The same with a key that is used again and again.
     package static func sign(url: String, form: [(String, String)], key: HMACKey) -> String {
         var text = Array(url.utf8)
-        let pairs = form.map { (name: Array($0.0.utf8)[...], value: Array($0.1.utf8)[...]) }
-        append(pairs.sorted(by: precedes), to: &text)
+        appendSorted(Form(pairs: form), to: &text)
         return Base64.string(key.authenticate(text))
     }
 
     /// Appends names and values as they are signed: sorted by bytes, equal pairs once.
     static func appendSorted(_ form: Form, to text: inout [UInt8]) {
-        let pairs = (0..<form.count).map { (name: form.name($0), value: form.value($0)) }
-        append(pairs.sorted(by: precedes), to: &text)
-    }
-
-    private typealias Pair = (name: ArraySlice<UInt8>, value: ArraySlice<UInt8>)
-
-    private static func precedes(_ a: Pair, _ b: Pair) -> Bool {
-        a.name == b.name
-            ? a.value.lexicographicallyPrecedes(b.value) : a.name.lexicographicallyPrecedes(b.name)
-    }
-
-    private static func append(_ sorted: [Pair], to text: inout [UInt8]) {
-        var last: Pair?
-        for pair in sorted {
-            if let last, last == pair { continue }
-            text.append(contentsOf: pair.name)
-            text.append(contentsOf: pair.value)
-            last = pair
+        for index in form.sortedDistinctIndices() {
+            text.append(contentsOf: form.name(index))
+            text.append(contentsOf: form.value(index))
         }
     }
 

@@ -153,13 +153,8 @@ package struct TwilioProvider: Sendable {
     /// `va_12` could be replayed as one for `va_1` with a field named `2` in front. The fields are
     /// signed in order of their names, and all callbacks have one of these as the first.
     private static func checkBoundary(_ form: Form) throws(CallbackError) {
-        guard form.count > 0 else { return }
-        var first = form.name(0)
-        for index in 1..<form.count {
-            let name = form.name(index)
-            if name.lexicographicallyPrecedes(first) { first = name }
-        }
-        switch String(decoding: first, as: UTF8.self) {
+        guard let first = form.sortedDistinctIndices().first else { return }
+        switch String(decoding: form.name(first), as: UTF8.self) {
         case "AccountSid": return
         case "AddOns", "AnsweredBy", "ApiVersion", "CallDuration", "CallSid":
             guard form.count("AccountSid") == 0 else { break }

@@ -28,6 +28,45 @@ import Testing
         #expect(Array(form.name(1)) == Array("A".utf8) && Array(form.value(2)) == Array("3".utf8))
     }
 
+    @Test("the sorted order is by bytes of names, then values, with equal pairs once")
+    func order() throws {
+        func sorted(_ text: String) throws -> [String] {
+            let form = try Form(Array(text.utf8))
+            return form.sortedDistinctIndices().map {
+                "\(form.pairs[$0].name)=\(form.pairs[$0].value)"
+            }
+        }
+        #expect(
+            try sorted(
+                "b=2&a=9&b=10&B=1&b=2&=z&CallSid=1&CallStatus=2&Called=3&CallSid2=4&CallSidA=5"
+            )
+                == [
+                    "=z", "B=1", "CallSid=1", "CallSid2=4", "CallSidA=5", "CallStatus=2",
+                    "Called=3",
+                    "a=9", "b=10", "b=2",
+                ]
+        )
+        // A name cut short by a zero byte's absence still comes first.
+        #expect(try sorted("ab%00=1&ab=2&ab%00=1") == ["ab=2", "ab\0=1"])
+        var random = SplitMix64(seed: 3)
+        for _ in 0..<200 {
+            let pairs = (0..<20).map { _ in
+                let letters = (0..<Int.random(in: 0...12, using: &random)).map { _ in
+                    Bool.random(using: &random) ? "a" : "b"
+                }
+                return (letters.joined(), Bool.random(using: &random) ? "x" : "y")
+            }
+            let form = Form(pairs: pairs)
+            let naive = Set(pairs.map { "\($0.0)=\($0.1)" }).sorted {
+                let a = $0.split(separator: "=", omittingEmptySubsequences: false)
+                let b = $1.split(separator: "=", omittingEmptySubsequences: false)
+                return a[0] == b[0] ? a[1] < b[1] : a[0] < b[0]
+            }
+            let found = form.sortedDistinctIndices().map { "\(pairs[$0].0)=\(pairs[$0].1)" }
+            #expect(found == naive)
+        }
+    }
+
     @Test("a query is what follows the question mark")
     func query() throws {
         let request = Request(method: .get, target: "/a?step=2&x=%20?")

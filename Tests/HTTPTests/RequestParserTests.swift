@@ -187,6 +187,7 @@ import Testing
             parser.feed(bytes[start..<min(start + 777, bytes.count)])
             while case .request(let request) = parser.next() { targets.append(request.target) }
             #expect(parser.bufferedByteCount < 777)
+            #expect(parser.heldByteCount < 3 * 777)
         }
         #expect(targets == (0..<1000).map { "/\($0)" })
         #expect(parser.phase == .idle)
