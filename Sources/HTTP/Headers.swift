@@ -60,6 +60,20 @@ package struct Headers: Sendable {
         places.reduce(0) { $0 + (isNamed($1, lowercase: name) ? 1 : 0) }
     }
 
+    /// Whether there is one `Content-Type` and it is this type, given in lower case, with any
+    /// parameters.
+    package func hasMediaType(_ type: String) -> Bool {
+        guard count("content-type") == 1, let value = firstBytes("content-type"),
+            value.count >= type.utf8.count
+        else { return false }
+        var rest = value
+        for byte in type.utf8 {
+            guard rest.removeFirst().lowercased == byte else { return false }
+        }
+        guard let next = rest.first(where: { !$0.isBlank }) else { return true }
+        return next == UInt8(ascii: ";")
+    }
+
     private func text(in range: Range<UInt32>) -> String {
         String(decoding: bytes[Int(range.lowerBound)..<Int(range.upperBound)], as: UTF8.self)
     }

@@ -48,7 +48,9 @@ extension TwilioProvider {
 
         let isQuery = request.method == .get
         guard !isQuery || request.body.isEmpty else { throw .unauthenticated(.bodyNotCovered) }
-        let isForm = isQuery || request.body.isEmpty || TwilioSignature.isForm(headers)
+        let isForm =
+            isQuery || request.body.isEmpty
+            || headers.hasMediaType("application/x-www-form-urlencoded")
         let form: Form?
         do throws(FormError) {
             form =
@@ -155,14 +157,6 @@ package enum TwilioSignature {
             for key in keys where key.key.isValid(signature, for: text) { return true }
         }
         return false
-    }
-
-    static func isForm(_ headers: Headers) -> Bool {
-        guard headers.count("content-type") == 1, let type = headers.first("content-type") else {
-            return false
-        }
-        return trimmed(type.prefix { $0 != ";" }).lowercased()
-            == "application/x-www-form-urlencoded"
     }
 
     static func trimmed(_ text: Substring) -> Substring {

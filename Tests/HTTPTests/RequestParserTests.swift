@@ -59,6 +59,22 @@ import Testing
         #expect(request.headers.first("x-b") == nil)
     }
 
+    @Test("a media type is found whatever its case and parameters, if it is the only one")
+    func mediaType() {
+        func has(_ values: String...) -> Bool {
+            Headers(values.map { ("Content-Type", $0) }).hasMediaType("application/json")
+        }
+        #expect(has("application/json"))
+        #expect(has("Application/JSON; charset=utf-8"))
+        #expect(has("application/json ;x"))
+        #expect(!has("application/json5"))
+        #expect(!has("application/jso"))
+        #expect(!has("application/json, text/html"))
+        #expect(!has("text/html"))
+        #expect(!has())
+        #expect(!has("application/json", "application/json"))
+    }
+
     @Test("a chunked body is put together and its trailers are thrown away")
     func chunked() {
         #expect(
