@@ -71,7 +71,11 @@ let package = Package(
         tests(of: "Raft", ["Raft"]),
         tests(of: "Verification", ["Verification"]),
         tests(of: "HTTP", ["HTTP"]),
-        tests(of: "Providers", ["Providers", "Verification", "HTTP", "Digest"]),
+        tests(
+            of: "Providers",
+            ["Providers", "Verification", "HTTP", "Digest"],
+            resources: [.copy("Vectors")]
+        ),
         tests(of: "Journal", ["Journal", "Raft", "Digest"]),
         tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal"]),
         tests(of: "Reactor", ["Reactor", "CLinux", "Journal"]),
