@@ -1,0 +1,95 @@
+internal import Raft
+
+/// Linearizable reads that wait (ReadIndex, dissertation §6.4).
+///
+/// All that came since the last round share the next one: at the leader a round is the core's read,
+/// at a follower a question to the leader.
+struct ReadTable {
+    private struct Waiter {
+        var context: UInt64
+        var deadline: Instant
+    }
+    private struct Round {
+        var number: UInt64
+        var waiters: [Waiter]
+        var startedAt: Instant
+        /// Set once the round is confirmed: served when this is applied.
+        var index: LogIndex?
+    }
+
+    private var collecting: [Waiter] = []
+    private var rounds: [Round] = []
+    private var nextRound: UInt64 = 1
+
+    var isCollecting: Bool { !collecting.isEmpty }
+    var count: Int { collecting.count + rounds.reduce(0) { $0 + $1.waiters.count } }
+
+    mutating func append(context: UInt64, deadline: Instant) {
+        collecting.append(Waiter(context: context, deadline: deadline))
+    }
+
+    /// Starts a round with all that wait. - Returns: its number.
+    mutating func beginRound(at now: Instant) -> UInt64 {
+        defer { nextRound += 1 }
+        rounds.append(Round(number: nextRound, waiters: collecting, startedAt: now, index: nil))
+        collecting.removeAll(keepingCapacity: true)
+        return nextRound
+    }
+
+    mutating func resolved(round number: UInt64, index: LogIndex) {
+        guard let i = rounds.firstIndex(where: { $0.number == number }) else { return }
+        rounds[i].index = index
+    }
+
+    /// The round could not be confirmed; its reads join the next one.
+    mutating func failed(round number: UInt64) {
+        guard let i = rounds.firstIndex(where: { $0.number == number }), rounds[i].index == nil
+        else { return }
+        collecting.insert(contentsOf: rounds[i].waiters, at: 0)
+        rounds.remove(at: i)
+    }
+
+    /// The leader could not serve the round: it starts again with the next house-keeping, when this
+    /// node may know better who leads.
+    mutating func refused(round number: UInt64) {
+        guard let i = rounds.firstIndex(where: { $0.number == number }) else { return }
+        rounds[i].startedAt = Instant(nanoseconds: 0)
+    }
+
+    /// Rounds not confirmed yet start again: another node may lead.
+    mutating func requeueAll() {
+        for number in rounds.filter({ $0.index == nil }).map(\.number) { failed(round: number) }
+    }
+
+    mutating func serve(applied: LogIndex, into completions: inout [ReadCompletion]) {
+        guard !rounds.isEmpty else { return }
+        rounds.removeAll { round in
+            guard let index = round.index, index <= applied else { return false }
+            for waiter in round.waiters {
+                completions.append(ReadCompletion(context: waiter.context, isReady: true))
+            }
+            return true
+        }
+    }
+
+    /// Takes out reads that waited too long; rounds without an answer for a while start again.
+    mutating func expire(at now: Instant, retryAfter: Duration) -> [ReadCompletion] {
+        guard !rounds.isEmpty || !collecting.isEmpty else { return [] }
+        for round in rounds
+        where round.index == nil && round.startedAt.advanced(by: retryAfter) <= now {
+            failed(round: round.number)
+        }
+        var expired: [ReadCompletion] = []
+        let takeExpired: (inout [Waiter]) -> Void = { waiters in
+            waiters.removeAll { waiter in
+                guard waiter.deadline <= now else { return false }
+                expired.append(ReadCompletion(context: waiter.context, isReady: false))
+                return true
+            }
+        }
+        takeExpired(&collecting)
+        for i in rounds.indices { takeExpired(&rounds[i].waiters) }
+        rounds.removeAll { $0.waiters.isEmpty }
+        return expired
+    }
+}

@@ -1,0 +1,39 @@
+package import Journal
+package import Raft
+package import Verification
+
+/// Settings of a `ReplicaNode` that do not change while it runs.
+package struct ReplicaConfiguration: Sendable {
+    package var raft: RaftConfiguration
+    package var journal: JournalConfiguration
+    package var limits: VerificationLimits
+    /// Drawn anew each time the process starts; tells this run's requests from an earlier run's.
+    package var incarnation: UInt64
+    /// A request waits this long for its entry to be committed, an election included.
+    package var requestHold: Duration = .seconds(10)
+    /// A forward that has not shown up in the log after this is sent again; harmless, as the
+    /// state machine knows a command proposed twice by its request ID.
+    package var forwardRetry: Duration = .milliseconds(1000)
+    /// Requests that wait, at most; one more is refused.
+    package var maxPendingRequests: Int = 20_000
+    /// Bytes of commands that peers forwarded and that wait to be proposed, at most.
+    package var maxForwardedBytes: Int = 16 * 1024 * 1024
+    /// Repeats answered here are reported to the log this often.
+    package var repeatReportInterval: Duration = .seconds(1)
+    /// Different repeated callbacks counted between two reports, at most; see `RepeatLedger`.
+    package var maxRepeatItems: Int = 100_000
+    /// Peers are pinged this often.
+    package var pingInterval: Duration = .milliseconds(500)
+
+    package init(
+        raft: RaftConfiguration,
+        journal: JournalConfiguration,
+        limits: VerificationLimits = VerificationLimits(),
+        incarnation: UInt64
+    ) {
+        self.raft = raft
+        self.journal = journal
+        self.limits = limits
+        self.incarnation = incarnation
+    }
+}

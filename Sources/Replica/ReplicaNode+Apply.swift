@@ -1,0 +1,95 @@
+internal import Raft
+internal import Verification
+
+extension ReplicaNode {
+    /// Entries applied in one turn, at most, so that a backlog does not hold the loop.
+    static var maxAppliedPerTurn: Int { 2048 }
+
+    /// Applies committed entries and completes the requests of this node that they carry.
+    ///
+    /// - Returns: whether some are left.
+    mutating func applyCommitted(at now: Instant) -> Bool {
+        var budget = ReplicaNode.maxAppliedPerTurn
+        while budget > 0, appliedIndex < raft.commitIndex {
+            let entries = raft.entries(
+                from: appliedIndex.next,
+                through: raft.commitIndex,
+                maxBytes: 1 << 20
+            )
+            for entry in entries.prefix(budget) { apply(entry, at: now) }
+            budget -= entries.count
+            raft.applied(through: appliedIndex)
+        }
+        reads.serve(applied: appliedIndex, into: &output.reads)
+        return appliedIndex < raft.commitIndex
+    }
+
+    private mutating func apply(_ entry: Entry, at now: Instant) {
+        counters.applied += 1
+        let index = EntryIndex(entry.index.number)
+        let time = LogTime(milliseconds: entry.time.milliseconds)
+        guard entry.kind == .command else {
+            machine.applyNothing(at: index, time: time)
+            return
+        }
+        let command: Command
+        do {
+            command = try Command(decoding: entry.payload)
+        } catch {
+            counters.undecodable += 1
+            machine.applyUndecodable(at: index, time: time)
+            output.notices.append(.undecodableEntry(entry.index, "\(error)"))
+            return
+        }
+        let result = machine.apply(command, at: index, time: time)
+        if case .repeats(let batch) = command { reportApplied(batch) }
+        guard let id = command.request, id.node == node.number,
+            id.incarnation == configuration.incarnation
+        else { return }
+        complete(id, with: result)
+    }
+
+    private mutating func complete(_ id: RequestID, with result: Applied) {
+        // The definition was lost with a leader: the open goes again, behind its definition.
+        if case .refused(.unknownFlow) = result, requests.requeueForMissingFlow(id.sequence) {
+            return
+        }
+        guard let request = requests.finish(id.sequence), let context = request.context else {
+            return
+        }
+        output.completions.append(
+            Completion(
+                context: context,
+                submittedAt: request.submittedAt,
+                result: .applied(result)
+            )
+        )
+    }
+
+    private mutating func reportApplied(_ batch: RepeatBatch) {
+        guard let report, batch.request == report.request else { return }
+        self.report = nil
+        _ = requests.finish(reportSequence)
+    }
+
+    /// Applies an entry found on disk at start.
+    static func replay(
+        _ entry: Entry,
+        into machine: inout StateMachine,
+        _ counters: inout ReplicaCounters
+    ) {
+        counters.applied += 1
+        let index = EntryIndex(entry.index.number)
+        let time = LogTime(milliseconds: entry.time.milliseconds)
+        guard entry.kind == .command else {
+            machine.applyNothing(at: index, time: time)
+            return
+        }
+        guard let command = try? Command(decoding: entry.payload) else {
+            counters.undecodable += 1
+            machine.applyUndecodable(at: index, time: time)
+            return
+        }
+        _ = machine.apply(command, at: index, time: time)
+    }
+}

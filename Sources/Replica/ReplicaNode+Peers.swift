@@ -1,0 +1,152 @@
+package import Journal
+package import Raft
+
+/// What this node knows of a peer, for operators and for where to send.
+package struct PeerState: Hashable, Sendable {
+    package var node: NodeID
+    package var isConnected = false
+    /// Smoothed round trip, in nanoseconds; `nil` until measured on this link.
+    package var roundTrip: UInt64?
+    package var lastHeardAt: Instant?
+    package var status: NodeStatus?
+    package init(node: NodeID) { self.node = node }
+}
+
+/// A read of the journal under way for a peer that lags.
+struct JournalReadTicket {
+    var peer: NodeID
+    var from: LogIndex
+    var maxBytes: Int
+    /// Set once it is planned.
+    var read: DiskRead?
+}
+
+extension ReplicaNode {
+    package var peerStates: [PeerState] { peers }
+
+    /// What this node says of itself.
+    package var status: NodeStatus {
+        NodeStatus(
+            role: raft.role,
+            term: raft.currentTerm,
+            commitIndex: raft.commitIndex,
+            appliedIndex: appliedIndex
+        )
+    }
+
+    /// A peer that answered a ping within this time counts as reachable.
+    package static let reachableWithin = Duration.seconds(2)
+
+    /// Whether a peer has been heard from lately.
+    package func isReachable(_ peer: PeerState, at now: Instant) -> Bool {
+        guard peer.isConnected, let heard = peer.lastHeardAt else { return false }
+        return heard.advanced(by: ReplicaNode.reachableWithin) > now
+    }
+
+    /// A link to this peer is up; messages to it can be sent.
+    package mutating func peerConnected(_ peer: NodeID, at now: Instant) {
+        guard let i = peers.firstIndex(where: { $0.node == peer }) else { return }
+        peers[i].isConnected = true
+        peers[i].lastHeardAt = now
+        raft.peerConnected(peer, at: now, into: &actions)
+        settle(at: now)
+        // Forwards on the old link may be lost.
+        if raft.leader == peer {
+            requests.requeueAll()
+            reads.requeueAll()
+        }
+        output.messages.append(.init(to: peer, message: .ping(sentAt: now, status)))
+    }
+
+    /// The link to this peer is down.
+    ///
+    /// - Parameters:
+    ///   - broken: the connection was closed or reset by the peer's system: its process ended.
+    package mutating func peerDisconnected(_ peer: NodeID, broken: Bool, at now: Instant) {
+        guard let i = peers.firstIndex(where: { $0.node == peer }) else { return }
+        peers[i].isConnected = false
+        peers[i].roundTrip = nil
+        raft.peerDisconnected(peer, broken: broken, at: now, into: &actions)
+        settle(at: now)
+    }
+
+    /// A message came over the link that `peer` identified itself on.
+    package mutating func received(_ message: PeerMessage, from peer: NodeID, at now: Instant) {
+        guard let i = peers.firstIndex(where: { $0.node == peer }) else { return }
+        peers[i].lastHeardAt = now
+        switch message {
+        case .raft(let message):
+            guard message.from == peer else { return }
+            raft.received(message, at: now, into: &actions)
+            settle(at: now)
+        case .forward(let commands):
+            receiveForward(commands, from: peer)
+        case .forwardRefused:
+            if raft.leader == peer { requests.retrySoon() }
+        case .readIndex(let round):
+            receiveReadIndex(round: round, from: peer, at: now)
+            settle(at: now)
+        case .readIndexReply(let round, let index):
+            if let index {
+                reads.resolved(round: round, index: index)
+            } else {
+                reads.refused(round: round)
+            }
+        case .ping(let sentAt, let status):
+            peers[i].status = status
+            output.messages.append(
+                .init(to: peer, message: .pong(sentAt: sentAt, self.status))
+            )
+        case .pong(let sentAt, let status):
+            peers[i].status = status
+            let sample = now.nanoseconds(since: sentAt)
+            // The smoothing of TCP's round-trip estimate (RFC 6298 §2).
+            peers[i].roundTrip = peers[i].roundTrip.map { ($0 * 7 + sample) / 8 } ?? sample
+        }
+    }
+
+    mutating func planJournalRead(_ ticket: JournalReadTicket) {
+        guard var read = journal.planRead(from: ticket.from, maxBytes: ticket.maxBytes) else {
+            // Applied here but not on this disk yet: it will be, or the node will stop.
+            deferredReads.append(ticket)
+            return
+        }
+        read.number = nextDiskReadNumber
+        nextDiskReadNumber += 1
+        var ticket = ticket
+        ticket.read = read
+        journalReads.append(ticket)
+        output.diskReads.append(read)
+    }
+
+    /// A read of `output.diskReads` is done.
+    package mutating func readCompleted(
+        _ number: UInt64,
+        _ result: Result<[UInt8], DiskError>,
+        at now: Instant
+    ) {
+        guard let i = journalReads.firstIndex(where: { $0.read?.number == number }),
+            let read = journalReads[i].read
+        else { return }
+        let ticket = journalReads.remove(at: i)
+        do {
+            let entries = try journal.entries(
+                in: try result.get(),
+                of: read,
+                from: ticket.from,
+                maxBytes: ticket.maxBytes
+            )
+            raft.entriesRead(
+                for: ticket.peer,
+                from: ticket.from,
+                entries: entries,
+                at: now,
+                into: &actions
+            )
+            settle(at: now)
+        } catch {
+            output.notices.append(.journalReadFailed("\(error)"))
+            deferredReads.append(ticket)
+        }
+    }
+}

@@ -1,0 +1,210 @@
+package import Raft
+package import Verification
+
+extension ReplicaNode {
+    /// Names the next request; it goes into the command's origin.
+    package mutating func makeRequestID() -> RequestID {
+        RequestID(
+            node: node.number,
+            incarnation: configuration.incarnation,
+            sequence: requests.takeSequence()
+        )
+    }
+
+    /// Answers a callback from this node's own state if its key is known here, and counts the
+    /// repeat; `nil` if it has to go through the log.
+    ///
+    /// Needs neither a leader nor a quorum: what a key was answered never changes.
+    package mutating func answerLocally(_ callback: Callback) -> Decision? {
+        guard let decision = machine.knownAnswer(to: callback) else { return nil }
+        counters.answeredLocally += 1
+        ledger.note(callback)
+        return decision
+    }
+
+    /// Takes a command to be committed; its result comes as a `Completion` with `context`.
+    ///
+    /// - Parameters:
+    ///   - definition: for an open, the flow it names, proposed first where the log lacks it.
+    package mutating func submit(
+        _ command: Command,
+        definition: FlowDefinition? = nil,
+        context: UInt64,
+        at now: Instant
+    ) -> SubmitRefusal? {
+        guard requests.count < requests.limit else {
+            return .tooManyPending(limit: requests.limit)
+        }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(256)
+        command.encode(into: &bytes)
+        guard bytes.count <= PeerFrame.maxPayloadLength else {
+            return .tooLarge(limit: PeerFrame.maxPayloadLength)
+        }
+        guard let id = command.request else {
+            fatalError("invariant broken: a submitted command without a request ID")
+        }
+        var definitionBytes: [UInt8]?
+        if let definition, machine.flow(definition.digest) == nil {
+            var encoded: [UInt8] = []
+            Command.defineFlow(definition).encode(into: &encoded)
+            definitionBytes = encoded
+        }
+        counters.submitted += 1
+        requests.append(
+            RequestTable.Request(
+                sequence: id.sequence,
+                command: bytes,
+                definition: definitionBytes,
+                context: context,
+                submittedAt: now,
+                deadline: now.advanced(by: configuration.requestHold),
+                state: .queued
+            )
+        )
+        return nil
+    }
+
+    package var pendingRequests: Int { requests.count }
+
+    /// Proposes what waits, if this node leads, else forwards it to the leader, in one batch.
+    mutating func sendRequests(at now: Instant, wall: WallTime) {
+        if raft.role == .leader {
+            proposeQueued(at: now, wall: wall)
+        } else {
+            refuseForwarded()
+            forwardQueued(at: now)
+        }
+    }
+
+    /// Commands in one proposal, at most, so that a backlog does not make one huge batch.
+    private static var maxBatch: Int { 4096 }
+
+    private mutating func proposeQueued(at now: Instant, wall: WallTime) {
+        guard !forwarded.isEmpty || requests.hasQueued else { return }
+        switch raft.proposalRefusal {
+        case nil: break
+        case .overloaded:
+            // What peers forwarded is kept, up to its bound, until there is room.
+            return
+        case .notLeader, .transferring:
+            refuseForwarded()
+            return
+        }
+        var payloads = forwarded
+        forwarded.removeAll(keepingCapacity: true)
+        forwardedBytes = 0
+        forwarders.removeAll(keepingCapacity: true)
+        requests.sendQueued(at: now) { request in
+            guard payloads.count < ReplicaNode.maxBatch else { return false }
+            if let definition = request.definition { payloads.append(definition) }
+            payloads.append(request.command)
+            return true
+        }
+        let refusal = raft.propose(
+            payloads,
+            wall: Timestamp(milliseconds: wall.milliseconds),
+            at: now,
+            into: &actions
+        )
+        invariant(
+            refusal == nil,
+            "proposal refused after it was asked for: \(String(describing: refusal))"
+        )
+    }
+
+    private mutating func forwardQueued(at now: Instant) {
+        guard let leader = raft.leader, leader != node, requests.hasQueued,
+            peers.contains(where: { $0.node == leader && $0.isConnected })
+        else { return }
+        var commands: [[UInt8]] = []
+        requests.sendQueued(at: now) { request in
+            guard commands.count < ReplicaNode.maxBatch else { return false }
+            if let definition = request.definition { commands.append(definition) }
+            commands.append(request.command)
+            return true
+        }
+        guard !commands.isEmpty else { return }
+        counters.forwardedOut += UInt64(commands.count)
+        output.messages.append(.init(to: leader, message: .forward(commands)))
+    }
+
+    /// Tells the peers whose commands wait here that they will not be proposed.
+    private mutating func refuseForwarded() {
+        forwarded.removeAll(keepingCapacity: true)
+        forwardedBytes = 0
+        for peer in forwarders {
+            output.messages.append(.init(to: peer, message: .forwardRefused))
+        }
+        forwarders.removeAll(keepingCapacity: true)
+    }
+
+    /// Takes commands that a peer asks this node to propose.
+    mutating func receiveForward(_ commands: [[UInt8]], from peer: NodeID) {
+        let bytes = commands.reduce(0) { $0 + $1.count }
+        guard raft.role == .leader, forwardedBytes + bytes <= configuration.maxForwardedBytes
+        else {
+            counters.forwardsRefused += 1
+            output.messages.append(.init(to: peer, message: .forwardRefused))
+            return
+        }
+        counters.forwardedIn += UInt64(commands.count)
+        forwardedBytes += bytes
+        forwarded.append(contentsOf: commands)
+        if !forwarders.contains(peer) { forwarders.append(peer) }
+    }
+
+    /// An entry that carries only its time, when a deadline of the state machine has passed.
+    mutating func proposeTickIfDue(wall: WallTime) {
+        guard raft.role == .leader, tickIndex <= appliedIndex,
+            let due = machine.nextDeadline, due.milliseconds <= wall.milliseconds,
+            raft.proposalRefusal == nil
+        else { return }
+        var bytes: [UInt8] = []
+        Command.tick.encode(into: &bytes)
+        forwarded.append(bytes)
+        forwardedBytes += bytes.count
+        tickIndex = raft.lastIndex.advanced(by: 1)
+    }
+
+    /// Starts the next report of repeats unless one is under way.
+    mutating func makeReport(at now: Instant) {
+        guard report == nil, !ledger.isEmpty else { return }
+        let id = makeRequestID()
+        let batch = RepeatBatch(
+            request: RequestID(
+                node: id.node,
+                incarnation: id.incarnation,
+                sequence: nextReportNumber
+            ),
+            items: ledger.takeReport()
+        )
+        nextReportNumber += 1
+        report = batch
+        var bytes: [UInt8] = []
+        Command.repeats(batch).encode(into: &bytes)
+        requests.append(
+            RequestTable.Request(
+                sequence: id.sequence,
+                command: bytes,
+                definition: nil,
+                context: nil,
+                submittedAt: now,
+                deadline: .distantFuture,
+                state: .queued
+            )
+        )
+        reportSequence = id.sequence
+    }
+}
+
+extension Command {
+    /// The request that a client of some node waits for; `nil` if nobody does.
+    var request: RequestID? {
+        switch self {
+        case .open(let open): open.origin.request
+        case .callback(let callback): callback.origin.request
+        case .defineFlow, .repeats, .tick: nil
+        }
+    }
+}

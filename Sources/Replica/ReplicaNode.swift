@@ -1,0 +1,232 @@
+package import Journal
+package import Raft
+package import Verification
+
+/// One copy of the system: a Raft node, its journal and the state machine, wired together.
+///
+/// Sans-I/O: messages, finished disk work, requests and the time go in; messages, disk work and
+/// answers come out in `output`. The owner calls what happened, then `turn`, then carries `output`
+/// out. The same code runs under the reactor and under the simulator.
+package struct ReplicaNode: ~Copyable {
+    package let configuration: ReplicaConfiguration
+    package var output = ReplicaOutput()
+    package internal(set) var raft: RaftNode
+    package internal(set) var journal: Journal
+    package internal(set) var machine: StateMachine
+
+    /// Actions of the core not carried out yet; empty between calls.
+    var actions: [Action] = []
+    var requests: RequestTable
+    var reads = ReadTable()
+    var peerReads = PeerReads()
+    var peers: [PeerState]
+    var ledger: RepeatLedger
+    /// The report of repeats under way, until it is seen applied.
+    var report: RepeatBatch?
+    /// The place of the report under way in `requests`.
+    var reportSequence: UInt64 = 0
+    var nextReportNumber: UInt64 = 1
+    var nextReportAt: Instant
+    /// Commands that peers forwarded, to be proposed in the next turn.
+    var forwarded: [[UInt8]] = []
+    var forwardedBytes = 0
+    /// Peers whose commands are in `forwarded`.
+    var forwarders: [NodeID] = []
+    /// The index of the last tick proposed here; one is under way while it is not applied.
+    var tickIndex = LogIndex.zero
+    var nextHousekeepingAt: Instant
+    var nextPingAt: Instant
+    var journalReads: [JournalReadTicket] = []
+    /// Journal reads that could not be planned yet.
+    var deferredReads: [JournalReadTicket] = []
+    var nextDiskReadNumber: UInt64 = 1
+    package var counters = ReplicaCounters()
+
+    static let housekeepingInterval = Duration.milliseconds(100)
+
+    /// Reads the journal, rebuilds the state through the last index known committed, and starts
+    /// as a follower.
+    ///
+    /// - Throws: `JournalError` if the disk cannot be read, is damaged, or is another node's.
+    package init(
+        recovering disk: inout some Disk,
+        configuration: ReplicaConfiguration,
+        at now: Instant
+    ) throws(JournalError) {
+        var machine = StateMachine(limits: configuration.limits)
+        var counters = ReplicaCounters()
+        var recovered = try Journal.recover(from: &disk, configuration: configuration.journal) {
+            entry in
+            ReplicaNode.replay(entry, into: &machine, &counters)
+        }
+        let log = recovered.log
+        self.configuration = configuration
+        self.raft = RaftNode(configuration: configuration.raft, recovered: log, at: now)
+        self.journal = recovered.takeJournal()
+        self.machine = machine
+        self.counters = counters
+        self.requests = RequestTable(limit: configuration.maxPendingRequests)
+        self.ledger = RepeatLedger(maxItems: configuration.maxRepeatItems)
+        self.peers = configuration.raft.membership.others(than: configuration.raft.node)
+            .map { PeerState(node: $0) }
+        self.nextReportAt = now.advanced(by: configuration.repeatReportInterval)
+        self.nextHousekeepingAt = now
+        self.nextPingAt = now
+        raft.applied(through: LogIndex(self.machine.appliedIndex.number))
+    }
+
+    package var node: NodeID { configuration.raft.node }
+    package var appliedIndex: LogIndex { LogIndex(machine.appliedIndex.number) }
+
+    /// Does what the calls since the last turn made possible: proposals and forwards in one batch,
+    /// the next batch for the disk, answers. Then reads `output`.
+    ///
+    /// - Parameters:
+    ///   - wall: this node's clock; becomes log time if this node leads.
+    /// - Returns: whether committed entries are left to apply, so that another turn is due at once.
+    @discardableResult
+    package mutating func turn(at now: Instant, wall: WallTime) -> Bool {
+        if raft.nextDeadline <= now {
+            raft.deadlineReached(at: now, into: &actions)
+            settle(at: now)
+        }
+        if nextHousekeepingAt <= now { keepHouse(at: now) }
+        let hasMore = applyCommitted(at: now)
+        proposeTickIfDue(wall: wall)
+        sendRequests(at: now, wall: wall)
+        startReads(at: now)
+        settle(at: now)
+        if let batch = journal.nextBatch() { output.batch = batch }
+        return hasMore
+    }
+
+    /// When `turn` has to be called, if nothing else happens before.
+    package func nextDeadline(at now: Instant, wall: WallTime) -> Instant {
+        var deadline = min(raft.nextDeadline, nextHousekeepingAt)
+        if raft.role == .leader, tickIndex <= appliedIndex, let due = machine.nextDeadline {
+            let wait = due.milliseconds.subtractingReportingOverflow(wall.milliseconds)
+            let tick =
+                wait.overflow
+                ? now
+                : now.advanced(
+                    bySeconds: wait.partialValue / 1000,
+                    nanoseconds: wait.partialValue % 1000 * 1_000_000
+                )
+            deadline = min(deadline, tick)
+        }
+        return deadline
+    }
+
+    /// The batch and all before it are on stable storage.
+    package mutating func batchCompleted(_ number: UInt64, at now: Instant) {
+        let write = journal.completed(number)
+        raft.persisted(write, at: now, into: &actions)
+        settle(at: now)
+    }
+
+    /// Hands leadership to `target`, or to the best caught-up voter.
+    ///
+    /// - Returns: why it was not begun; `nil` if it was, and a notice tells how it ended.
+    package mutating func transferLeadership(
+        to target: NodeID?,
+        at now: Instant
+    ) -> TransferRefusal? {
+        let refusal = raft.transferLeadership(to: target, at: now, into: &actions)
+        settle(at: now)
+        return refusal
+    }
+
+    /// Whether a command submitted now would likely be committed: a leader is known and has
+    /// committed in its term.
+    package var canCommit: Bool {
+        guard let leader = raft.leader else { return false }
+        if leader == node { return raft.term(at: raft.commitIndex) == raft.currentTerm }
+        return peers.first { $0.node == leader }?.isConnected ?? false
+    }
+
+    /// Carries out what the core asked for.
+    mutating func settle(at now: Instant) {
+        var i = 0
+        while i < actions.count {
+            switch actions[i] {
+            case .send(let message):
+                output.messages.append(.init(to: message.to, message: .raft(message)))
+            case .persist(let write):
+                journal.append(write)
+            case .committed:
+                break  // `applyCommitted` asks the core how far
+            case .roleChanged(let change):
+                roleChanged(change, at: now)
+            case .readReady(let number, let index):
+                readAnswered(number, index: index)
+            case .readRefused(let number):
+                readAnswered(number, index: nil)
+            case .readEntries(let peer, let from, let maxBytes):
+                planJournalRead(
+                    JournalReadTicket(peer: peer, from: from, maxBytes: maxBytes)
+                )
+            case .transferEnded(let target, let succeeded):
+                output.notices.append(.transferEnded(to: target, succeeded: succeeded))
+            }
+            i += 1
+        }
+        actions.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func roleChanged(_ change: RoleChange, at now: Instant) {
+        counters.roleChanges += 1
+        output.notices.append(.roleChanged(change))
+        // What was proposed or forwarded in another term may be lost: all that waits is sent
+        // again, to whoever leads now. A command that was not lost is known by its request ID.
+        requests.requeueAll()
+        reads.requeueAll()
+        tickIndex = .zero
+    }
+
+    /// What is due every 100 ms: time-outs, lost forwards, pings, the report of repeats.
+    private mutating func keepHouse(at now: Instant) {
+        nextHousekeepingAt = now.advanced(by: ReplicaNode.housekeepingInterval)
+        for completion in requests.expire(at: now, retryAfter: configuration.forwardRetry) {
+            counters.timedOut += 1
+            output.completions.append(completion)
+        }
+        for completion in reads.expire(at: now, retryAfter: configuration.forwardRetry) {
+            output.reads.append(completion)
+        }
+        if nextPingAt <= now {
+            nextPingAt = now.advanced(by: configuration.pingInterval)
+            for peer in peers where peer.isConnected {
+                output.messages.append(
+                    .init(to: peer.node, message: .ping(sentAt: now, status))
+                )
+            }
+        }
+        if nextReportAt <= now {
+            nextReportAt = now.advanced(by: configuration.repeatReportInterval)
+            makeReport(at: now)
+        }
+        let deferred = deferredReads
+        deferredReads.removeAll()
+        for ticket in deferred { planJournalRead(ticket) }
+    }
+}
+
+extension Membership {
+    func others(than node: NodeID) -> [NodeID] {
+        (voters + learners).filter { $0 != node }.sorted()
+    }
+}
+
+/// Counts since this process started, for metrics.
+package struct ReplicaCounters: Hashable, Sendable {
+    package var applied: UInt64 = 0
+    package var undecodable: UInt64 = 0
+    package var submitted: UInt64 = 0
+    package var answeredLocally: UInt64 = 0
+    package var forwardedOut: UInt64 = 0
+    package var forwardedIn: UInt64 = 0
+    package var forwardsRefused: UInt64 = 0
+    package var timedOut: UInt64 = 0
+    package var roleChanges: UInt64 = 0
+    package init() {}
+}

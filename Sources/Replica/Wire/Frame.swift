@@ -1,0 +1,102 @@
+private import Digest
+
+/// Frames on a peer link: a 16-byte header, then the body.
+///
+/// ```
+/// 0  magic "VDCT"                    4
+/// 4  version (1)                     1
+/// 5  type                            1
+/// 6  reserved, zero                  2
+/// 8  length of the body              4, little-endian
+/// 12 CRC-32C of bytes 4–11 and body  4, little-endian
+/// ```
+package enum Frame {
+    package static let headerLength = 16
+    package static let version: UInt8 = 1
+    static let magic: [UInt8] = Array("VDCT".utf8)
+    /// Longest body, in bytes; above every limit on what a message may carry.
+    package static let maxBodyLength = 32 * 1024 * 1024
+
+    package enum Kind: UInt8, Sendable {
+        case hello = 1
+        case helloReply = 2
+        case message = 3
+    }
+
+    /// Appends a frame whose body is written by `body`.
+    static func append(_ kind: Kind, to out: inout [UInt8], body: (inout [UInt8]) -> Void) {
+        let start = out.count
+        out.append(contentsOf: magic)
+        out.append(version)
+        out.append(kind.rawValue)
+        out.append(0)
+        out.append(0)
+        out.append(little: UInt32(0))
+        out.append(little: UInt32(0))
+        body(&out)
+        let length = UInt32(out.count - start - headerLength)
+        patch(&out, at: start + 8, length)
+        var sum = CRC32C.checksum(of: out[(start + 4)..<(start + 12)])
+        sum = CRC32C.checksum(of: out[(start + headerLength)...], continuing: sum)
+        patch(&out, at: start + 12, sum)
+    }
+
+    private static func patch(_ out: inout [UInt8], at offset: Int, _ value: UInt32) {
+        for i in 0..<4 { out[offset + i] = UInt8(truncatingIfNeeded: value >> UInt32(8 * i)) }
+    }
+}
+
+/// Cuts a stream of bytes into frames.
+package struct FrameDecoder: Sendable {
+    private var buffer: [UInt8] = []
+    private var start = 0
+
+    package init() {}
+
+    /// Bytes held that are not a whole frame yet.
+    package var bufferedBytes: Int { buffer.count - start }
+
+    package mutating func feed(_ bytes: some Collection<UInt8>) {
+        if start > 0, start == buffer.count {
+            buffer.removeAll(keepingCapacity: true)
+            start = 0
+        } else if start > 1 << 16, start > buffer.count / 2 {
+            buffer.removeFirst(start)
+            start = 0
+        }
+        buffer.append(contentsOf: bytes)
+    }
+
+    /// The next whole frame's meaning, or `nil` until more bytes have come.
+    ///
+    /// - Throws: `WireError`; the stream cannot be read on after one.
+    package mutating func next() throws(WireError) -> PeerFrame? {
+        guard buffer.count - start >= Frame.headerLength else { return nil }
+        for i in 0..<4 where buffer[start + i] != Frame.magic[i] { throw .badMagic }
+        let version = buffer[start + 4]
+        guard version == Frame.version else { throw .badVersion(version) }
+        var header = ByteReader(buffer, from: start + 8, to: start + Frame.headerLength)
+        let length = Int(try header.uint32())
+        let sum = try header.uint32()
+        guard length <= Frame.maxBodyLength else { throw .tooLong(length) }
+        let bodyStart = start + Frame.headerLength
+        guard buffer.count - bodyStart >= length else { return nil }
+        var computed = CRC32C.checksum(of: buffer[(start + 4)..<(start + 12)])
+        computed = CRC32C.checksum(of: buffer[bodyStart..<bodyStart + length], continuing: computed)
+        guard computed == sum else { throw .badChecksum }
+        guard let kind = Frame.Kind(rawValue: buffer[start + 5]) else {
+            throw .invalid(field: "frame type")
+        }
+        var reader = ByteReader(buffer, from: bodyStart, to: bodyStart + length)
+        let frame = try PeerFrame(kind, from: &reader)
+        try reader.expectEnd()
+        start = bodyStart + length
+        return frame
+    }
+}
+
+package enum PeerFrame: Hashable, Sendable {
+    case hello(Hello)
+    case helloReply(HelloReply)
+    case message(PeerMessage)
+}

@@ -1,0 +1,152 @@
+private import Raft
+
+extension PeerFrame {
+    /// Longest cluster name and refusal text, in bytes.
+    static let maxTextLength = 1024
+    /// Longest payload of one entry or forwarded command, in bytes.
+    package static let maxPayloadLength = 1024 * 1024
+
+    /// Appends the frame's bytes.
+    package func encode(into out: inout [UInt8]) {
+        switch self {
+        case .hello(let hello):
+            Frame.append(.hello, to: &out) { out in
+                out.append(block: Array(hello.cluster.utf8))
+                out.append(little: hello.from.number)
+                out.append(little: hello.to.number)
+                out.append(little: hello.incarnation)
+            }
+        case .helloReply(let reply):
+            Frame.append(.helloReply, to: &out) { out in
+                switch reply {
+                case .welcome(let incarnation):
+                    out.append(1)
+                    out.append(little: incarnation)
+                case .refused(let reason):
+                    out.append(2)
+                    out.append(block: Array(reason.utf8.prefix(PeerFrame.maxTextLength)))
+                }
+            }
+        case .message(let message):
+            Frame.append(.message, to: &out) { message.encode(into: &$0) }
+        }
+    }
+
+    init(_ kind: Frame.Kind, from reader: inout ByteReader) throws(WireError) {
+        switch kind {
+        case .hello:
+            let cluster = try reader.block(limit: PeerFrame.maxTextLength, field: "cluster name")
+            self = .hello(
+                Hello(
+                    cluster: String(decoding: cluster, as: UTF8.self),
+                    from: NodeID(try reader.uint32()),
+                    to: NodeID(try reader.uint32()),
+                    incarnation: try reader.uint64()
+                )
+            )
+        case .helloReply:
+            switch try reader.byte() {
+            case 1: self = .helloReply(.welcome(incarnation: try reader.uint64()))
+            case 2:
+                let reason = try reader.block(limit: PeerFrame.maxTextLength, field: "reason")
+                self = .helloReply(.refused(String(decoding: reason, as: UTF8.self)))
+            default: throw .invalid(field: "hello reply")
+            }
+        case .message:
+            self = .message(try PeerMessage(from: &reader))
+        }
+    }
+}
+
+extension PeerMessage {
+    private enum Tag {
+        static let raft: UInt8 = 1
+        static let forward: UInt8 = 2
+        static let forwardRefused: UInt8 = 3
+        static let readIndex: UInt8 = 4
+        static let readIndexReply: UInt8 = 5
+        static let ping: UInt8 = 6
+        static let pong: UInt8 = 7
+    }
+
+    func encode(into out: inout [UInt8]) {
+        switch self {
+        case .raft(let message):
+            out.append(Tag.raft)
+            message.encode(into: &out)
+        case .forward(let commands):
+            out.append(Tag.forward)
+            out.append(little: UInt32(commands.count))
+            for command in commands { out.append(block: command) }
+        case .forwardRefused:
+            out.append(Tag.forwardRefused)
+        case .readIndex(let round):
+            out.append(Tag.readIndex)
+            out.append(little: round)
+        case .readIndexReply(let round, let index):
+            out.append(Tag.readIndexReply)
+            out.append(little: round)
+            out.append(flag: index != nil)
+            out.append(little: index?.number ?? 0)
+        case .ping(let sentAt, let status):
+            out.append(Tag.ping)
+            out.append(little: sentAt.nanoseconds)
+            status.encode(into: &out)
+        case .pong(let sentAt, let status):
+            out.append(Tag.pong)
+            out.append(little: sentAt.nanoseconds)
+            status.encode(into: &out)
+        }
+    }
+
+    init(from reader: inout ByteReader) throws(WireError) {
+        switch try reader.byte() {
+        case Tag.raft: self = .raft(try Message(from: &reader))
+        case Tag.forward:
+            let count = try reader.count(minimumSize: 4, field: "number of commands")
+            var commands: [[UInt8]] = []
+            commands.reserveCapacity(count)
+            for _ in 0..<count {
+                commands.append(
+                    try reader.block(limit: PeerFrame.maxPayloadLength, field: "command length")
+                )
+            }
+            self = .forward(commands)
+        case Tag.forwardRefused: self = .forwardRefused
+        case Tag.readIndex: self = .readIndex(round: try reader.uint64())
+        case Tag.readIndexReply:
+            let round = try reader.uint64()
+            let isServed = try reader.bool()
+            let index = LogIndex(try reader.uint64())
+            self = .readIndexReply(round: round, index: isServed ? index : nil)
+        case Tag.ping:
+            let sentAt = Instant(nanoseconds: try reader.uint64())
+            self = .ping(sentAt: sentAt, try NodeStatus(from: &reader))
+        case Tag.pong:
+            let sentAt = Instant(nanoseconds: try reader.uint64())
+            self = .pong(sentAt: sentAt, try NodeStatus(from: &reader))
+        default: throw .invalid(field: "message type")
+        }
+    }
+}
+
+extension NodeStatus {
+    private static let roles: [Role] = [.follower, .preCandidate, .candidate, .leader, .learner]
+
+    func encode(into out: inout [UInt8]) {
+        out.append(UInt8(NodeStatus.roles.firstIndex(of: role) ?? 0))
+        out.append(little: term.number)
+        out.append(little: commitIndex.number)
+        out.append(little: appliedIndex.number)
+    }
+    init(from reader: inout ByteReader) throws(WireError) {
+        let role = Int(try reader.byte())
+        guard role < NodeStatus.roles.count else { throw .invalid(field: "role") }
+        self.init(
+            role: NodeStatus.roles[role],
+            term: Term(try reader.uint64()),
+            commitIndex: LogIndex(try reader.uint64()),
+            appliedIndex: LogIndex(try reader.uint64())
+        )
+    }
+}
