@@ -22,6 +22,12 @@ package struct TornTail: Hashable, Sendable {
     package var file: String
     package var offset: Int
     package var what: String
+
+    package init(file: String, offset: Int, what: String) {
+        self.file = file
+        self.offset = offset
+        self.what = what
+    }
 }
 
 extension Journal {

@@ -1,5 +1,6 @@
 import Journal
 import Raft
+import Testing
 
 /// What a log should hold: the naive twin of the journal.
 struct ModelLog: Hashable {
@@ -89,6 +90,9 @@ func recover(
     }
     return Found(log: recovered.log, committed: committed, tornTail: recovered.tornTail)
 }
+
+/// Macros cannot look into a `Journal`, which has no copies.
+func required<T>(_ value: T?) throws -> T { try #require(value) }
 
 extension Journal {
     /// Carries out work until none is left; returns the newest durable write.
