@@ -1,3 +1,5 @@
+import Digest
+
 /// The start of a batch; docs/formats.md has it byte by byte.
 ///
 /// A batch is what one sync makes durable: it starts on a sector of its own and is valid as a whole

@@ -1,3 +1,4 @@
+import Digest
 package import Raft
 
 /// The durable log: turns `LogWrite` values into batches for a disk, and reads old entries back.

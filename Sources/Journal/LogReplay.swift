@@ -32,7 +32,11 @@ struct LogReplay {
     /// - Parameters:
     ///   - header: the batch's.
     ///   - body: where its records lie in `bytes`.
-    ///   - offset: where `bytes` begin in the segment.
+    ///   - bytes: a piece of the segment.
+    ///   - segment: its sequence number.
+    ///   - offset: where `bytes` begin in it.
+    ///   - committed: gets each entry that becomes known as committed.
+    /// - Throws: `RecordFault` if a record cannot be read or does not follow from those before it.
     mutating func apply(
         _ header: BatchHeader,
         body: Range<Int>,

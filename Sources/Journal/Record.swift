@@ -1,3 +1,4 @@
+import Digest
 import Raft
 
 /// One step of the log as it stands in a batch; docs/formats.md has it byte by byte.

@@ -1,9 +1,12 @@
+import Digest
 package import Raft
 
 /// A journal that was read from a disk, and what was in it.
 package struct Recovered: ~Copyable {
     package let log: RecoveredLog
-    /// Set if the end of the log was cut: where, and what was found there. Worth a log line.
+    /// Set if the end of the log was cut: where, and what was found there.
+    ///
+    /// Worth a log line.
     package let tornTail: TornTail?
     private var journal: Journal
 
@@ -42,6 +45,8 @@ extension Journal {
     ///   - configuration: whose log it has to be.
     ///   - committed: gets each entry known to be committed, oldest first, each once. If this
     ///     function throws, what was given before is no complete log.
+    /// - Returns: the journal, ready to go on, and what a Raft node needs of the log.
+    /// - Throws: `JournalError` with the reason why the log cannot be used.
     package static func recover(
         from disk: inout some Disk,
         configuration: JournalConfiguration,

@@ -1,3 +1,4 @@
+import Digest
 import Raft
 
 /// The first sector of a segment file; docs/formats.md has it byte by byte.
