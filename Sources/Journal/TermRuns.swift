@@ -1,0 +1,19 @@
+import Raft
+
+/// The term of every index of a log.
+struct TermRuns: Sendable {
+    private(set) var runs: [TermRun] = []
+
+    /// The term of the newest entry; zero if there is none.
+    var last: Term { runs.last?.term ?? .zero }
+
+    mutating func append(_ entry: EntryID) {
+        if runs.last?.term != entry.term {
+            runs.append(TermRun(term: entry.term, first: entry.index))
+        }
+    }
+
+    mutating func truncate(after index: LogIndex) {
+        while let run = runs.last, run.first > index { runs.removeLast() }
+    }
+}
