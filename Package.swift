@@ -80,5 +80,9 @@ let package = Package(
         tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal"]),
         tests(of: "Reactor", ["Reactor", "CLinux", "Journal"]),
         tests(of: "Server", ["Server", "HTTP", "Verification"]),
+
+        // This repository's own rules: what stands in its files, not what they do.
+        tests(of: "Repository", []),
+        tests(of: "Command", ["verdict", "Server", "Verification"]),
     ]
 )

@@ -1,12 +1,12 @@
 /// A command's options and operands, checked against what it declares.
-struct Arguments: Sendable {
+package struct Arguments: Sendable {
     let command: String
-    private(set) var operands: [String] = []
+    package private(set) var operands: [String] = []
     private var values: [String: [String]] = [:]
-    private(set) var wantsHelp = false
+    package private(set) var wantsHelp = false
 
     /// Reads `--name value`, `--name=value`, switches and operands; `--` ends the options.
-    init(_ words: ArraySlice<String>, for command: Command) throws(CommandFailure) {
+    package init(_ words: ArraySlice<String>, for command: Command) throws(CommandFailure) {
         self.command = command.name
         var rest = words
         var optionsEnded = false
@@ -60,15 +60,15 @@ struct Arguments: Sendable {
         CommandFailure(.usage, "\(problem)\nTry: verdict \(command) --help")
     }
 
-    func has(_ name: String) -> Bool { values[name] != nil }
-    func value(_ name: String) -> String? { values[name]?.first }
-    func all(_ name: String) -> [String] { values[name] ?? [] }
+    package func has(_ name: String) -> Bool { values[name] != nil }
+    package func value(_ name: String) -> String? { values[name]?.first }
+    package func all(_ name: String) -> [String] { values[name] ?? [] }
 
-    func required(_ name: String) throws(CommandFailure) -> String {
+    package func required(_ name: String) throws(CommandFailure) -> String {
         guard let value = value(name) else { throw failure("\(name) is missing") }
         return value
     }
-    func integer(_ name: String, _ range: ClosedRange<Int>) throws(CommandFailure) -> Int? {
+    package func integer(_ name: String, _ range: ClosedRange<Int>) throws(CommandFailure) -> Int? {
         guard let text = value(name) else { return nil }
         guard let number = Int(text), range.contains(number) else {
             throw failure(

@@ -2,18 +2,36 @@ import FoundationEssentials
 import Server
 
 /// A `cluster.json`: where the nodes of a cluster are, and what its callers need to be let in.
-struct ClusterFile: Codable, Sendable {
-    struct Node: Codable, Sendable {
-        var node: Int
-        var region: String
-        var http: String
+package struct ClusterFile: Codable, Sendable {
+    package struct Node: Codable, Sendable {
+        package var node: Int
+        package var region: String
+        package var http: String
         /// The origin that platforms sign for this node.
         var `public`: String
         var peer: String
         /// The process, while it runs.
-        var pid: Int32?
+        package var pid: Int32?
         /// The data directory, relative to the file's own.
-        var data: String
+        package var data: String
+
+        package init(
+            node: Int,
+            region: String,
+            http: String,
+            public: String,
+            peer: String,
+            pid: Int32?,
+            data: String
+        ) {
+            self.node = node
+            self.region = region
+            self.http = http
+            self.public = `public`
+            self.peer = peer
+            self.pid = pid
+            self.data = data
+        }
     }
     struct Tokens: Codable, Sendable {
         var ingest: String
@@ -26,7 +44,7 @@ struct ClusterFile: Codable, Sendable {
         }
         var twilio: Twilio?
     }
-    var nodes: [Node]
+    package var nodes: [Node]
     var tokens: Tokens
     var providers: Providers
 
@@ -45,7 +63,7 @@ struct ClusterFile: Codable, Sendable {
 
     static func access(_ path: String) -> Bool { FileManager.default.fileExists(atPath: path) }
 
-    static func load(_ path: String) throws(CommandFailure) -> ClusterFile {
+    package static func load(_ path: String) throws(CommandFailure) -> ClusterFile {
         let bytes: [UInt8]
         do throws(ConfigurationError) {
             bytes = try ConfigurationFile(reading: path).bytes
@@ -85,7 +103,7 @@ extension ClusterFile.Node {
     var origin: WebOrigin? { WebOrigin(http) }
 
     // Written out so that a stopped node's `pid` is there as null rather than absent.
-    func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(node, forKey: .node)
         try container.encode(region, forKey: .region)

@@ -1,5 +1,5 @@
 /// How the process ends; the numbers are part of the command's contract.
-enum ExitStatus: Int32 {
+package enum ExitStatus: Int32 {
     case done = 0
     /// The answer is no: not found, refused, a violation.
     case no = 1
@@ -9,9 +9,9 @@ enum ExitStatus: Int32 {
 }
 
 /// Ends a command: the message goes to standard error.
-struct CommandFailure: Error {
-    var status: ExitStatus
-    var message: String
+package struct CommandFailure: Error {
+    package var status: ExitStatus
+    package var message: String
     init(_ status: ExitStatus, _ message: String) {
         self.status = status
         self.message = message
@@ -19,14 +19,26 @@ struct CommandFailure: Error {
 }
 
 /// One command: what it takes, how it is explained, and what it does.
-struct Command: Sendable {
-    struct Option: Sendable {
+package struct Command: Sendable {
+    package struct Option: Sendable {
         /// With its dashes, such as `--config`.
         var name: String
         /// What its value is called; `nil` for a switch.
         var value: String?
         var help: String
         var isRepeatable: Bool = false
+
+        package init(
+            name: String,
+            value: String? = nil,
+            help: String,
+            isRepeatable: Bool = false
+        ) {
+            self.name = name
+            self.value = value
+            self.help = help
+            self.isRepeatable = isRepeatable
+        }
 
         static let cluster = Option(
             name: "--cluster",
@@ -36,7 +48,7 @@ struct Command: Sendable {
         static let json = Option(name: "--json", help: "print JSON")
     }
     /// One word or more, such as `attempt open`.
-    var name: String
+    package var name: String
     /// The names of the operands, all required.
     var operands: [String] = []
     var summary: String
@@ -45,7 +57,25 @@ struct Command: Sendable {
     var options: [Option] = []
     /// Hidden from the list of all commands: for scripts.
     var isForScripts: Bool = false
-    var run: @Sendable (Arguments) throws(CommandFailure) -> ExitStatus
+    package var run: @Sendable (Arguments) throws(CommandFailure) -> ExitStatus
+
+    package init(
+        name: String,
+        operands: [String] = [],
+        summary: String,
+        details: String = "",
+        options: [Option] = [],
+        isForScripts: Bool = false,
+        run: @escaping @Sendable (Arguments) throws(CommandFailure) -> ExitStatus
+    ) {
+        self.name = name
+        self.operands = operands
+        self.summary = summary
+        self.details = details
+        self.options = options
+        self.isForScripts = isForScripts
+        self.run = run
+    }
 
     var words: [String] { name.split(separator: " ").map(String.init) }
 
@@ -56,7 +86,7 @@ struct Command: Sendable {
         return text
     }
 
-    var help: String {
+    package var help: String {
         var text = "\(summary)\n\nUsage: \(usage)\n"
         if !details.isEmpty { text += "\n\(details)\n" }
         let all = options + [Option(name: "--help", help: "show this")]

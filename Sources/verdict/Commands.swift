@@ -1,11 +1,11 @@
 /// All commands, in the order of the help.
-enum Commands {
+package enum Commands {
     /// The place where a command is made known.
-    static let all: [Command] =
+    package static let all: [Command] =
         [ServeCommand.command, CheckConfigCommand.command, StatusCommand.command]
         + AttemptCommands.all + LocalCommands.all
 
-    static func run(_ words: [String]) -> ExitStatus {
+    package static func run(_ words: [String]) -> ExitStatus {
         do throws(CommandFailure) {
             return try dispatch(words)
         } catch {

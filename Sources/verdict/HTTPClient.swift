@@ -2,22 +2,22 @@ import Glibc
 import Server
 
 /// One HTTP/1.1 exchange at a time, each on a connection of its own; for commands, not for load.
-enum HTTPClient {
-    struct Reply: Sendable {
-        var status: Int
-        var headers: [(name: String, value: String)]
-        var body: [UInt8]
+package enum HTTPClient {
+    package struct Reply: Sendable {
+        package var status: Int
+        package var headers: [(name: String, value: String)]
+        package var body: [UInt8]
 
         /// The first header of that name, which is in lower case.
-        func header(_ name: String) -> String? {
+        package func header(_ name: String) -> String? {
             headers.first { $0.name.lowercased() == name }?.value
         }
-        var text: String { String(decoding: body, as: UTF8.self) }
+        package var text: String { String(decoding: body, as: UTF8.self) }
     }
 
     /// Why there is no reply.
-    struct Failure: Error, CustomStringConvertible {
-        var description: String
+    package struct Failure: Error, CustomStringConvertible {
+        package var description: String
     }
 
     /// More than any reply to a command has.

@@ -1,5 +1,5 @@
 /// Reads one HTTP/1.1 reply as it arrives.
-struct ReplyParser {
+package struct ReplyParser {
     private enum Body {
         case length(Int)
         case chunked
@@ -9,10 +9,10 @@ struct ReplyParser {
     private var buffer: [UInt8] = []
     private var head: (status: Int, headers: [(name: String, value: String)], body: Body)?
 
-    init(isBodyless: Bool = false) { self.isBodyless = isBodyless }
+    package init(isBodyless: Bool = false) { self.isBodyless = isBodyless }
 
     /// - Returns: the reply once it is whole.
-    mutating func receive(
+    package mutating func receive(
         _ bytes: some Collection<UInt8>
     ) throws(HTTPClient.Failure) -> HTTPClient.Reply? {
         buffer += bytes
@@ -32,7 +32,7 @@ struct ReplyParser {
     }
 
     /// The stream has ended.
-    func finish() throws(HTTPClient.Failure) -> HTTPClient.Reply {
+    package func finish() throws(HTTPClient.Failure) -> HTTPClient.Reply {
         guard let head, case .untilClosed = head.body else {
             throw HTTPClient.Failure(description: "the connection closed before the whole reply")
         }

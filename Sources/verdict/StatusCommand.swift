@@ -49,41 +49,41 @@ enum StatusCommand {
 }
 
 /// What a node says of the cluster: the body of `GET /v1/cluster`.
-struct ClusterView: Decodable, Sendable {
-    struct Node: Decodable, Sendable {
-        var node: Int
-        var role: String?
+package struct ClusterView: Decodable, Sendable {
+    package struct Node: Decodable, Sendable {
+        package var node: Int
+        package var role: String?
         var commit_index: UInt64?
         var applied_index: UInt64?
         var reachable: Bool?
         var round_trip_ms: Double?
     }
-    var leader: Int?
-    var term: UInt64
-    var nodes: [Node]
+    package var leader: Int?
+    package var term: UInt64
+    package var nodes: [Node]
 }
 
 /// The nodes' views put together.
-struct ClusterSummary: Encodable, Sendable {
-    struct Node: Encodable, Sendable {
-        var node: Int
+package struct ClusterSummary: Encodable, Sendable {
+    package struct Node: Encodable, Sendable {
+        package var node: Int
         var region: String
         /// Whether it answered just now.
         var answers: Bool
         var problem: String?
-        var role: String?
-        var term: UInt64?
+        package var role: String?
+        package var term: UInt64?
         var commit_index: UInt64?
         var applied_index: UInt64?
         var reachable: Bool?
         var round_trip_ms: Double?
     }
     /// Of the highest term that a node knows of.
-    var leader: Int?
-    var term: UInt64?
-    var nodes: [Node] = []
+    package var leader: Int?
+    package var term: UInt64?
+    package var nodes: [Node] = []
 
-    init(
+    package init(
         _ members: [ClusterFile.Node],
         answers: [(node: Int, view: ClusterView)],
         failures: [Int: String]
@@ -110,7 +110,7 @@ struct ClusterSummary: Encodable, Sendable {
         }
     }
 
-    var table: String {
+    package var table: String {
         let head =
             if let leader, let term {
                 "leader: node \(leader), term \(term)"

@@ -202,6 +202,13 @@ final class FieldReader {
         return FieldReader(document, node ?? .object([:]), at: path.appending(name))
     }
 
+    /// An object whose absence means something; `nil` then.
+    func optionalObject(_ name: String) -> FieldReader? {
+        node(name, isRequired: false).map {
+            FieldReader(document, $0, at: path.appending(name))
+        }
+    }
+
     /// Reports each field that nothing has asked for.
     func close() {
         for name in names where !known.contains(name) {

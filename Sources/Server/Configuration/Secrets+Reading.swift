@@ -30,9 +30,7 @@ extension Secrets {
         }
 
         let providers = fields.object("providers")
-        twilio =
-            providers.has("twilio")
-            ? Twilio(reading: providers.object("twilio"), &seen) : nil
+        twilio = providers.optionalObject("twilio").map { Twilio(reading: $0, &seen) }
         providers.close()
         fields.close()
         try document.finish()
