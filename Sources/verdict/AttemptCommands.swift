@@ -1,3 +1,5 @@
+import HTTP
+
 /// Open, read and reconstruct attempts.
 enum AttemptCommands {
     static let all = [open, show, timeline]
@@ -123,13 +125,13 @@ enum AttemptCommands {
 
     /// Prints a reply as it came, or as `show` words it; an error of the cluster is a no.
     private static func finish<Body: Decodable>(
-        _ reply: HTTPClient.Reply,
+        _ reply: Response,
         _ arguments: Arguments,
         show: (Body) -> String
     ) throws(CommandFailure) -> ExitStatus {
         let isGood = (200..<300).contains(reply.status)
         if arguments.has("--json") {
-            Terminal.print(reply.text)
+            Terminal.print(String(decoding: reply.body, as: UTF8.self))
             return isGood ? .done : .no
         }
         guard isGood else { throw CommandFailure(.no, ClusterClient.problem(of: reply)) }

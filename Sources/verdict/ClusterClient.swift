@@ -1,3 +1,4 @@
+import HTTP
 import Server
 
 /// Asks the nodes of a cluster.
@@ -33,7 +34,7 @@ struct ClusterClient {
         _ target: String,
         token: String,
         body: [UInt8]? = nil
-    ) throws(CommandFailure) -> HTTPClient.Reply {
+    ) throws(CommandFailure) -> Response {
         var headers = [("Authorization", "Bearer \(token)"), ("Accept", "application/json")]
         if body != nil { headers.append(("Content-Type", "application/json")) }
         var failures: [String] = []
@@ -58,7 +59,7 @@ struct ClusterClient {
     }
 
     /// What a reply that is an error says.
-    static func problem(of reply: HTTPClient.Reply) -> String {
+    static func problem(of reply: Response) -> String {
         guard let problem: Problem = JSON.decode(reply.body) else { return "\(reply.status)" }
         var text = "\(reply.status) \(problem.title ?? "")"
         if let detail = problem.detail { text += ": \(detail)" }

@@ -1,23 +1,12 @@
 import Glibc
+import HTTP
 import Server
 
 /// One HTTP/1.1 exchange at a time, each on a connection of its own; for commands, not for load.
-package enum HTTPClient {
-    package struct Reply: Sendable {
-        package var status: Int
-        package var headers: [(name: String, value: String)]
-        package var body: [UInt8]
-
-        /// The first header of that name, which is in lower case.
-        package func header(_ name: String) -> String? {
-            headers.first { $0.name.lowercased() == name }?.value
-        }
-        package var text: String { String(decoding: body, as: UTF8.self) }
-    }
-
+enum HTTPClient {
     /// Why there is no reply.
-    package struct Failure: Error, CustomStringConvertible {
-        package var description: String
+    struct Failure: Error, CustomStringConvertible {
+        var description: String
     }
 
     /// More than any reply to a command has.
@@ -30,7 +19,7 @@ package enum HTTPClient {
         headers: [(String, String)] = [],
         body: [UInt8]? = nil,
         within timeout: Duration
-    ) throws(Failure) -> Reply {
+    ) throws(Failure) -> Response {
         guard !origin.isSecure else { throw Failure(description: "https is not supported here") }
         var request = "\(method) \(target) HTTP/1.1\r\nHost: \(authority(of: origin))\r\n"
         for (name, value) in headers { request += "\(name): \(value)\r\n" }
@@ -41,14 +30,25 @@ package enum HTTPClient {
         let port = origin.port ?? 80
         let connection = try ClientSocket(host: origin.host, port: port, until: deadline)
         try connection.send(Array(request.utf8) + (body ?? []), until: deadline)
-        var parser = ReplyParser(isBodyless: method == "HEAD")
+        var parser = ResponseParser(limits: limits)
         while true {
             let chunk = try connection.receive(until: deadline)
-            guard !chunk.isEmpty else {
-                return try parser.finish()
+            if !chunk.isEmpty { parser.feed(chunk) }
+            let isHead = method == "HEAD"
+            switch chunk.isEmpty ? parser.finish() : parser.next(headOnly: isHead) {
+            case .response(let reply, _): return reply
+            case .failed(let error): throw Failure(description: error.reason)
+            case .needsMore where chunk.isEmpty:
+                throw Failure(description: "the connection closed without an answer")
+            case .needsMore: continue
             }
-            if let reply = try parser.receive(chunk) { return reply }
         }
+    }
+
+    private static var limits: MessageLimits {
+        var limits = MessageLimits()
+        limits.bodyBytes = maxReplyBytes
+        return limits
     }
 
     private static func authority(of origin: WebOrigin) -> String {

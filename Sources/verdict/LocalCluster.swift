@@ -1,3 +1,4 @@
+import Digest
 import Glibc
 import Server
 
@@ -172,11 +173,5 @@ private struct LocalSecrets {
     }
 }
 
-/// Bytes from the system's generator, in hex.
-private func randomHex(bytes count: Int) -> String {
-    var generator = SystemRandomNumberGenerator()
-    return (0..<count).map { _ in
-        let byte = UInt8.random(in: .min ... .max, using: &generator)
-        return (byte < 16 ? "0" : "") + String(byte, radix: 16)
-    }.joined()
-}
+/// Bytes that nobody can guess, in hex.
+private func randomHex(bytes count: Int) -> String { Hex.string(SecureRandom.bytes(count)) }

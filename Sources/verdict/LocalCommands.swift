@@ -1,4 +1,5 @@
 import Glibc
+import HTTP
 import Server
 
 /// What the scripts in `cluster/` are made of; they keep files and processes apart from shell.

@@ -1,3 +1,4 @@
+import HTTP
 import Server
 
 /// The cluster at a glance.

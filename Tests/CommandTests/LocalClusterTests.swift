@@ -1,5 +1,6 @@
 import FoundationEssentials
 import Glibc
+import Providers
 import Server
 import Testing
 import Verification

@@ -1,4 +1,5 @@
 import Glibc
+import Providers
 import Server
 import Testing
 
@@ -122,6 +123,7 @@ struct ConfigurationSecretsTests {
         for text in ["\(secrets)", String(reflecting: secrets), "\(secrets.tokens)", dumped] {
             #expect(!text.contains("token-0"))
             #expect(!text.contains("105, 110, 103"))
+            #expect(!text.contains("HMACKey"))
         }
         #expect("\(secrets.digestKey)" == "<redacted>")
         #expect(secrets.description.contains("2 ingest, 1 read"))

@@ -1,3 +1,4 @@
+import Providers
 import Server
 import Testing
 import Verification
@@ -91,7 +92,7 @@ struct ConfigurationTests {
             ),
             (
                 8, "  public: 'https://verdict.example/',",
-                "8: public: must be an origin such as https://node.example, without a path or a "
+                "8: public: must be an origin such as https://node.example, without a "
                     + "trailing slash, is \"https://verdict.example/\""
             ),
             (

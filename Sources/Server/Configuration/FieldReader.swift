@@ -47,6 +47,7 @@ final class ConfigurationDocument {
         )
     }
     func line(of path: FieldPath) -> Int { map.line(of: path) }
+    var hasFindings: Bool { !findings.isEmpty }
 
     /// Throws what was found, in the order of the file.
     func finish() throws(ConfigurationError) {

@@ -1,3 +1,4 @@
+import Providers
 import Raft
 import Verification
 
@@ -26,8 +27,8 @@ extension NodeConfiguration {
         if let http, http == peerListen { fields.report("peer", "must differ from http, \(http)") }
         let publicOrigin = fields.parsed(
             "public",
-            as: "an origin such as https://node.example, without a path or a trailing slash",
-            WebOrigin.init(_:)
+            as: "an origin such as https://node.example, without a trailing slash",
+            PublicOrigin.init(_:)
         )
         peers = NodeConfiguration.readPeers(fields, node: node, region: region)
 

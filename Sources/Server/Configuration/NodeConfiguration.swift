@@ -1,3 +1,4 @@
+package import Providers
 package import Raft
 
 /// Everything a node is told before it starts, but for its secrets.
@@ -68,7 +69,7 @@ package struct NodeConfiguration: Sendable {
     /// Where this node listens for HTTP.
     package var http: SocketAddress
     /// The origin in the URLs that platforms call and sign.
-    package var publicOrigin: WebOrigin
+    package var publicOrigin: PublicOrigin
     /// Where this node listens for its peers.
     package var peerListen: SocketAddress
     /// All nodes of the cluster, this one included, sorted by number.

@@ -1,4 +1,5 @@
-import FoundationEssentials
+import Digest
+import Providers
 
 extension Secrets {
     /// Reads a file of secrets; nobody but its owner may be able to use it.
@@ -23,14 +24,14 @@ extension Secrets {
 
         digestKey =
             fields.parsed("digest_key", as: "32 bytes in hex or base64", keyBytes)
-            .map(Secret.init(_:)) ?? Secret([])
+            .map { Secret(bytes: $0) } ?? Secret("")
         // Compared as it is spelt, like the others.
         if fields.has("digest_key") {
-            seen.note(Array(fields.text("digest_key").utf8), at: .root.appending("digest_key"))
+            seen.note(fields.text("digest_key"), at: .root.appending("digest_key"))
         }
 
         let providers = fields.object("providers")
-        twilio = providers.optionalObject("twilio").map { Twilio(reading: $0, &seen) }
+        twilio = providers.optionalObject("twilio").flatMap { Twilio(reading: $0, &seen) }
         providers.close()
         fields.close()
         try document.finish()
@@ -38,16 +39,20 @@ extension Secrets {
 }
 
 extension Secrets.Twilio {
-    fileprivate init(reading fields: FieldReader, _ seen: inout SecretUses) {
+    /// - Returns: `nil` after a report.
+    fileprivate init?(reading fields: FieldReader, _ seen: inout SecretUses) {
         let keys = fields.object("shared_keys")
-        secrets = seen.secrets(fields, "secrets", (keys.names.isEmpty ? 1 : 0)...2)
+        secrets = seen.secrets(
+            fields,
+            "secrets",
+            (keys.names.isEmpty ? 1 : 0)...TwilioProvider.maxSecrets
+        )
         sharedKeys = []
         for id in keys.names {
-            let path = keys.path.appending(id)
             let text = keys.string(id, problem: secretProblem)
             if text.isEmpty { continue }
-            seen.note(Array(text.utf8), at: path)
-            sharedKeys.append(SharedKey(id: id, key: Secret(Array(text.utf8))))
+            seen.note(text, at: keys.path.appending(id))
+            sharedKeys.append(TwilioSharedKey(id: id, secret: Secret(text)))
         }
         accounts = fields.strings("accounts") { text in
             (1...64).contains(text.utf8.count)
@@ -55,17 +60,28 @@ extension Secrets.Twilio {
                 ? nil : "must be an account SID"
         }.map(\.text)
         fields.close()
+        do throws(ProviderConfigurationError) {
+            provider = try TwilioProvider(
+                secrets: secrets,
+                sharedKeys: sharedKeys,
+                accounts: accounts
+            )
+        } catch {
+            // Whatever it is, it follows from something above, unless the rules have parted.
+            if !fields.document.hasFindings { fields.document.report(fields.path, "has \(error)") }
+            return nil
+        }
     }
 }
 
 /// Finds a secret that serves two purposes: who learns the one would have the other.
 private struct SecretUses {
     private let document: ConfigurationDocument
-    private var places: [[UInt8]: FieldPath] = [:]
+    private var places: [String: FieldPath] = [:]
 
     init(_ document: ConfigurationDocument) { self.document = document }
 
-    mutating func note(_ secret: [UInt8], at path: FieldPath) {
+    mutating func note(_ secret: String, at path: FieldPath) {
         if let first = places[secret] {
             document.report(
                 path,
@@ -93,8 +109,8 @@ private struct SecretUses {
                 "must be a list of \(count.lowerBound)…\(count.upperBound), has \(given)"
             )
         }
-        for item in items { note(Array(item.text.utf8), at: item.path) }
-        return items.map { Secret(Array($0.text.utf8)) }
+        for item in items { note(item.text, at: item.path) }
+        return items.map { Secret($0.text) }
     }
 }
 
@@ -104,16 +120,6 @@ private func secretProblem(_ text: String) -> String? {
 }
 
 private func keyBytes(_ text: String) -> [UInt8]? {
-    if text.utf8.count == 64, text.utf8.allSatisfy(\.isHexDigit) {
-        var bytes: [UInt8] = []
-        var rest = text[...]
-        while !rest.isEmpty {
-            guard let byte = UInt8(rest.prefix(2), radix: 16) else { return nil }
-            bytes.append(byte)
-            rest = rest.dropFirst(2)
-        }
-        return bytes
-    }
-    guard let data = Data(base64Encoded: text), data.count == 32 else { return nil }
-    return Array(data)
+    let bytes = text.utf8.count == 64 ? Hex.decode(text) : Base64.decode(text)
+    return bytes?.count == 32 ? bytes : nil
 }

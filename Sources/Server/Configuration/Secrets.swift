@@ -1,18 +1,7 @@
-/// Bytes that must not be shown.
-///
-/// Printing, dumping or reflecting one shows nothing.
-package struct Secret: Sendable, CustomStringConvertible, CustomDebugStringConvertible,
-    CustomReflectable
-{
-    package let bytes: [UInt8]
-    package init(_ bytes: [UInt8]) { self.bytes = bytes }
-    package var description: String { "<redacted>" }
-    package var debugDescription: String { description }
-    package var customMirror: Mirror { Mirror(self, children: []) }
-}
+package import Providers
 
 /// What a node keeps secret: a file of its own, read again on SIGHUP.
-package struct Secrets: Sendable, CustomStringConvertible {
+package struct Secrets: Sendable, CustomStringConvertible, CustomReflectable {
     /// Who may call what; each role has one token, or two while one replaces the other.
     package struct Tokens: Sendable {
         package var ingest: [Secret]
@@ -20,16 +9,14 @@ package struct Secrets: Sendable, CustomStringConvertible {
         package var operate: [Secret]
     }
     package struct Twilio: Sendable {
-        package struct SharedKey: Sendable {
-            package var id: String
-            package var key: Secret
-        }
         /// The account's Auth Tokens, at most two.
         package var secrets: [Secret]
         /// Sorted by ID.
-        package var sharedKeys: [SharedKey]
+        package var sharedKeys: [TwilioSharedKey]
         /// The `AccountSid`s whose callbacks are taken; empty takes any that is signed.
         package var accounts: [String]
+        /// Checks with all of the above.
+        package var provider: TwilioProvider
     }
     package var tokens: Tokens
     /// Keys the digests of challenges; 32 bytes, the same on all nodes, and for ever: with another
@@ -41,4 +28,6 @@ package struct Secrets: Sendable, CustomStringConvertible {
         "Secrets(tokens: \(tokens.ingest.count) ingest, \(tokens.read.count) read, "
             + "\(tokens.operate.count) operate; twilio: \(twilio == nil ? "none" : "set"))"
     }
+    /// Nothing: a dump would go on into the keys that are made of secrets.
+    package var customMirror: Mirror { Mirror(self, children: []) }
 }
