@@ -79,6 +79,10 @@ let package = Package(
         tests(of: "Journal", ["Journal", "Raft", "Digest"]),
         tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal"]),
         tests(of: "Reactor", ["Reactor", "CLinux", "Journal"]),
-        tests(of: "Server", ["Server", "HTTP", "Verification"]),
+        tests(of: "Server", ["Server", "HTTP", "Providers", "Verification"]),
+
+        // This repository's own rules: what stands in its files, not what they do.
+        tests(of: "Repository", []),
+        tests(of: "Command", ["verdict", "Server", "Providers", "Verification"]),
     ]
 )

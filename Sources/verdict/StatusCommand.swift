@@ -1,0 +1,154 @@
+import HTTP
+import Server
+
+/// The cluster at a glance.
+enum StatusCommand {
+    static let command = Command(
+        name: "status",
+        summary: "the cluster at a glance",
+        details: """
+            Asks every node. A node's row shows what it says of itself; "reachable" and "rtt" are
+            the leader's view of it. Exits 0 if there is a leader, 1 if there is none, 3 if no node
+            answers.
+            """,
+        options: [
+            .cluster, .json,
+            .init(name: "--timeout", value: "SECONDS", help: "wait so long for a node (default 1)"),
+        ]
+    ) { arguments throws(CommandFailure) in
+        let file = try ClusterFile.load(arguments)
+        let timeout = Duration.seconds(try arguments.integer("--timeout", 1...600) ?? 1)
+        var answers: [(node: Int, view: ClusterView)] = []
+        var failures: [Int: String] = [:]
+        for node in file.nodes {
+            guard let origin = node.origin else { continue }
+            do throws(HTTPClient.Failure) {
+                let reply = try HTTPClient.send(
+                    "GET",
+                    origin,
+                    "/v1/cluster",
+                    headers: [("Authorization", "Bearer \(file.tokens.read)")],
+                    within: timeout
+                )
+                guard reply.status == 200, let view: ClusterView = JSON.decode(reply.body) else {
+                    failures[node.node] = ClusterClient.problem(of: reply)
+                    continue
+                }
+                answers.append((node.node, view))
+            } catch {
+                failures[node.node] = "\(error)"
+            }
+        }
+        let summary = ClusterSummary(file.nodes, answers: answers, failures: failures)
+        Terminal.print(
+            arguments.has("--json")
+                ? String(decoding: try JSON.encode(summary), as: UTF8.self) : summary.table
+        )
+        if answers.isEmpty { return .unreachable }
+        return summary.leader == nil ? .no : .done
+    }
+}
+
+/// What a node says of the cluster: the body of `GET /v1/cluster`.
+package struct ClusterView: Decodable, Sendable {
+    package struct Node: Decodable, Sendable {
+        package var node: Int
+        package var role: String?
+        var commit_index: UInt64?
+        var applied_index: UInt64?
+        var reachable: Bool?
+        var round_trip_ms: Double?
+    }
+    package var leader: Int?
+    package var term: UInt64
+    package var nodes: [Node]
+}
+
+/// The nodes' views put together.
+package struct ClusterSummary: Encodable, Sendable {
+    package struct Node: Encodable, Sendable {
+        package var node: Int
+        var region: String
+        /// Whether it answered just now.
+        var answers: Bool
+        var problem: String?
+        package var role: String?
+        package var term: UInt64?
+        var commit_index: UInt64?
+        var applied_index: UInt64?
+        var reachable: Bool?
+        var round_trip_ms: Double?
+    }
+    /// Of the highest term that a node knows of.
+    package var leader: Int?
+    package var term: UInt64?
+    package var nodes: [Node] = []
+
+    package init(
+        _ members: [ClusterFile.Node],
+        answers: [(node: Int, view: ClusterView)],
+        failures: [Int: String]
+    ) {
+        term = answers.map(\.view.term).max()
+        leader = answers.first { $0.view.term == term && $0.view.leader != nil }?.view.leader
+        // The leader exchanges heartbeats with all; another node only with the leader.
+        let judge = answers.first { $0.node == leader } ?? answers.first
+        for member in members {
+            var row = Node(node: member.node, region: member.region, answers: false)
+            if let answer = answers.first(where: { $0.node == member.node }) {
+                let own = answer.view.nodes.first { $0.node == member.node }
+                row.answers = true
+                row.role = own?.role
+                row.term = answer.view.term
+                row.commit_index = own?.commit_index
+                row.applied_index = own?.applied_index
+            }
+            row.problem = failures[member.node]
+            let seen = judge?.view.nodes.first { $0.node == member.node }
+            row.reachable = seen?.reachable
+            row.round_trip_ms = seen?.round_trip_ms
+            nodes.append(row)
+        }
+    }
+
+    package var table: String {
+        let head =
+            if let leader, let term {
+                "leader: node \(leader), term \(term)"
+            } else if nodes.contains(where: \.answers) {
+                "no leader"
+            } else {
+                "no node answers"
+            }
+        let rows = nodes.map { node in
+            [
+                "\(node.node)", node.region, node.answers ? node.role ?? "?" : "no answer",
+                node.term.shown, node.commit_index.shown, node.applied_index.shown,
+                node.reachable.map { $0 ? "yes" : "no" } ?? "-",
+                node.round_trip_ms.map(milliseconds) ?? "-",
+            ]
+        }
+        var text = head + "\n\n"
+        text += Terminal.table(
+            ["node", "region", "role", "term", "commit", "applied", "reachable", "rtt"],
+            rows,
+            right: [0, 3, 4, 5, 7]
+        )
+        for node in nodes {
+            if let problem = node.problem { text += "\nnode \(node.node): \(problem)" }
+        }
+        return text
+    }
+
+    private func milliseconds(_ value: Double) -> String {
+        let hundredths = (value * 100).rounded()
+        guard hundredths.isFinite, abs(hundredths) < 1e12 else { return "-" }
+        let whole = Int(hundredths)
+        let fraction = whole % 100
+        return "\(whole / 100).\(fraction < 10 ? "0" : "")\(fraction) ms"
+    }
+}
+
+extension UInt64? {
+    var shown: String { map(String.init) ?? "-" }
+}
