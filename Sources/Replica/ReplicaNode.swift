@@ -55,7 +55,7 @@ package struct ReplicaNode: ~Copyable {
     ) throws(JournalError) {
         var machine = StateMachine(limits: configuration.limits)
         var counters = ReplicaCounters()
-        var recovered = try Journal.recover(from: &disk, configuration: configuration.journal) {
+        let recovered = try Journal.recover(from: &disk, configuration: configuration.journal) {
             entry in
             ReplicaNode.replay(entry, into: &machine, &counters)
         }
