@@ -2,7 +2,7 @@ import CLinux
 import Glibc
 
 /// A listening TCP socket.
-package struct Listener: ~Copyable {
+package final class Listener {
     package let descriptor: FileDescriptor
     /// The port in use, which the kernel picked if 0 was asked for.
     package let port: UInt16

@@ -122,3 +122,25 @@ struct ResolvedAddress {
         }
     }
 }
+
+extension Socket {
+    /// Gives a connection up when what was sent is not acknowledged for this long
+    /// (`TCP_USER_TIMEOUT`), so that a link behind a cut is made anew once the cut is healed.
+    package static func limitUnacknowledged(
+        _ descriptor: borrowing FileDescriptor,
+        milliseconds: UInt32
+    ) {
+        var limit = milliseconds
+        _ = unsafe setsockopt(
+            descriptor.number, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &limit,
+            socklen_t(MemoryLayout<UInt32>.size))
+    }
+}
+
+extension SystemError {
+    /// Whether a connection's error says that the other process is gone, rather than that nothing
+    /// was heard.
+    package static func meansReset(_ code: Int32) -> Bool {
+        code == ECONNRESET || code == EPIPE || code == ECONNREFUSED
+    }
+}

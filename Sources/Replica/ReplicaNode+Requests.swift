@@ -65,7 +65,12 @@ extension ReplicaNode {
         return nil
     }
 
+    /// Requests of this node's own clients that wait for their entry.
     package var pendingRequests: Int { requests.count }
+    /// Whether some of them wait to be proposed or forwarded in the next turn.
+    package var hasQueuedRequests: Bool { requests.hasQueued || reads.isCollecting }
+    /// Commands of peers that wait to be proposed.
+    package var forwardedCount: Int { forwarded.count }
 
     /// Proposes what waits, if this node leads, else forwards it to the leader, in one batch.
     mutating func sendRequests(at now: Instant, wall: WallTime) {
@@ -101,6 +106,7 @@ extension ReplicaNode {
             payloads.append(request.command)
             return true
         }
+        counters.proposed += UInt64(payloads.count)
         let refusal = raft.propose(
             payloads,
             wall: Timestamp(milliseconds: wall.milliseconds),

@@ -186,6 +186,7 @@ package struct ReplicaNode: ~Copyable {
     /// What is due every 100 ms: time-outs, lost forwards, pings, the report of repeats.
     private mutating func keepHouse(at now: Instant) {
         nextHousekeepingAt = now.advanced(by: ReplicaNode.housekeepingInterval)
+        counters.sentAgain = requests.sentAgain
         for completion in requests.expire(at: now, retryAfter: configuration.forwardRetry) {
             counters.timedOut += 1
             output.completions.append(completion)
@@ -223,6 +224,10 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var undecodable: UInt64 = 0
     package var submitted: UInt64 = 0
     package var answeredLocally: UInt64 = 0
+    /// Commands proposed here, forwarded ones included.
+    package var proposed: UInt64 = 0
+    /// Requests sent again: their first proposal or forward may have been lost.
+    package var sentAgain: UInt64 = 0
     package var forwardedOut: UInt64 = 0
     package var forwardedIn: UInt64 = 0
     package var forwardsRefused: UInt64 = 0

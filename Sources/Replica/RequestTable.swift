@@ -33,6 +33,8 @@ struct RequestTable {
     /// Slots from here on may be queued; all before are sent or finished.
     private var firstQueued = 0
     let limit: Int
+    /// Requests put back after they had been sent.
+    private(set) var sentAgain: UInt64 = 0
 
     init(limit: Int) { self.limit = limit }
 
@@ -68,6 +70,7 @@ struct RequestTable {
     /// Puts one request back, to be sent in the next turn.
     mutating func requeue(_ sequence: UInt64) {
         guard let slot = slot(of: sequence), !slots[slot].isFinished else { return }
+        sentAgain += 1
         slots[slot].state = .queued
         firstQueued = min(firstQueued, slot)
     }

@@ -1,29 +1,104 @@
-import Glibc
+private import Digest
+private import Journal
+private import Raft
+private import Reactor
+private import Replica
+private import Verification
 
 /// Runs a node until it is told to stop.
 ///
-/// - Returns: the process's exit status: 0 after an orderly stop, 2 for a bad configuration.
+/// - Returns: the process's exit status: 0 after an orderly stop, 1 if the node could not go on,
+///   2 for a bad configuration.
 package func serve(configurationAt path: String) -> Int32 {
+    let configuration: NodeConfiguration
+    let secrets: Secrets
     do throws(ConfigurationError) {
-        let configuration = try NodeConfiguration.load(path)
-        _ = try Secrets.load(configuration.secretsFile)
+        configuration = try NodeConfiguration.load(path)
+        secrets = try Secrets.load(configuration.secretsFile)
     } catch {
         writeToStandardError("\(error)\n")
         return 2
     }
-    // CALL SITE: the node loop takes over here.
-    writeToStandardError("verdict serve: the node loop is not linked into this build\n")
-    return 1
-}
-
-func writeToStandardError(_ text: String) {
-    var bytes = Array(text.utf8)[...]
-    while !bytes.isEmpty {
-        let count = unsafe bytes.withUnsafeBytes { buffer in
-            unsafe write(STDERR_FILENO, buffer.baseAddress, buffer.count)
-        }
-        if count < 0, errno == EINTR { continue }
-        guard count > 0 else { return }
-        bytes = bytes.dropFirst(count)
+    let writer = LineWriter(descriptor: 2)
+    let log = Log(
+        level: Log.Level(configuration.log.level),
+        format: configuration.log.format == .json ? .json : .logfmt,
+        clock: { WallTime(milliseconds: Clock.wallMilliseconds()) },
+        sink: { writer.write($0) }
+    )
+    do {
+        return try run(configuration, secrets, log)
+    } catch {
+        log.error("node", "cannot go on", ["error": .text("\(error)")])
+        return 1
     }
 }
+
+private func run(
+    _ configuration: NodeConfiguration,
+    _ secrets: Secrets,
+    _ log: Log
+) throws -> Int32 {
+    // Before any other thread: they inherit the blocked signals.
+    let signals = try SignalSource([
+        SignalSource.terminate, SignalSource.interrupt, SignalSource.hangUp,
+    ])
+    let mailbox = try Mailbox<DiskCompletion>()
+    let directory = try DataDirectory(configuration.dataDirectory)
+    var disk = try directory.disk()
+    let now = Instant(nanoseconds: Clock.monotonic())
+    let replica = try ReplicaNode(
+        recovering: &disk, configuration: replicaConfiguration(configuration), at: now)
+    let thread = try DiskThread(disk: disk) { mailbox.post($0) }
+    let loop = try NodeLoop(
+        configuration: configuration,
+        secrets: secrets,
+        log: log,
+        signals: signals,
+        mailbox: mailbox,
+        disk: thread,
+        replica: replica,
+        at: now
+    )
+    let status = try loop.run()
+    thread.stop()
+    _ = directory.path  // locked until here
+    return status
+}
+
+private func replicaConfiguration(_ configuration: NodeConfiguration) -> ReplicaConfiguration {
+    var raft = RaftConfiguration(
+        node: configuration.node,
+        membership: Membership(voters: configuration.peers.map(\.node)),
+        seed: randomNumber()
+    )
+    raft.electionTimeout = configuration.timers.electionTimeout
+    raft.heartbeatInterval = configuration.timers.heartbeat
+    let journal = JournalConfiguration(
+        cluster: configuration.cluster,
+        node: configuration.node,
+        salt: randomNumber(),
+        segmentSize: configuration.journalSegmentBytes
+    )
+    var replica = ReplicaConfiguration(raft: raft, journal: journal, incarnation: randomNumber())
+    replica.requestHold = configuration.timers.requestHold
+    replica.maxPendingRequests = configuration.limits.pendingRequests
+    return replica
+}
+
+private func randomNumber() -> UInt64 {
+    SecureRandom.bytes(8).reduce(0) { $0 << 8 | UInt64($1) }
+}
+
+extension Log.Level {
+    fileprivate init(_ level: NodeConfiguration.Log.Level) {
+        switch level {
+        case .debug: self = .debug
+        case .info: self = .info
+        case .warning: self = .warning
+        case .error: self = .error
+        }
+    }
+}
+
+func writeToStandardError(_ text: String) { LineWriter(descriptor: 2).write(Array(text.utf8)) }

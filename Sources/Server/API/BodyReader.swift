@@ -9,7 +9,8 @@ package struct BodyReader {
     private let json = JSONBody()
     private let flow: (String?) -> ConfiguredFlow?
     private let allowsTarget: (String) -> Bool
-    private let digest: (AttemptID, [UInt8]) -> [UInt8]
+    /// What stands for digits in everything that leaves here.
+    package let digest: (AttemptID, [UInt8]) -> [UInt8]
 
     /// - Parameters:
     ///   - flow: looks a flow up by name, or the one for attempts that name none.

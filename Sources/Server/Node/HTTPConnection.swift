@@ -1,0 +1,115 @@
+import HTTP
+import Providers
+import Raft
+import Reactor
+import Verification
+
+/// One client's connection: at most one request of it is being answered at a time, so that
+/// pipelined requests are answered in their order.
+final class HTTPConnection {
+    let descriptor: FileDescriptor
+    let slot: Int
+    let generation: UInt64
+    var parser: RequestParser
+    var output = OutputBuffer()
+    /// The request that waits for its answer.
+    var exchange: Exchange?
+    var interest: Poller.Interest = .read
+    /// Nothing more is read; it is closed when all is written.
+    var isClosing = false
+    /// Whether it is in the list of those to be written in this turn.
+    var isDirty = false
+    /// The parser's phase and since when, for the time-outs.
+    var phase = RequestParser.Phase.idle
+    var phaseSince: Instant
+
+    init(
+        _ descriptor: consuming FileDescriptor,
+        slot: Int,
+        generation: UInt64,
+        limits: MessageLimits,
+        at now: Instant
+    ) {
+        self.descriptor = descriptor
+        self.slot = slot
+        self.generation = generation
+        self.parser = RequestParser(limits: limits)
+        self.phaseSince = now
+    }
+
+    /// Names the connection to the replica, which gives it back with a result.
+    var context: UInt64 { generation << 32 | UInt64(UInt32(slot)) }
+}
+
+/// A request under way and what is to be done when it can go on.
+struct Exchange {
+    enum Step {
+        /// A command has been submitted; its result is to be worded in this form.
+        case committing(ReplyForm)
+        /// A linearizable read has been asked for.
+        case reading(Read)
+        /// Leadership is being handed to this node.
+        case transferring(NodeID)
+    }
+    enum Read {
+        case attempt(AttemptID)
+        case timeline(AttemptID)
+        /// A callback whose attempt is not known here yet.
+        case callback(Callback, ReplyForm)
+        case poll(AttemptID, ReplyForm)
+    }
+    enum ReplyForm {
+        case opened
+        /// Verdict's own form.
+        case own
+        case platform(Provider, NormalizedCallback)
+    }
+
+    var route: RouteKind?
+    var startedAt: Instant
+    var isHead: Bool
+    var keepsAlive: Bool
+    var step: Step?
+}
+
+/// Connections by slot.
+struct ConnectionTable {
+    private var slots: [HTTPConnection?] = []
+    private var free: [Int] = []
+    private var nextGeneration: UInt64 = 1
+    private(set) var count = 0
+
+    mutating func insert(_ make: (_ slot: Int, _ generation: UInt64) -> HTTPConnection)
+        -> HTTPConnection
+    {
+        let slot = free.popLast() ?? slots.count
+        let connection = make(slot, nextGeneration & PollToken.generationMask)
+        nextGeneration += 1
+        if slot == slots.count { slots.append(connection) } else { slots[slot] = connection }
+        count += 1
+        return connection
+    }
+
+    mutating func remove(_ connection: HTTPConnection) {
+        guard slots[connection.slot] === connection else { return }
+        slots[connection.slot] = nil
+        free.append(connection.slot)
+        count -= 1
+    }
+
+    /// The connection that still has this slot in this generation.
+    func find(slot: Int, generation: UInt64) -> HTTPConnection? {
+        guard slot < slots.count, let connection = slots[slot],
+            connection.generation == generation
+        else { return nil }
+        return connection
+    }
+
+    func find(context: UInt64) -> HTTPConnection? {
+        find(slot: PollToken.slot(context), generation: PollToken.generation(context))
+    }
+
+    func forEach(_ body: (HTTPConnection) -> Void) {
+        for case let connection? in slots { body(connection) }
+    }
+}

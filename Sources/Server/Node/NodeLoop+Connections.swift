@@ -1,0 +1,261 @@
+import HTTP
+import Raft
+import Reactor
+import Replica
+
+/// HTTP connections: bytes in, requests to `serve`, answers out.
+extension NodeLoop {
+    func watchHTTPListener(_ interest: Poller.Interest) throws(SystemError) {
+        guard let listener = httpListener else { return }
+        let token = PollToken.make(.httpListener)
+        if interest.isEmpty {
+            poller.remove(listener.descriptor)
+        } else {
+            try poller.add(listener.descriptor, token: token, interest: interest)
+        }
+    }
+
+    func acceptConnections() {
+        // A bound, so that a flood of connections does not starve those that are there.
+        for _ in 0..<256 {
+            guard let listener = httpListener else { return }
+            switch listener.accept() {
+            case .connection(let descriptor): admit(descriptor)
+            case .none: return
+            case .exhausted:
+                log.error("http", "no descriptor left for a connection; pausing accepts")
+                acceptsAgainAt = now.advanced(by: .milliseconds(500))
+                try? watchHTTPListener([])
+                return
+            }
+        }
+    }
+
+    private func admit(_ descriptor: consuming FileDescriptor) {
+        guard connections.count < configuration.limits.connections else {
+            metrics.connectionsRefused += 1
+            refuse(descriptor)
+            return
+        }
+        metrics.connectionsAccepted += 1
+        var limits = MessageLimits()
+        limits.headerBytes = configuration.limits.headBytes
+        limits.bodyBytes = configuration.limits.bodyBytes
+        var taken: FileDescriptor? = descriptor
+        let connection = connections.insert { slot, generation in
+            guard let descriptor = taken.take() else {
+                fatalError("invariant broken: a connection made twice")
+            }
+            return HTTPConnection(
+                descriptor, slot: slot, generation: generation, limits: limits, at: now)
+        }
+        do {
+            try poller.add(
+                connection.descriptor,
+                token: PollToken.make(
+                    .http, slot: connection.slot, generation: connection.generation),
+                interest: .read)
+        } catch {
+            log.error("http", "a connection cannot be watched", ["error": .text("\(error)")])
+            connections.remove(connection)
+        }
+    }
+
+    /// Says why before closing, as far as the socket takes it.
+    private func refuse(_ descriptor: consuming FileDescriptor) {
+        var output = OutputBuffer()
+        var response = Problem.overloaded(retryAfter: 1).response
+        response.headers.append("Verdict-Node", nodeHeader)
+        ResponseSerializer.append(
+            response, date: date, keepAlive: false, headOnly: false, into: &output.bytes)
+        _ = output.write(to: descriptor)
+    }
+
+    func connectionIsReady(_ connection: HTTPConnection, _ event: Poller.Event) {
+        if event.isReadable, !connection.isClosing { read(connection) }
+        if event.isWritable { markDirty(connection) }
+        if event.isBroken, connection.isClosing || connection.interest.isEmpty {
+            close(connection)
+        }
+    }
+
+    /// Bytes of requests that may wait behind the one being answered.
+    private static let maxWaitingBytes = 256 * 1024
+
+    private func read(_ connection: HTTPConnection) {
+        switch Socket.read(connection.descriptor, into: &readBuffer) {
+        case .bytes(let count):
+            metrics.httpBytesReceived += UInt64(count)
+            connection.parser.feed(readBuffer[..<count])
+            serve(connection)
+            if connection.exchange != nil,
+                connection.parser.bufferedByteCount > NodeLoop.maxWaitingBytes
+            {
+                watch(connection, connection.interest.subtracting(.read))
+            }
+        case .wouldBlock: break
+        case .closed:
+            guard connection.exchange != nil || !connection.output.isEmpty else {
+                close(connection)
+                return
+            }
+            // The client may have closed its side only: it still gets its answer.
+            connection.isClosing = true
+            watch(connection, connection.interest.subtracting(.read))
+        case .failed: close(connection)
+        }
+    }
+
+    /// Takes requests out of what has come, until one has to wait for its answer.
+    func serve(_ connection: HTTPConnection) {
+        while connection.exchange == nil, !connection.isClosing {
+            switch connection.parser.next() {
+            case .needsMore:
+                notePhase(connection)
+                return
+            case .sendContinue:
+                connection.output.bytes.append(contentsOf: ResponseSerializer.continueBytes)
+                markDirty(connection)
+            case .request(let request):
+                serve(request, on: connection)
+            case .failed(let error):
+                metrics.malformed += 1
+                connection.exchange = Exchange(
+                    route: nil, startedAt: now, isHead: false, keepsAlive: false)
+                answer(connection, Problem(error).response)
+            }
+        }
+    }
+
+    private func notePhase(_ connection: HTTPConnection) {
+        let phase = connection.parser.phase
+        // Each request starts its own time: staying in `idle` after an answer counts anew.
+        guard phase != connection.phase || phase == .idle else { return }
+        connection.phase = phase
+        connection.phaseSince = now
+    }
+
+    /// Requests that waited behind one that has been answered in this turn.
+    func serveFurtherRequests() {
+        while !readyConnections.isEmpty {
+            let ready = readyConnections
+            readyConnections.removeAll(keepingCapacity: true)
+            for connection in ready {
+                if connection.parser.bufferedByteCount > 0 { serve(connection) }
+                if !connection.isClosing, !connection.interest.contains(.read) {
+                    watch(connection, connection.interest.union(.read))
+                }
+                notePhase(connection)
+            }
+            if !readyConnections.isEmpty || replica.hasQueuedRequests { needsTurn = true }
+        }
+    }
+
+    /// Writes the answer to the request under way.
+    func answer(_ connection: HTTPConnection, _ response: Response) {
+        guard let exchange = connection.exchange else {
+            fatalError("invariant broken: an answer without a request")
+        }
+        connection.exchange = nil
+        var response = response
+        response.headers.append("Verdict-Node", nodeHeader)
+        let keepsAlive = exchange.keepsAlive && !connection.isClosing && stopsBy == nil
+        ResponseSerializer.append(
+            response,
+            date: date,
+            keepAlive: keepsAlive,
+            headOnly: exchange.isHead,
+            into: &connection.output.bytes
+        )
+        if !keepsAlive { connection.isClosing = true }
+        markDirty(connection)
+        if !connection.isClosing { readyConnections.append(connection) }
+        if let route = exchange.route {
+            metrics.answered(
+                route, status: response.status,
+                nanoseconds: now.nanoseconds(since: exchange.startedAt))
+        } else {
+            metrics.answeredNoRoute(status: response.status)
+        }
+    }
+
+    private func markDirty(_ connection: HTTPConnection) {
+        guard !connection.isDirty else { return }
+        connection.isDirty = true
+        dirtyConnections.append(connection)
+    }
+
+    /// Writes what has to be written, once for each connection and link.
+    func flush() {
+        for connection in dirtyConnections {
+            connection.isDirty = false
+            let before = connection.output.count
+            let stop = connection.output.write(to: connection.descriptor)
+            metrics.httpBytesSent += UInt64(before - connection.output.count)
+            switch stop {
+            case nil:
+                if connection.isClosing, connection.exchange == nil {
+                    close(connection)
+                } else if connection.interest.contains(.write) {
+                    watch(connection, connection.interest.subtracting(.write))
+                }
+            case .wouldBlock:
+                watch(connection, connection.interest.union(.write))
+            default: close(connection)
+            }
+        }
+        dirtyConnections.removeAll(keepingCapacity: true)
+        flushLinks()
+    }
+
+    private func watch(_ connection: HTTPConnection, _ interest: Poller.Interest) {
+        guard interest != connection.interest else { return }
+        connection.interest = interest
+        do {
+            try poller.modify(
+                connection.descriptor,
+                token: PollToken.make(
+                    .http, slot: connection.slot, generation: connection.generation),
+                interest: interest)
+        } catch {
+            log.error("http", "a connection cannot be watched", ["error": .text("\(error)")])
+            close(connection)
+        }
+    }
+
+    func closeWhenWritten(_ connection: HTTPConnection) {
+        connection.isClosing = true
+        markDirty(connection)
+    }
+
+    private func close(_ connection: HTTPConnection) {
+        poller.remove(connection.descriptor)
+        connection.isClosing = true
+        connections.remove(connection)
+    }
+
+    /// Closes a connection that is too slow with a request, or idle for too long.
+    func checkTimeout(_ connection: HTTPConnection) {
+        let limit: Duration
+        if connection.isClosing {
+            // Its last bytes are not taken.
+            limit = configuration.timers.httpIdle
+        } else {
+            guard connection.exchange == nil else { return }
+            switch connection.phase {
+            case .idle, .closed: limit = configuration.timers.httpIdle
+            case .head: limit = configuration.timers.httpHead
+            case .body: limit = configuration.timers.httpBody
+            }
+        }
+        guard connection.phaseSince.advanced(by: limit) <= now else { return }
+        guard !connection.isClosing, connection.phase == .head || connection.phase == .body
+        else {
+            if connection.exchange == nil { close(connection) }
+            return
+        }
+        connection.exchange = Exchange(
+            route: nil, startedAt: now, isHead: false, keepsAlive: false)
+        answer(connection, Problem.requestTimedOut.response)
+    }
+}

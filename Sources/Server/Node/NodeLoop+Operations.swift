@@ -1,0 +1,135 @@
+import HTTP
+import Journal
+import Raft
+import Reactor
+import Replica
+
+/// What operators ask: the cluster, readiness, metrics, handing over.
+extension NodeLoop {
+    func clusterBody() -> ClusterBody {
+        let nodes = configuration.peers.map { peer in
+            guard peer.node != configuration.node else {
+                return ClusterBody.Node(
+                    node: peer.node.number,
+                    region: peer.region,
+                    role: replica.raft.role.rawValue,
+                    commitIndex: replica.raft.commitIndex.number,
+                    appliedIndex: replica.appliedIndex.number,
+                    isReachable: true,
+                    roundTripMilliseconds: 0,
+                    http: "http://\(peer.http)"
+                )
+            }
+            let state = replica.peerStates.first { $0.node == peer.node }
+            let isReachable = state.map { replica.isReachable($0, at: now) } ?? false
+            return ClusterBody.Node(
+                node: peer.node.number,
+                region: peer.region,
+                role: isReachable ? state?.status?.role.rawValue ?? "unknown" : "unknown",
+                commitIndex: state?.status?.commitIndex.number,
+                appliedIndex: state?.status?.appliedIndex.number,
+                isReachable: isReachable,
+                roundTripMilliseconds: state?.roundTrip.map { Double($0 / 1000) / 1000 },
+                http: "http://\(peer.http)"
+            )
+        }
+        return ClusterBody(
+            leader: replica.raft.leader?.number,
+            term: replica.raft.currentTerm.number,
+            node: configuration.node.number,
+            nodes: nodes
+        )
+    }
+
+    func readiness() -> Response {
+        if stopsBy != nil { return Problem.stopping(retryAfter: 1).response }
+        guard replica.canCommit else {
+            return Problem.noQuorum(retryAfter: 1, leader: replica.raft.leader?.number).response
+        }
+        return plain(200, "ready\n")
+    }
+
+    /// Hands leadership over; answered when another leader is seen, or the transfer failed.
+    func handOver(to target: NodeID, _ connection: HTTPConnection) throws(Problem) {
+        guard configuration.peers.contains(where: { $0.node == target }) else {
+            throw .invalid(field: "node", "is not a node of this cluster")
+        }
+        switch replica.transferLeadership(to: target, at: now) {
+        case nil:
+            connection.exchange?.step = .transferring(target)
+            needsTurn = true
+        case .alreadyLeader:
+            answer(connection, handedOver())
+        case .notLeader(let known):
+            throw .notLeader(leader: known?.number)
+        case .notVoter:
+            throw .invalid(field: "node", "is not a voter")
+        case .transferring, .noTarget:
+            throw .noQuorum(retryAfter: 1, leader: replica.raft.leader?.number)
+        }
+    }
+
+    func transferEnded(to target: NodeID, succeeded: Bool) {
+        connections.forEach { connection in
+            guard case .transferring(target) = connection.exchange?.step else { return }
+            if succeeded {
+                answer(connection, handedOver())
+            } else {
+                answer(
+                    connection,
+                    Problem.noQuorum(
+                        retryAfter: 1, leader: replica.raft.leader?.number
+                    ).response)
+            }
+        }
+    }
+
+    private func handedOver() -> Response {
+        json(
+            HandOverBody.bytes(
+                leader: replica.raft.leader?.number ?? 0,
+                term: replica.raft.currentTerm.number))
+    }
+
+    func metricsPage() -> Response {
+        let counters = replica.counters
+        metrics.proposals = counters.proposed
+        metrics.forwards = counters.forwardedOut
+        metrics.proposedAgain = counters.sentAgain
+        return Response(
+            status: 200,
+            contentType: PrometheusText.contentType,
+            body: metrics.text(gauges())
+        )
+    }
+
+    private func gauges() -> Gauges {
+        var gauges = Gauges(
+            node: configuration.node.number, region: configuration.region,
+            version: VerdictVersion.text)
+        gauges.role = Gauges.Role(rawValue: replica.raft.role.rawValue) ?? .follower
+        gauges.term = replica.raft.currentTerm.number
+        gauges.leader = replica.raft.leader?.number ?? 0
+        gauges.commitIndex = replica.raft.commitIndex.number
+        gauges.appliedIndex = replica.appliedIndex.number
+        gauges.lastLogIndex = replica.raft.lastIndex.number
+        gauges.durableIndex = replica.raft.durableIndex.number
+        gauges.connections = UInt64(connections.count)
+        gauges.waitingProposals = UInt64(replica.forwardedCount)
+        gauges.waitingReads = UInt64(replica.pendingReads)
+        gauges.heldRequests = UInt64(replica.pendingRequests)
+        gauges.waitingWrites = UInt64(replica.journal.pendingBytes)
+        gauges.uptimeSeconds = now.nanoseconds(since: startedAt) / 1_000_000_000
+        gauges.peers = links.map { link in
+            Gauges.Peer(
+                node: link.peer.number,
+                isConnected: link.isUp,
+                roundTripNanoseconds: replica.peerStates.first { $0.node == link.peer }?.roundTrip,
+                bytesSent: link.bytesSent,
+                bytesReceived: bytesReceived(from: link.peer),
+                queuedBytes: UInt64(link.output.count)
+            )
+        }
+        return gauges
+    }
+}

@@ -1,0 +1,296 @@
+import Raft
+import Reactor
+import Replica
+
+/// Links between nodes: each node connects to each other one, says hello, and sends over its own
+/// connection only.
+extension NodeLoop {
+    // MARK: Outbound
+
+    /// Starts, restarts and times out links.
+    func driveLinks() {
+        for link in links where link.deadline <= now {
+            switch link.state {
+            case .down: connect(link)
+            case .connecting, .greeting:
+                breakLink(link, "no answer in time", isBroken: false)
+            case .up: break
+            }
+        }
+    }
+
+    private func connect(_ link: PeerLink) {
+        do throws(SystemError) {
+            let descriptor = FileDescriptorBox(try Socket.connect(to: link.address))
+            Socket.limitUnacknowledged(descriptor.descriptor, milliseconds: 5000)
+            link.generation = nextGeneration & PollToken.generationMask
+            nextGeneration += 1
+            link.descriptor = descriptor
+            link.interest = [.read, .write]
+            link.state = .connecting(since: now)
+            try poller.add(
+                descriptor.descriptor,
+                token: PollToken.make(.peerOutbound, slot: link.slot, generation: link.generation),
+                interest: link.interest)
+        } catch {
+            breakLink(link, "\(error)", isBroken: false)
+        }
+    }
+
+    func linkIsReady(slot: Int, generation: UInt64, _ event: Poller.Event) {
+        guard slot < links.count, links[slot].generation == generation,
+            let descriptor = links[slot].descriptor
+        else { return }
+        let link = links[slot]
+        if case .connecting = link.state {
+            guard event.isWritable else { return }
+            let code = Socket.connectionError(descriptor.descriptor)
+            guard code == 0 else {
+                breakLink(link, SystemError("connect", code: code).description, isBroken: false)
+                return
+            }
+            greet(link)
+        }
+        if event.isReadable { readLink(link, descriptor) }
+        if event.isWritable { flushLink(link) }
+    }
+
+    private func greet(_ link: PeerLink) {
+        link.state = .greeting(since: now)
+        PeerFrame.hello(
+            Hello(
+                cluster: configuration.cluster,
+                from: configuration.node,
+                to: link.peer,
+                incarnation: replica.configuration.incarnation)
+        ).encode(into: &link.output.bytes)
+    }
+
+    private func readLink(_ link: PeerLink, _ descriptor: FileDescriptorBox) {
+        switch Socket.read(descriptor.descriptor, into: &readBuffer) {
+        case .bytes(let count):
+            link.decoder.feed(readBuffer[..<count])
+            do throws(WireError) {
+                while let frame = try link.decoder.next() {
+                    guard takeReply(frame, on: link) else { return }
+                }
+            } catch {
+                breakLink(link, "\(error)", isBroken: false)
+            }
+        case .wouldBlock: break
+        case .closed: breakLink(link, "closed by the peer", isBroken: true)
+        case .failed(let code):
+            breakLink(
+                link, SystemError("read", code: code).description,
+                isBroken: SystemError.meansReset(code))
+        }
+    }
+
+    /// - Returns: false if the link was broken off.
+    private func takeReply(_ frame: PeerFrame, on link: PeerLink) -> Bool {
+        guard case .greeting = link.state, case .helloReply(let reply) = frame else {
+            breakLink(link, "a frame that has no place here", isBroken: false)
+            return false
+        }
+        switch reply {
+        case .welcome:
+            link.state = .up
+            link.backoff = PeerLink.firstBackoff
+            link.loggedRefusal = nil
+            log.info(
+                "peer", "link up",
+                ["peer": .number(Int64(link.peer.number)), "address": .text("\(link.address)")])
+            replica.peerConnected(link.peer, at: now)
+            return true
+        case .refused(let reason):
+            breakLink(link, "refused by the peer: \(reason)", isBroken: false)
+            return false
+        }
+    }
+
+    /// - Parameters:
+    ///   - isBroken: the peer's system said that nobody is there any more.
+    private func breakLink(_ link: PeerLink, _ reason: String, isBroken: Bool) {
+        let wasUp = link.isUp
+        if let descriptor = link.descriptor { poller.remove(descriptor.descriptor) }
+        link.descriptor = nil
+        link.decoder = FrameDecoder()
+        link.output.removeAll()
+        link.state = .down(until: now.advanced(by: link.backoff))
+        link.backoff = min(link.backoff * 2, PeerLink.longestBackoff)
+        if wasUp || link.loggedRefusal != reason {
+            log.warning(
+                "peer", "link down",
+                [
+                    "peer": .number(Int64(link.peer.number)),
+                    "address": .text("\(link.address)"), "reason": .text(reason),
+                ])
+            link.loggedRefusal = reason
+        }
+        if wasUp {
+            replica.peerDisconnected(link.peer, broken: isBroken, at: now)
+            needsTurn = true
+        }
+    }
+
+    func send(_ envelope: ReplicaOutput.Envelope) {
+        guard let link = links.first(where: { $0.peer == envelope.to }), link.isUp else {
+            return
+        }
+        guard link.output.count < PeerLink.maxQueuedBytes else {
+            link.droppedMessages += 1
+            return
+        }
+        PeerFrame.message(envelope.message).encode(into: &link.output.bytes)
+    }
+
+    func flushLinks() {
+        for link in links where !link.output.isEmpty { flushLink(link) }
+    }
+
+    private func flushLink(_ link: PeerLink) {
+        guard let descriptor = link.descriptor else { return }
+        if case .connecting = link.state { return }
+        let before = link.output.count
+        let stop = link.output.write(to: descriptor.descriptor)
+        link.bytesSent += UInt64(before - link.output.count)
+        switch stop {
+        case nil: watch(link, descriptor, .read)
+        case .wouldBlock: watch(link, descriptor, [.read, .write])
+        case .closed: breakLink(link, "closed by the peer", isBroken: true)
+        case .failed(let code):
+            breakLink(
+                link, SystemError("write", code: code).description,
+                isBroken: SystemError.meansReset(code))
+        case .bytes: break
+        }
+    }
+
+    private func watch(
+        _ link: PeerLink,
+        _ descriptor: FileDescriptorBox,
+        _ interest: Poller.Interest
+    ) {
+        guard link.interest != interest else { return }
+        link.interest = interest
+        do throws(SystemError) {
+            try poller.modify(
+                descriptor.descriptor,
+                token: PollToken.make(.peerOutbound, slot: link.slot, generation: link.generation),
+                interest: interest)
+        } catch {
+            breakLink(link, "\(error)", isBroken: false)
+        }
+    }
+
+    // MARK: Inbound
+
+    func acceptPeers() {
+        while case .connection(let descriptor) = peerListener.accept() {
+            let slot = inbound.firstIndex { $0 == nil } ?? inbound.count
+            guard slot < NodeLoop.maxInbound else {
+                log.warning("peer", "too many connections to the peer port; one is refused")
+                return
+            }
+            let peer = InboundPeer(
+                descriptor, slot: slot, generation: nextGeneration & PollToken.generationMask, at: now)
+            nextGeneration += 1
+            do throws(SystemError) {
+                try poller.add(
+                    peer.descriptor,
+                    token: PollToken.make(.peerInbound, slot: slot, generation: peer.generation),
+                    interest: .read)
+            } catch {
+                log.error("peer", "a connection cannot be watched", ["error": .text("\(error)")])
+                return
+            }
+            if slot == inbound.count { inbound.append(peer) } else { inbound[slot] = peer }
+        }
+    }
+
+    /// Connections to the peer port, at most.
+    private static let maxInbound = 256
+
+    func inboundIsReady(slot: Int, generation: UInt64) {
+        guard slot < inbound.count, let peer = inbound[slot], peer.generation == generation else {
+            return
+        }
+        switch Socket.read(peer.descriptor, into: &readBuffer) {
+        case .bytes(let count):
+            peer.bytesReceived += UInt64(count)
+            peer.decoder.feed(readBuffer[..<count])
+            do throws(WireError) {
+                while inbound[slot] === peer, let frame = try peer.decoder.next() {
+                    take(frame, from: peer)
+                }
+            } catch {
+                closeInbound(peer, "\(error)")
+            }
+        case .wouldBlock: break
+        case .closed: closeInbound(peer, nil)
+        case .failed(let code):
+            closeInbound(peer, SystemError("read", code: code).description)
+        }
+    }
+
+    private func take(_ frame: PeerFrame, from peer: InboundPeer) {
+        switch (frame, peer.peer) {
+        case (.message(let message), let node?):
+            replica.received(message, from: node, at: now)
+        case (.hello(let hello), nil):
+            welcome(hello, peer)
+        default:
+            closeInbound(peer, "a frame that has no place here")
+        }
+    }
+
+    private func welcome(_ hello: Hello, _ peer: InboundPeer) {
+        if let reason = refusal(of: hello) {
+            PeerFrame.helloReply(.refused(reason)).encode(into: &peer.output.bytes)
+            _ = peer.output.write(to: peer.descriptor)
+            closeInbound(peer, reason)
+            return
+        }
+        // A peer has one link: a new one means that it gave the old one up.
+        for case let old? in inbound where old.peer == hello.from { closeInbound(old, nil) }
+        peer.peer = hello.from
+        PeerFrame.helloReply(.welcome(incarnation: replica.configuration.incarnation))
+            .encode(into: &peer.output.bytes)
+        if peer.output.write(to: peer.descriptor) != nil {
+            // A new connection takes a few bytes at once, or something is wrong with it.
+            closeInbound(peer, "its hello could not be answered")
+        }
+    }
+
+    private func refusal(of hello: Hello) -> String? {
+        if hello.cluster != configuration.cluster {
+            return "it is of cluster \"\(hello.cluster)\", this node of \"\(configuration.cluster)\""
+        }
+        if hello.to != configuration.node {
+            return "it looks for node \(hello.to), this is node \(configuration.node)"
+        }
+        if hello.from == configuration.node {
+            return "it says it is node \(hello.from), which this node is"
+        }
+        guard configuration.peers.contains(where: { $0.node == hello.from }) else {
+            return "node \(hello.from) is not in this node's configuration"
+        }
+        return nil
+    }
+
+    /// Closes a connection to the peer port; a reason is logged.
+    func closeInbound(_ peer: InboundPeer, _ reason: String?) {
+        poller.remove(peer.descriptor)
+        if inbound[peer.slot] === peer { inbound[peer.slot] = nil }
+        guard let reason else { return }
+        log.warning(
+            "peer", "connection refused or closed",
+            [
+                "peer": .number(Int64(peer.peer?.number ?? 0)), "reason": .text(reason),
+            ])
+    }
+
+    func bytesReceived(from node: NodeID) -> UInt64 {
+        inbound.reduce(0) { $0 + ($1?.peer == node ? $1?.bytesReceived ?? 0 : 0) }
+    }
+}

@@ -1,0 +1,324 @@
+import Digest
+import HTTP
+import Providers
+import Raft
+import Replica
+import Verification
+
+/// The routes: what each request asks of the replica.
+extension NodeLoop {
+    func serve(_ request: Request, on connection: HTTPConnection) {
+        connection.exchange = Exchange(
+            route: nil,
+            startedAt: now,
+            isHead: request.method == .head,
+            keepsAlive: request.keepsAlive)
+        let match = Route.match(request.method, request.path)
+        guard case .route(let route) = match else {
+            answer(connection, (match.problem ?? .unknownRoute).response)
+            return
+        }
+        connection.exchange?.route = route.kind
+        if let scope = route.kind.scope,
+            let refusal = authorizer.refusal(request.headers, for: scope)
+        {
+            metrics.unauthenticated += 1
+            answer(connection, refusal.response)
+            return
+        }
+        do throws(Problem) {
+            try serve(route, request, connection)
+        } catch {
+            if error.status == 400 { metrics.malformed += 1 }
+            answer(connection, error.response)
+        }
+    }
+
+    private func serve(
+        _ route: Route,
+        _ request: Request,
+        _ connection: HTTPConnection
+    ) throws(Problem) {
+        switch route {
+        case .openAttempt(let attempt):
+            try open(attempt, request, connection)
+        case .showAttempt(let attempt):
+            let consistency = try ReadConsistency(query: request.query)
+            let state = replica.machine.state(of: attempt)
+            if consistency == .local || state?.isTerminal == true {
+                showAttempt(attempt, connection)
+            } else {
+                read(.attempt(attempt), connection)
+            }
+        case .timeline(let attempt):
+            if try ReadConsistency(query: request.query) == .local {
+                showTimeline(attempt, connection)
+            } else {
+                read(.timeline(attempt), connection)
+            }
+        case .callback(let attempt):
+            let callback = try bodies.callback(attempt, request, origin: makeOrigin())
+            take(callback, .own, connection)
+        case .platformCallback(let name, let attempt):
+            try takePlatform(name, attempt, request, connection)
+        case .cluster:
+            answer(connection, json(clusterBody().bytes))
+        case .handOver:
+            try handOver(to: NodeID(try bodies.handOver(request)), connection)
+        case .livez:
+            answer(connection, plain(200, "alive\n"))
+        case .readyz:
+            answer(connection, readiness())
+        case .metrics:
+            answer(connection, metricsPage())
+        }
+    }
+
+    private func makeOrigin() -> Origin {
+        Origin(
+            node: configuration.node.number,
+            region: configuration.region,
+            receivedAt: wall,
+            request: replica.makeRequestID())
+    }
+
+    // MARK: Commands
+
+    private func open(
+        _ attempt: AttemptID,
+        _ request: Request,
+        _ connection: HTTPConnection
+    ) throws(Problem) {
+        let opening = try bodies.open(attempt, request, origin: makeOrigin())
+        // Opened here before with this meaning: the answer never changes.
+        if let view = replica.machine.knownAnswer(to: opening.open) {
+            answer(connection, json(AttemptBody.opened(view)))
+            return
+        }
+        submit(.open(opening.open), definition: opening.flow, .opened, connection)
+    }
+
+    private func takePlatform(
+        _ name: String,
+        _ attempt: AttemptID,
+        _ request: Request,
+        _ connection: HTTPConnection
+    ) throws(Problem) {
+        guard let provider = provider(named: name) else { throw .unknownProvider }
+        let received: NormalizedCallback
+        do {
+            received = try provider.receive(request, at: configuration.publicOrigin)
+        } catch {
+            throw Problem(error, metrics: &metrics)
+        }
+        let form = Exchange.ReplyForm.platform(provider, received)
+        guard received.event != .poll else {
+            poll(attempt, form, connection)
+            return
+        }
+        let callback = Callback(
+            attempt: attempt,
+            key: CallbackKey(
+                provider: provider.name,
+                call: received.call,
+                event: received.event,
+                sequence: received.sequence),
+            provider: provider.name,
+            call: received.call,
+            event: received.event,
+            sequence: received.sequence,
+            digits: received.digits.map { bodies.digest(attempt, $0.bytes) },
+            status: received.status,
+            outcome: nil,
+            channel: "voice",
+            occurredAt: received.occurredAt,
+            origin: makeOrigin()
+        )
+        take(callback, form, connection)
+    }
+
+    /// Answers a callback from what is known here, or sends it through the log.
+    ///
+    /// A callback of an attempt that is not known here makes no entry before a linearizable read
+    /// has said that the attempt exists: this node may be behind, but strangers write nothing.
+    private func take(
+        _ callback: Callback,
+        _ form: Exchange.ReplyForm,
+        _ connection: HTTPConnection
+    ) {
+        guard callback.event != .poll else {
+            poll(callback.attempt, form, connection)
+            return
+        }
+        if let decision = replica.answerLocally(callback) {
+            answer(connection, response(decision, form))
+        } else if replica.machine.state(of: callback.attempt) != nil {
+            submit(.callback(callback), definition: nil, form, connection)
+        } else {
+            read(.callback(callback, form), connection)
+        }
+    }
+
+    /// A poll is a read: it writes no entry.
+    private func poll(
+        _ attempt: AttemptID,
+        _ form: Exchange.ReplyForm,
+        _ connection: HTTPConnection
+    ) {
+        guard let known = replica.machine.pollAnswer(for: attempt) else {
+            read(.poll(attempt, form), connection)
+            return
+        }
+        metrics.polls += 1
+        answer(connection, response(known, form))
+    }
+
+    private func submit(
+        _ command: Command,
+        definition: FlowDefinition?,
+        _ form: Exchange.ReplyForm,
+        _ connection: HTTPConnection
+    ) {
+        switch replica.submit(
+            command, definition: definition, context: connection.context, at: now)
+        {
+        case nil:
+            connection.exchange?.step = .committing(form)
+        case .tooManyPending:
+            answer(connection, Problem.overloaded(retryAfter: 1).response)
+        case .tooLarge(let limit):
+            answer(
+                connection,
+                Problem.tooLarge("the command has more than \(limit) bytes").response)
+        }
+    }
+
+    /// The result of a command has come, or did not come in time.
+    func complete(_ completion: Completion) {
+        metrics.commitTime.observe(nanoseconds: now.nanoseconds(since: completion.submittedAt))
+        guard let connection = connections.find(context: completion.context),
+            case .committing(let form) = connection.exchange?.step
+        else { return }
+        switch completion.result {
+        case .timedOut:
+            answer(connection, timedOut().response)
+        case .applied(.opened(let isNew, let view)):
+            if isNew { metrics.opened += 1 }
+            var response = json(AttemptBody.opened(view))
+            if isNew { response.status = 201 }
+            answer(connection, response)
+        case .applied(.decided(let decision)):
+            answer(connection, response(decision, form))
+        case .applied(.refused(let refusal)):
+            metrics.refused(refusal)
+            answer(connection, Problem(refusal).response)
+        case .applied(.flowDefined), .applied(.noted):
+            fatalError("invariant broken: a request answered with \(completion.result)")
+        }
+    }
+
+    private func timedOut() -> Problem {
+        let leader = replica.raft.leader?.number
+        return replica.canCommit
+            ? .undecidedInTime(retryAfter: 1, leader: leader)
+            : .noQuorum(retryAfter: 2, leader: leader)
+    }
+
+    // MARK: Reads
+
+    private func read(_ read: Exchange.Read, _ connection: HTTPConnection) {
+        connection.exchange?.step = .reading(read)
+        replica.beginRead(context: connection.context, at: now)
+    }
+
+    /// The state may be read now, or could not be made linearizable in time.
+    func readIsDone(_ completion: ReadCompletion) {
+        guard let connection = connections.find(context: completion.context),
+            case .reading(let read) = connection.exchange?.step
+        else { return }
+        guard completion.isReady else {
+            answer(connection, timedOut().response)
+            return
+        }
+        switch read {
+        case .attempt(let attempt): showAttempt(attempt, connection)
+        case .timeline(let attempt): showTimeline(attempt, connection)
+        case .callback(let callback, let form):
+            guard replica.machine.state(of: callback.attempt) != nil else {
+                metrics.refused(.unknownAttempt)
+                answer(connection, Problem.unknownAttempt.response)
+                return
+            }
+            take(callback, form, connection)
+            needsTurn = true
+        case .poll(let attempt, let form):
+            guard replica.machine.state(of: attempt) != nil else {
+                metrics.refused(.unknownAttempt)
+                answer(connection, Problem.unknownAttempt.response)
+                return
+            }
+            poll(attempt, form, connection)
+        }
+    }
+
+    private func showAttempt(_ attempt: AttemptID, _ connection: HTTPConnection) {
+        guard let view = replica.machine.attempt(attempt) else {
+            answer(connection, Problem.unknownAttempt.response)
+            return
+        }
+        answer(connection, json(AttemptBody.bytes(view)))
+    }
+
+    private func showTimeline(_ attempt: AttemptID, _ connection: HTTPConnection) {
+        guard let entries = replica.machine.timeline(attempt) else {
+            answer(connection, Problem.unknownAttempt.response)
+            return
+        }
+        answer(connection, json(TimelineBody.bytes(attempt, entries)))
+    }
+
+    // MARK: Wording
+
+    private func response(_ decision: Decision, _ form: Exchange.ReplyForm) -> Response {
+        metrics.decided(decision.disposition)
+        guard case .platform = form else { return AnswerBody.response(decision) }
+        var response = response(decision.answer, form)
+        response.headers.append(AnswerBody.dispositionHeader, decision.disposition.name)
+        return response
+    }
+
+    private func response(_ answer: Answer, _ form: Exchange.ReplyForm) -> Response {
+        switch form {
+        case .opened: fatalError("invariant broken: an open answered like a callback")
+        case .own: return json(AnswerBody.bytes(answer))
+        case .platform(let provider, let callback):
+            guard let flow = replica.machine.flow(answer.flow) else {
+                fatalError("invariant broken: an attempt's flow \(answer.flow) is not known")
+            }
+            return provider.response(to: callback, answer: answer, flow: flow)
+        }
+    }
+
+    func json(_ body: [UInt8]) -> Response {
+        Response(status: 200, contentType: "application/json", body: body)
+    }
+
+    func plain(_ status: Int, _ text: String) -> Response {
+        Response(
+            status: status, contentType: "text/plain; charset=utf-8", body: Array(text.utf8))
+    }
+}
+
+extension Problem {
+    fileprivate init(_ error: CallbackError, metrics: inout Metrics) {
+        switch error {
+        case .unauthenticated(let reason):
+            metrics.unauthenticated += 1
+            self = .badSignature(reason.rawValue)
+        case .malformed(let field, let detail):
+            self = .invalid(field: field, detail)
+        case .unsupportedType:
+            self = .unsupportedType(expected: "application/x-www-form-urlencoded")
+        }
+    }
+}

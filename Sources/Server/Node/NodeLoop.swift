@@ -1,0 +1,286 @@
+import Digest
+import HTTP
+import Journal
+import Providers
+import Raft
+import Reactor
+import Replica
+import Verification
+
+/// A node: the one thread that owns its state and carries out what `ReplicaNode` asks for.
+///
+/// A turn takes in all that is ready (requests, messages, finished disk work), lets the replica make
+/// one batch of it, and only then writes, once a socket. Deliberately not `Sendable`.
+final class NodeLoop {
+    let configuration: NodeConfiguration
+    var secrets: Secrets
+    var authorizer: Authorizer
+    var bodies: BodyReader
+    /// Definitions and targets of the configured flows, ready for the log.
+    let flows: [String: ConfiguredFlow]
+    let log: Log
+    var metrics = Metrics()
+
+    var poller: Poller
+    let signals: SignalSource
+    let mailbox: Mailbox<DiskCompletion>
+    let disk: DiskThread
+    var replica: ReplicaNode
+
+    var httpListener: Listener?
+    let peerListener: Listener
+    var connections = ConnectionTable()
+    var links: [PeerLink]
+    var inbound: [InboundPeer?] = []
+    var nextGeneration: UInt64 = 1
+
+    var now: Instant
+    var wall: WallTime
+    let startedAt: Instant
+    /// What HTTP answers carry as `Date`; made anew each second.
+    var date = ""
+    var dateSecond: UInt64 = 0
+    /// `Verdict-Node` of every answer.
+    let nodeHeader: String
+
+    var events: [Poller.Event] = []
+    var completions: [DiskCompletion] = []
+    var readBuffer = [UInt8](repeating: 0, count: 256 * 1024)
+    /// Connections and links with something to write at the end of the turn.
+    var dirtyConnections: [HTTPConnection] = []
+    /// Connections whose answer is out and that may hold a further request.
+    var readyConnections: [HTTPConnection] = []
+    /// Another turn is due at once.
+    var needsTurn = false
+    var nextSweepAt: Instant
+    /// The HTTP listener is not watched until then: descriptors had run out.
+    var acceptsAgainAt: Instant?
+
+    /// Set when the node is to stop: it hands over and drains until then.
+    var stopsBy: Instant?
+    var transferIsUnderWay = false
+    var exitStatus: Int32?
+    /// The last leader that was known, to count changes.
+    private var lastLeader: NodeID?
+
+    init(
+        configuration: NodeConfiguration,
+        secrets: Secrets,
+        log: Log,
+        signals: consuming SignalSource,
+        mailbox: Mailbox<DiskCompletion>,
+        disk: DiskThread,
+        replica: consuming ReplicaNode,
+        at now: Instant
+    ) throws(SystemError) {
+        self.configuration = configuration
+        self.secrets = secrets
+        self.log = log
+        self.signals = signals
+        self.mailbox = mailbox
+        self.disk = disk
+        self.replica = replica
+        self.now = now
+        self.startedAt = now
+        self.wall = WallTime(milliseconds: Clock.wallMilliseconds())
+        self.nextSweepAt = now
+        self.nodeHeader = String(configuration.node.number)
+        self.authorizer = Authorizer(secrets)
+        self.flows = NodeLoop.prepare(configuration.flows)
+        self.bodies = NodeLoop.makeBodyReader(configuration, flows, secrets)
+        poller = try Poller()
+        httpListener = try Listener(on: HostPort(configuration.http))
+        peerListener = try Listener(on: HostPort(configuration.peerListen))
+        links = []
+        for peer in configuration.peers where peer.node != configuration.node {
+            links.append(
+                PeerLink(
+                    peer: peer.node,
+                    region: peer.region,
+                    address: HostPort(peer.address),
+                    slot: links.count,
+                    at: now
+                ))
+        }
+        try poller.add(
+            self.signals.descriptor, token: PollToken.make(.signals), interest: .read)
+        try poller.add(
+            mailbox.event.descriptor, token: PollToken.make(.mailbox), interest: .read)
+        try poller.add(
+            peerListener.descriptor, token: PollToken.make(.peerListener), interest: .read)
+        try watchHTTPListener(.read)
+    }
+
+    /// Runs until the node is told to stop, or has to.
+    ///
+    /// - Returns: the exit status.
+    func run() throws(SystemError) -> Int32 {
+        log.info(
+            "node", "started",
+            [
+                "node": .number(Int64(configuration.node.number)),
+                "region": .text(configuration.region),
+                "http": .text("\(configuration.http.host):\(httpListener?.port ?? 0)"),
+                "peer": .text("\(configuration.peerListen.host):\(peerListener.port)"),
+                "applied": .number(Int64(replica.appliedIndex.number)),
+                "last_index": .number(Int64(replica.raft.lastIndex.number)),
+            ])
+        while exitStatus == nil {
+            try poller.wait(nanoseconds: timeout(), into: &events)
+            readClocks()
+            for event in events { dispatch(event) }
+            turn()
+        }
+        return exitStatus ?? 1
+    }
+
+    private func readClocks() {
+        now = Instant(nanoseconds: Clock.monotonic())
+        let milliseconds = Clock.wallMilliseconds()
+        wall = WallTime(milliseconds: milliseconds)
+        if milliseconds / 1000 != dateSecond {
+            dateSecond = milliseconds / 1000
+            date = IMFFixdate.string(secondsSinceEpoch: dateSecond)
+        }
+    }
+
+    private func timeout() -> UInt64 {
+        if needsTurn { return 0 }
+        var deadline = min(replica.nextDeadline(at: now, wall: wall), nextSweepAt)
+        for link in links { deadline = min(deadline, link.deadline) }
+        return deadline.nanoseconds(since: now)
+    }
+
+    private func turn() {
+        needsTurn = false
+        driveLinks()
+        let applyStart = Clock.monotonic()
+        let appliedBefore = replica.appliedIndex
+        if replica.turn(at: now, wall: wall) { needsTurn = true }
+        if replica.appliedIndex > appliedBefore {
+            metrics.applyTime.observe(nanoseconds: Clock.monotonic() - applyStart)
+        }
+        carryOut()
+        serveFurtherRequests()
+        flush()
+        if nextSweepAt <= now { sweep() }
+        if stopsBy != nil { continueStopping() }
+    }
+
+    private func dispatch(_ event: Poller.Event) {
+        let slot = PollToken.slot(event.token)
+        let generation = PollToken.generation(event.token)
+        switch PollToken.kind(event.token) {
+        case .signals: takeSignals()
+        case .mailbox: takeDiskCompletions()
+        case .httpListener: acceptConnections()
+        case .peerListener: acceptPeers()
+        case .http:
+            guard let connection = connections.find(slot: slot, generation: generation) else {
+                return
+            }
+            connectionIsReady(connection, event)
+        case .peerInbound: inboundIsReady(slot: slot, generation: generation)
+        case .peerOutbound: linkIsReady(slot: slot, generation: generation, event)
+        case nil: log.error("node", "event of an unknown kind")
+        }
+    }
+
+    /// Carries out what the replica asked for, in any order.
+    private func carryOut() {
+        if let batch = replica.output.batch {
+            for case .write(_, _, let bytes) in batch.operations {
+                metrics.journalBytesWritten += UInt64(bytes.count)
+            }
+            disk.submit(batch)
+        }
+        for read in replica.output.diskReads { disk.submit(read) }
+        for envelope in replica.output.messages { send(envelope) }
+        // Answers may submit or read anew, which fills the output again: it is emptied first.
+        let completions = replica.output.completions
+        let reads = replica.output.reads
+        let notices = replica.output.notices
+        replica.output.removeAll()
+        for notice in notices { note(notice) }
+        for completion in completions { complete(completion) }
+        for read in reads { readIsDone(read) }
+    }
+
+    private func takeDiskCompletions() {
+        mailbox.drain(into: &completions)
+        for completion in completions {
+            switch completion {
+            case .batch(let number, .success, let sync, _):
+                metrics.syncTime.observe(nanoseconds: sync)
+                metrics.journalSyncs += 1
+                replica.batchCompleted(number, at: now)
+            case .batch(_, .failure(let error), _, _):
+                // What was written since the last good sync may or may not be on the disk, and the
+                // system may call it clean: this process's memory is no evidence any more.
+                log.error(
+                    "journal",
+                    "writing the log failed; the node stops, and a restart goes by what the disk has",
+                    ["error": .text("\(error)")])
+                exitStatus = 1
+            case .read(let number, let result):
+                replica.readCompleted(number, result, at: now)
+            }
+        }
+        completions.removeAll(keepingCapacity: true)
+    }
+
+    private func note(_ notice: Notice) {
+        switch notice {
+        case .roleChanged(let change):
+            count(change)
+            log.info(
+                "raft", "role changed",
+                [
+                    "role": .text(change.role.rawValue),
+                    "term": .number(Int64(change.term.number)),
+                    "leader": .number(Int64(change.leader?.number ?? 0)),
+                ])
+        case .transferEnded(let target, let succeeded):
+            transferIsUnderWay = false
+            log.info(
+                "raft", "leadership transfer ended",
+                ["to": .number(Int64(target.number)), "succeeded": .flag(succeeded)])
+            transferEnded(to: target, succeeded: succeeded)
+        case .journalReadFailed(let reason):
+            log.error(
+                "journal", "reading the log for a peer failed", ["error": .text(reason)])
+        case .undecodableEntry(let index, let reason):
+            log.error(
+                "replica", "an entry of the log does not decode in this version; it moved nothing",
+                ["index": .number(Int64(index.number)), "error": .text(reason)])
+        }
+    }
+
+    private func count(_ change: RoleChange) {
+        if change.role == .candidate { metrics.electionsStarted += 1 }
+        if change.role == .leader { metrics.electionsWon += 1 }
+        if let leader = change.leader, leader != lastLeader {
+            lastLeader = leader
+            metrics.leaderChanges += 1
+        }
+    }
+
+    /// Closes what took too long; every 250 ms.
+    private func sweep() {
+        nextSweepAt = now.advanced(by: .milliseconds(250))
+        if let again = acceptsAgainAt, again <= now {
+            acceptsAgainAt = nil
+            try? watchHTTPListener(.read)
+        }
+        connections.forEach { checkTimeout($0) }
+        for case let peer? in inbound where peer.peer == nil {
+            if peer.since.advanced(by: PeerLink.greetingTimeout) <= now {
+                closeInbound(peer, "it did not say who it is in time")
+            }
+        }
+    }
+}
+
+extension HostPort {
+    init(_ address: SocketAddress) { self.init(host: address.host, port: address.port) }
+}
