@@ -78,7 +78,7 @@ let package = Package(
         ),
         tests(of: "Journal", ["Journal", "Raft", "Digest"]),
         tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal"]),
-        tests(of: "Reactor", ["Reactor", "CLinux", "Journal"]),
+        tests(of: "Reactor", ["Reactor", "CLinux", "Journal", "Raft"]),
         tests(of: "Server", ["Server", "HTTP", "Providers", "Verification"]),
 
         // This repository's own rules: what stands in its files, not what they do.

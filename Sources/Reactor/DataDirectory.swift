@@ -1,0 +1,100 @@
+import CLinux
+import Glibc
+
+/// Why a data directory cannot be used.
+package enum DataDirectoryError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Another process uses it; `process` is its number if it is known.
+    case inUse(path: String, process: String?)
+    case system(SystemError)
+
+    package var description: String {
+        switch self {
+        case .inUse(let path, let process):
+            "\(path) is in use by another process" + (process.map { " (\($0))" } ?? "")
+        case .system(let error): "\(error)"
+        }
+    }
+}
+
+/// A node's data directory, held by this process alone until this value goes.
+///
+/// The lock is an `flock` of the file `LOCK` in it, which the kernel drops when the process ends,
+/// however it ends.
+package struct DataDirectory: ~Copyable {
+    package let path: String
+    private let lock: FileDescriptor
+
+    /// Makes the directory, with those above it, if it is not there, and locks it.
+    package init(_ path: String) throws(DataDirectoryError) {
+        self.path = path
+        do throws(SystemError) { try DataDirectory.make(path) } catch { throw .system(error) }
+        let file = path + "/LOCK"
+        let number = uninterrupted { unsafe open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o640) }
+        guard number >= 0 else { throw .system(SystemError("open \(file)", code: errno)) }
+        let lock = FileDescriptor(owning: number)
+        guard uninterrupted({ flock(number, LOCK_EX | LOCK_NB) }) == 0 else {
+            let code = errno
+            guard code == EWOULDBLOCK else {
+                throw .system(SystemError("lock \(file)", code: code))
+            }
+            throw .inUse(path: path, process: DataDirectory.holder(number))
+        }
+        // For people and for the message above only: nothing depends on what is written here.
+        let text = Array("\(getpid())\n".utf8)
+        _ = ftruncate(number, 0)
+        unsafe text.withUnsafeBytes { bytes in
+            unsafe _ = pwrite(number, bytes.baseAddress, bytes.count, 0)
+        }
+        self.lock = lock
+    }
+
+    /// The files in it.
+    package borrowing func disk() throws(SystemError) -> FileDisk {
+        try FileDisk(directory: path)
+    }
+
+    private static func holder(_ number: Int32) -> String? {
+        var bytes = [UInt8](repeating: 0, count: 16)
+        let count = unsafe bytes.withUnsafeMutableBytes { buffer in
+            unsafe pread(number, buffer.baseAddress, buffer.count, 0)
+        }
+        let digits = bytes.prefix(max(0, count)).prefix { (48...57).contains($0) }
+        return digits.isEmpty ? nil : String(decoding: digits, as: UTF8.self)
+    }
+
+    private static func make(_ path: String) throws(SystemError) {
+        if unsafe mkdir(path, 0o750) == 0 { return try syncParent(of: path) }
+        switch errno {
+        case EEXIST: return
+        case ENOENT:
+            let parent = parent(of: path)
+            guard parent != path else { throw SystemError("make directory \(path)", code: ENOENT) }
+            try make(parent)
+            guard unsafe mkdir(path, 0o750) == 0 || errno == EEXIST else {
+                throw SystemError("make directory \(path)", code: errno)
+            }
+            try syncParent(of: path)
+        default: throw SystemError("make directory \(path)", code: errno)
+        }
+    }
+
+    /// Makes a new directory's name durable.
+    private static func syncParent(of path: String) throws(SystemError) {
+        let parent = parent(of: path)
+        let number = uninterrupted {
+            unsafe open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        }
+        guard number >= 0 else { throw SystemError("open \(parent)", code: errno) }
+        let directory = FileDescriptor(owning: number)
+        guard uninterrupted({ fsync(directory.number) }) == 0 else {
+            throw SystemError("sync \(parent)", code: errno)
+        }
+    }
+
+    private static func parent(of path: String) -> String {
+        var bytes = Array(path.utf8)[...]
+        while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }
+        guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+        return slash == 0 ? "/" : String(decoding: bytes[..<slash], as: UTF8.self)
+    }
+}
