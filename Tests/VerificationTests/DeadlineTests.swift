@@ -27,7 +27,7 @@ struct DeadlineTests {
     }
 
     @Test("an event behind the deadline finds the attempt expired, at the event's own entry")
-    func lateEvent() {
+    func lateEvent() throws {
         var script = Script()
         script.open(expiresIn: 10)
         script.advance(seconds: 10)
@@ -36,7 +36,7 @@ struct DeadlineTests {
         #expect(decision?.answer.state == .expired)
         #expect(decision?.answer.index == script.entry)
         let lines = script.timeline
-        #expect(lines.map(\.what) == [.opened, .deadline, .callback(.digits)])
+        try #require(lines.map(\.what) == [.opened, .deadline, .callback(.digits)])
         #expect(lines[1].index == lines[2].index)
         #expect(lines.map(\.stateBefore) == [.open, .open, .expired])
         #expect(lines.map(\.stateAfter) == [.open, .expired, .expired])

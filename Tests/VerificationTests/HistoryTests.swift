@@ -69,7 +69,7 @@ struct HistoryTests {
     }
 
     @Test("the timeline has everything in log order, with the state before and after")
-    func timeline() {
+    func timeline() throws {
         var script = Script()
         script.open()
         script.send(script.callback(.ringing, sequence: 4))
@@ -80,7 +80,7 @@ struct HistoryTests {
         script.apply(.tick)
         script.outcome(.verified)
         let lines = script.timeline
-        #expect(
+        try #require(
             lines.map(\.what) == [
                 .opened, .callback(.ringing), .callback(.digits), .callback(.ended), .deadline,
                 .callback(.outcome),
