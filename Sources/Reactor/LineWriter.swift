@@ -12,7 +12,10 @@ package struct LineWriter: Sendable {
             let number = self.number
             let count = unsafe bytes.withUnsafeBytes { bytes in
                 unsafe Glibc.write(
-                    number, bytes.baseAddress.map { unsafe $0 + offset }, bytes.count - offset)
+                    number,
+                    bytes.baseAddress.map { unsafe $0 + offset },
+                    bytes.count - offset
+                )
             }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return }

@@ -13,7 +13,12 @@ package final class Listener {
         let number = opened.number
         var on: Int32 = 1
         _ = unsafe setsockopt(
-            number, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
+            number,
+            SOL_SOCKET,
+            SO_REUSEADDR,
+            &on,
+            socklen_t(MemoryLayout<Int32>.size)
+        )
         let bound = unsafe resolved.withPointer { unsafe bind(number, $0, $1) }
         guard bound == 0 else { throw SystemError("bind \(address)", code: errno) }
         guard Glibc.listen(number, backlog) == 0 else {
@@ -29,7 +34,10 @@ package final class Listener {
         return unsafe withUnsafeMutablePointer(to: &storage) { pointer in
             let raw = UnsafeMutableRawPointer(pointer)
             let result = unsafe getsockname(
-                number, raw.assumingMemoryBound(to: sockaddr.self), &length)
+                number,
+                raw.assumingMemoryBound(to: sockaddr.self),
+                &length
+            )
             guard result == 0 else { return 0 }
             // The port is at the same place, in network order, for IPv4 and IPv6.
             return unsafe UInt16(bigEndian: raw.load(fromByteOffset: 2, as: UInt16.self))

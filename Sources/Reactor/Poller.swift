@@ -78,7 +78,11 @@ package struct Poller: ~Copyable {
         events.removeAll(keepingCapacity: true)
         let limit = Int64(min(nanoseconds ?? 0, 3_600_000_000_000))
         let count = unsafe clinux_epoll_wait(
-            epoll.number, &raw, Int32(raw.count), nanoseconds == nil ? Int64(-1) : limit)
+            epoll.number,
+            &raw,
+            Int32(raw.count),
+            nanoseconds == nil ? Int64(-1) : limit
+        )
         if count < 0 {
             guard errno == EINTR else { throw SystemError("epoll_pwait2", code: errno) }
             return
@@ -91,7 +95,9 @@ package struct Poller: ~Copyable {
                     token: raw[i].token,
                     isReadable: mask & (EPOLLIN.rawValue | EPOLLRDHUP.rawValue | broken) != 0,
                     isWritable: mask & (EPOLLOUT.rawValue | broken) != 0,
-                    isBroken: mask & broken != 0))
+                    isBroken: mask & broken != 0
+                )
+            )
         }
     }
 }

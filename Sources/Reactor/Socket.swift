@@ -39,8 +39,12 @@ package enum Socket {
     package static func disableDelay(_ descriptor: borrowing FileDescriptor) {
         var on: Int32 = 1
         _ = unsafe setsockopt(
-            descriptor.number, Int32(IPPROTO_TCP), TCP_NODELAY, &on,
-            socklen_t(MemoryLayout<Int32>.size))
+            descriptor.number,
+            Int32(IPPROTO_TCP),
+            TCP_NODELAY,
+            &on,
+            socklen_t(MemoryLayout<Int32>.size)
+        )
     }
 
     /// Reads what is there into a buffer, from its start.
@@ -64,8 +68,11 @@ package enum Socket {
         let number = descriptor.number
         let count = unsafe bytes.withUnsafeBytes { bytes in
             unsafe send(
-                number, bytes.baseAddress.map { unsafe $0 + offset }, bytes.count - offset,
-                Int32(MSG_NOSIGNAL))
+                number,
+                bytes.baseAddress.map { unsafe $0 + offset },
+                bytes.count - offset,
+                Int32(MSG_NOSIGNAL)
+            )
         }
         return outcome(count)
     }
@@ -97,7 +104,9 @@ struct ResolvedAddress {
             throw SystemError("resolve \(address) (\(reason))", code: EADDRNOTAVAIL)
         }
         let bytes = unsafe UnsafeRawBufferPointer(
-            start: first.pointee.ai_addr, count: Int(first.pointee.ai_addrlen))
+            start: first.pointee.ai_addr,
+            count: Int(first.pointee.ai_addrlen)
+        )
         unsafe storage = Array(bytes)
         unsafe family = first.pointee.ai_family
         name = address
@@ -118,7 +127,9 @@ struct ResolvedAddress {
                 fatalError("invariant broken: an empty socket address")
             }
             return unsafe body(
-                base.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count))
+                base.assumingMemoryBound(to: sockaddr.self),
+                socklen_t(bytes.count)
+            )
         }
     }
 }
@@ -132,8 +143,12 @@ extension Socket {
     ) {
         var limit = milliseconds
         _ = unsafe setsockopt(
-            descriptor.number, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &limit,
-            socklen_t(MemoryLayout<UInt32>.size))
+            descriptor.number,
+            Int32(IPPROTO_TCP),
+            TCP_USER_TIMEOUT,
+            &limit,
+            socklen_t(MemoryLayout<UInt32>.size)
+        )
     }
 }
 

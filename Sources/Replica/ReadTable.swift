@@ -28,7 +28,9 @@ struct ReadTable {
         collecting.append(Waiter(context: context, deadline: deadline))
     }
 
-    /// Starts a round with all that wait. - Returns: its number.
+    /// Starts a round with all that wait.
+    ///
+    /// - Returns: its number.
     mutating func beginRound(at now: Instant) -> UInt64 {
         defer { nextRound += 1 }
         rounds.append(Round(number: nextRound, waiters: collecting, startedAt: now, index: nil))

@@ -79,10 +79,12 @@ package struct ReplicaNode: ~Copyable {
     package var appliedIndex: LogIndex { LogIndex(machine.appliedIndex.number) }
 
     /// Does what the calls since the last turn made possible: proposals and forwards in one batch,
-    /// the next batch for the disk, answers. Then reads `output`.
+    /// the next batch for the disk, answers.
+    ///
+    /// Then reads `output`.
     ///
     /// - Parameters:
-    ///   - wall: this node's clock; becomes log time if this node leads.
+    /// - wall: this node's clock; becomes log time if this node leads.
     /// - Returns: whether committed entries are left to apply, so that another turn is due at once.
     @discardableResult
     package mutating func turn(at now: Instant, wall: WallTime) -> Bool {

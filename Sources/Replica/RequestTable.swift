@@ -55,7 +55,9 @@ struct RequestTable {
         count += 1
     }
 
-    /// Finishes a request. - Returns: it, or `nil` if it is not waiting (any more).
+    /// Finishes a request.
+    ///
+    /// - Returns: it, or `nil` if it is not waiting (any more).
     mutating func finish(_ sequence: UInt64) -> Request? {
         guard let slot = slot(of: sequence), !slots[slot].isFinished else { return nil }
         slots[slot].isFinished = true

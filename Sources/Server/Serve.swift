@@ -48,7 +48,10 @@ private func run(
     var disk = try directory.disk()
     let now = Instant(nanoseconds: Clock.monotonic())
     let replica = try ReplicaNode(
-        recovering: &disk, configuration: replicaConfiguration(configuration), at: now)
+        recovering: &disk,
+        configuration: replicaConfiguration(configuration),
+        at: now
+    )
     let thread = try DiskThread(disk: disk) { mailbox.post($0) }
     let loop = try NodeLoop(
         configuration: configuration,

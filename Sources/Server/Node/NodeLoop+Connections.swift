@@ -47,14 +47,23 @@ extension NodeLoop {
                 fatalError("invariant broken: a connection made twice")
             }
             return HTTPConnection(
-                descriptor, slot: slot, generation: generation, limits: limits, at: now)
+                descriptor,
+                slot: slot,
+                generation: generation,
+                limits: limits,
+                at: now
+            )
         }
         do {
             try poller.add(
                 connection.descriptor,
                 token: PollToken.make(
-                    .http, slot: connection.slot, generation: connection.generation),
-                interest: .read)
+                    .http,
+                    slot: connection.slot,
+                    generation: connection.generation
+                ),
+                interest: .read
+            )
         } catch {
             log.error("http", "a connection cannot be watched", ["error": .text("\(error)")])
             connections.remove(connection)
@@ -67,7 +76,12 @@ extension NodeLoop {
         var response = Problem.overloaded(retryAfter: 1).response
         response.headers.append("Verdict-Node", nodeHeader)
         ResponseSerializer.append(
-            response, date: date, keepAlive: false, headOnly: false, into: &output.bytes)
+            response,
+            date: date,
+            keepAlive: false,
+            headOnly: false,
+            into: &output.bytes
+        )
         _ = output.write(to: descriptor)
     }
 
@@ -121,7 +135,11 @@ extension NodeLoop {
             case .failed(let error):
                 metrics.malformed += 1
                 connection.exchange = Exchange(
-                    route: nil, startedAt: now, isHead: false, keepsAlive: false)
+                    route: nil,
+                    startedAt: now,
+                    isHead: false,
+                    keepsAlive: false
+                )
                 answer(connection, Problem(error).response)
             }
         }
@@ -172,8 +190,10 @@ extension NodeLoop {
         if !connection.isClosing { readyConnections.append(connection) }
         if let route = exchange.route {
             metrics.answered(
-                route, status: response.status,
-                nanoseconds: now.nanoseconds(since: exchange.startedAt))
+                route,
+                status: response.status,
+                nanoseconds: now.nanoseconds(since: exchange.startedAt)
+            )
         } else {
             metrics.answeredNoRoute(status: response.status)
         }
@@ -215,8 +235,12 @@ extension NodeLoop {
             try poller.modify(
                 connection.descriptor,
                 token: PollToken.make(
-                    .http, slot: connection.slot, generation: connection.generation),
-                interest: interest)
+                    .http,
+                    slot: connection.slot,
+                    generation: connection.generation
+                ),
+                interest: interest
+            )
         } catch {
             log.error("http", "a connection cannot be watched", ["error": .text("\(error)")])
             close(connection)
@@ -255,7 +279,11 @@ extension NodeLoop {
             return
         }
         connection.exchange = Exchange(
-            route: nil, startedAt: now, isHead: false, keepsAlive: false)
+            route: nil,
+            startedAt: now,
+            isHead: false,
+            keepsAlive: false
+        )
         answer(connection, Problem.requestTimedOut.response)
     }
 }

@@ -78,8 +78,10 @@ extension NodeLoop {
                 answer(
                     connection,
                     Problem.noQuorum(
-                        retryAfter: 1, leader: replica.raft.leader?.number
-                    ).response)
+                        retryAfter: 1,
+                        leader: replica.raft.leader?.number
+                    ).response
+                )
             }
         }
     }
@@ -88,7 +90,9 @@ extension NodeLoop {
         json(
             HandOverBody.bytes(
                 leader: replica.raft.leader?.number ?? 0,
-                term: replica.raft.currentTerm.number))
+                term: replica.raft.currentTerm.number
+            )
+        )
     }
 
     func metricsPage() -> Response {
@@ -105,8 +109,10 @@ extension NodeLoop {
 
     private func gauges() -> Gauges {
         var gauges = Gauges(
-            node: configuration.node.number, region: configuration.region,
-            version: VerdictVersion.text)
+            node: configuration.node.number,
+            region: configuration.region,
+            version: VerdictVersion.text
+        )
         gauges.role = Gauges.Role(rawValue: replica.raft.role.rawValue) ?? .follower
         gauges.term = replica.raft.currentTerm.number
         gauges.leader = replica.raft.leader?.number ?? 0

@@ -31,7 +31,8 @@ extension NodeLoop {
             try poller.add(
                 descriptor.descriptor,
                 token: PollToken.make(.peerOutbound, slot: link.slot, generation: link.generation),
-                interest: link.interest)
+                interest: link.interest
+            )
         } catch {
             breakLink(link, "\(error)", isBroken: false)
         }
@@ -62,7 +63,8 @@ extension NodeLoop {
                 cluster: configuration.cluster,
                 from: configuration.node,
                 to: link.peer,
-                incarnation: replica.configuration.incarnation)
+                incarnation: replica.configuration.incarnation
+            )
         ).encode(into: &link.output.bytes)
     }
 
@@ -81,8 +83,10 @@ extension NodeLoop {
         case .closed: breakLink(link, "closed by the peer", isBroken: true)
         case .failed(let code):
             breakLink(
-                link, SystemError("read", code: code).description,
-                isBroken: SystemError.meansReset(code))
+                link,
+                SystemError("read", code: code).description,
+                isBroken: SystemError.meansReset(code)
+            )
         }
     }
 
@@ -98,8 +102,10 @@ extension NodeLoop {
             link.backoff = PeerLink.firstBackoff
             link.loggedRefusal = nil
             log.info(
-                "peer", "link up",
-                ["peer": .number(Int64(link.peer.number)), "address": .text("\(link.address)")])
+                "peer",
+                "link up",
+                ["peer": .number(Int64(link.peer.number)), "address": .text("\(link.address)")]
+            )
             replica.peerConnected(link.peer, at: now)
             return true
         case .refused(let reason):
@@ -120,11 +126,13 @@ extension NodeLoop {
         link.backoff = min(link.backoff * 2, PeerLink.longestBackoff)
         if wasUp || link.loggedRefusal != reason {
             log.warning(
-                "peer", "link down",
+                "peer",
+                "link down",
                 [
                     "peer": .number(Int64(link.peer.number)),
                     "address": .text("\(link.address)"), "reason": .text(reason),
-                ])
+                ]
+            )
             link.loggedRefusal = reason
         }
         if wasUp {
@@ -160,8 +168,10 @@ extension NodeLoop {
         case .closed: breakLink(link, "closed by the peer", isBroken: true)
         case .failed(let code):
             breakLink(
-                link, SystemError("write", code: code).description,
-                isBroken: SystemError.meansReset(code))
+                link,
+                SystemError("write", code: code).description,
+                isBroken: SystemError.meansReset(code)
+            )
         case .bytes: break
         }
     }
@@ -177,7 +187,8 @@ extension NodeLoop {
             try poller.modify(
                 descriptor.descriptor,
                 token: PollToken.make(.peerOutbound, slot: link.slot, generation: link.generation),
-                interest: interest)
+                interest: interest
+            )
         } catch {
             breakLink(link, "\(error)", isBroken: false)
         }
@@ -193,13 +204,18 @@ extension NodeLoop {
                 return
             }
             let peer = InboundPeer(
-                descriptor, slot: slot, generation: nextGeneration & PollToken.generationMask, at: now)
+                descriptor,
+                slot: slot,
+                generation: nextGeneration & PollToken.generationMask,
+                at: now
+            )
             nextGeneration += 1
             do throws(SystemError) {
                 try poller.add(
                     peer.descriptor,
                     token: PollToken.make(.peerInbound, slot: slot, generation: peer.generation),
-                    interest: .read)
+                    interest: .read
+                )
             } catch {
                 log.error("peer", "a connection cannot be watched", ["error": .text("\(error)")])
                 return
@@ -264,7 +280,8 @@ extension NodeLoop {
 
     private func refusal(of hello: Hello) -> String? {
         if hello.cluster != configuration.cluster {
-            return "it is of cluster \"\(hello.cluster)\", this node of \"\(configuration.cluster)\""
+            return
+                "it is of cluster \"\(hello.cluster)\", this node of \"\(configuration.cluster)\""
         }
         if hello.to != configuration.node {
             return "it looks for node \(hello.to), this is node \(configuration.node)"
@@ -284,10 +301,12 @@ extension NodeLoop {
         if inbound[peer.slot] === peer { inbound[peer.slot] = nil }
         guard let reason else { return }
         log.warning(
-            "peer", "connection refused or closed",
+            "peer",
+            "connection refused or closed",
             [
                 "peer": .number(Int64(peer.peer?.number ?? 0)), "reason": .text(reason),
-            ])
+            ]
+        )
     }
 
     func bytesReceived(from node: NodeID) -> UInt64 {

@@ -12,7 +12,8 @@ extension NodeLoop {
             route: nil,
             startedAt: now,
             isHead: request.method == .head,
-            keepsAlive: request.keepsAlive)
+            keepsAlive: request.keepsAlive
+        )
         let match = Route.match(request.method, request.path)
         guard case .route(let route) = match else {
             answer(connection, (match.problem ?? .unknownRoute).response)
@@ -79,7 +80,8 @@ extension NodeLoop {
             node: configuration.node.number,
             region: configuration.region,
             receivedAt: wall,
-            request: replica.makeRequestID())
+            request: replica.makeRequestID()
+        )
     }
 
     // MARK: Commands
@@ -122,7 +124,8 @@ extension NodeLoop {
                 provider: provider.name,
                 call: received.call,
                 event: received.event,
-                sequence: received.sequence),
+                sequence: received.sequence
+            ),
             provider: provider.name,
             call: received.call,
             event: received.event,
@@ -180,7 +183,11 @@ extension NodeLoop {
         _ connection: HTTPConnection
     ) {
         switch replica.submit(
-            command, definition: definition, context: connection.context, at: now)
+            command,
+            definition: definition,
+            context: connection.context,
+            at: now
+        )
         {
         case nil:
             connection.exchange?.step = .committing(form)
@@ -189,7 +196,8 @@ extension NodeLoop {
         case .tooLarge(let limit):
             answer(
                 connection,
-                Problem.tooLarge("the command has more than \(limit) bytes").response)
+                Problem.tooLarge("the command has more than \(limit) bytes").response
+            )
         }
     }
 
@@ -305,7 +313,10 @@ extension NodeLoop {
 
     func plain(_ status: Int, _ text: String) -> Response {
         Response(
-            status: status, contentType: "text/plain; charset=utf-8", body: Array(text.utf8))
+            status: status,
+            contentType: "text/plain; charset=utf-8",
+            body: Array(text.utf8)
+        )
     }
 }
 

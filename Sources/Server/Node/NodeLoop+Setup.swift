@@ -61,7 +61,8 @@ extension NodeLoop {
             guard fresh.digestKey.bytes == secrets.digestKey.bytes else {
                 log.error(
                     "node",
-                    "secrets not reloaded: digest_key differs, which would orphan open challenges")
+                    "secrets not reloaded: digest_key differs, which would orphan open challenges"
+                )
                 return
             }
             secrets = fresh
@@ -69,8 +70,10 @@ extension NodeLoop {
             log.info("node", "secrets reloaded", ["held": .text("\(fresh)")])
         } catch {
             log.error(
-                "node", "secrets not reloaded; the old ones stay in use",
-                ["error": .text("\(error)")])
+                "node",
+                "secrets not reloaded; the old ones stay in use",
+                ["error": .text("\(error)")]
+            )
         }
     }
 }
@@ -80,6 +83,7 @@ extension Authorizer {
         self.init(
             ingest: secrets.tokens.ingest.map(\.bytes),
             read: secrets.tokens.read.map(\.bytes),
-            operate: secrets.tokens.operate.map(\.bytes))
+            operate: secrets.tokens.operate.map(\.bytes)
+        )
     }
 }

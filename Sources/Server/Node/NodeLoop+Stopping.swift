@@ -22,7 +22,10 @@ extension NodeLoop {
         if replica.raft.role == .leader, !links.isEmpty {
             if let refusal = replica.transferLeadership(to: nil, at: now) {
                 log.warning(
-                    "raft", "leadership not handed over", ["reason": .text("\(refusal)")])
+                    "raft",
+                    "leadership not handed over",
+                    ["reason": .text("\(refusal)")]
+                )
             } else {
                 transferIsUnderWay = true
             }
@@ -36,11 +39,13 @@ extension NodeLoop {
             !transferIsUnderWay && replica.pendingRequests == 0 && connections.count == 0
         guard isDrained || stopsBy <= now else { return }
         log.info(
-            "node", "stopped",
+            "node",
+            "stopped",
             [
                 "drained": .flag(isDrained),
                 "waiting": .number(Int64(replica.pendingRequests)),
-            ])
+            ]
+        )
         exitStatus = 0
     }
 }

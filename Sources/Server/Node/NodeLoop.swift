@@ -100,14 +100,24 @@ final class NodeLoop {
                     address: HostPort(peer.address),
                     slot: links.count,
                     at: now
-                ))
+                )
+            )
         }
         try poller.add(
-            self.signals.descriptor, token: PollToken.make(.signals), interest: .read)
+            self.signals.descriptor,
+            token: PollToken.make(.signals),
+            interest: .read
+        )
         try poller.add(
-            mailbox.event.descriptor, token: PollToken.make(.mailbox), interest: .read)
+            mailbox.event.descriptor,
+            token: PollToken.make(.mailbox),
+            interest: .read
+        )
         try poller.add(
-            peerListener.descriptor, token: PollToken.make(.peerListener), interest: .read)
+            peerListener.descriptor,
+            token: PollToken.make(.peerListener),
+            interest: .read
+        )
         try watchHTTPListener(.read)
     }
 
@@ -116,7 +126,8 @@ final class NodeLoop {
     /// - Returns: the exit status.
     func run() throws(SystemError) -> Int32 {
         log.info(
-            "node", "started",
+            "node",
+            "started",
             [
                 "node": .number(Int64(configuration.node.number)),
                 "region": .text(configuration.region),
@@ -124,7 +135,8 @@ final class NodeLoop {
                 "peer": .text("\(configuration.peerListen.host):\(peerListener.port)"),
                 "applied": .number(Int64(replica.appliedIndex.number)),
                 "last_index": .number(Int64(replica.raft.lastIndex.number)),
-            ])
+            ]
+        )
         while exitStatus == nil {
             try poller.wait(nanoseconds: timeout(), into: &events)
             readClocks()
@@ -220,7 +232,8 @@ final class NodeLoop {
                 log.error(
                     "journal",
                     "writing the log failed; the node stops, and a restart goes by what the disk has",
-                    ["error": .text("\(error)")])
+                    ["error": .text("\(error)")]
+                )
                 exitStatus = 1
             case .read(let number, let result):
                 replica.readCompleted(number, result, at: now)
@@ -234,25 +247,34 @@ final class NodeLoop {
         case .roleChanged(let change):
             count(change)
             log.info(
-                "raft", "role changed",
+                "raft",
+                "role changed",
                 [
                     "role": .text(change.role.rawValue),
                     "term": .number(Int64(change.term.number)),
                     "leader": .number(Int64(change.leader?.number ?? 0)),
-                ])
+                ]
+            )
         case .transferEnded(let target, let succeeded):
             transferIsUnderWay = false
             log.info(
-                "raft", "leadership transfer ended",
-                ["to": .number(Int64(target.number)), "succeeded": .flag(succeeded)])
+                "raft",
+                "leadership transfer ended",
+                ["to": .number(Int64(target.number)), "succeeded": .flag(succeeded)]
+            )
             transferEnded(to: target, succeeded: succeeded)
         case .journalReadFailed(let reason):
             log.error(
-                "journal", "reading the log for a peer failed", ["error": .text(reason)])
+                "journal",
+                "reading the log for a peer failed",
+                ["error": .text(reason)]
+            )
         case .undecodableEntry(let index, let reason):
             log.error(
-                "replica", "an entry of the log does not decode in this version; it moved nothing",
-                ["index": .number(Int64(index.number)), "error": .text(reason)])
+                "replica",
+                "an entry of the log does not decode in this version; it moved nothing",
+                ["index": .number(Int64(index.number)), "error": .text(reason)]
+            )
         }
     }
 
