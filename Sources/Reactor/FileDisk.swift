@@ -5,11 +5,12 @@ package import Journal
 ///
 /// **Writing zeroes ahead.** `fallocate` reserves space as extents that are marked unwritten; the
 /// first write into each part must also record in the file system's journal that it is written now,
-/// which makes a sync nearly twice as dear (0.16 ms against 0.09 ms on the machine this was made
-/// on). Filling a whole segment with zeroes when it is made avoids that but holds up the commits
-/// of that moment. So a write that comes near the end of the written part takes the next 256 KiB
-/// of zeroes along, under the same sync: one commit in dozens is a little slower, the others
-/// find written space, and there is no background work that a commit could have to wait for.
+/// which makes its sync dearer. Filling a whole segment with zeroes when it is made avoids that but
+/// holds up the commits of that moment. So a write that comes near the end of the written part takes
+/// the next 256 KiB of zeroes along, under the same sync, and there is no background work that a
+/// commit could have to wait for. With 8 KiB appended at a time (ext4, a shared 2-core machine) that
+/// made the median write and sync 0.10 ms instead of 0.15 ms and the mean 0.14 ms instead of 0.17 ms;
+/// the one in thirty that carries the zeroes takes about 1 ms.
 package struct FileDisk: Disk, Sendable {
     private let directory: FileDescriptorBox
     /// Open files by name.

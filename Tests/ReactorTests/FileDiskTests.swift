@@ -83,6 +83,22 @@ struct FileDiskTests {
         #expect(isSame)
     }
 
+    @Test("zeroes written ahead spare what was written near a file's end, back to front")
+    func zeroesAheadBackwards() throws {
+        let directory = try TemporaryDirectory()
+        var disk = try FileDisk(directory: directory.path)
+        let size = 100_000
+        var expected = [UInt8](repeating: 0, count: size)
+        try disk.perform(.create(file: "log", size: size))
+        for (at, offset) in [0, 90_000, 80_000, 70_000, 10].enumerated() {
+            let bytes = [UInt8](repeating: UInt8(at + 1), count: 10)
+            try disk.perform(.write(file: "log", offset: offset, bytes: bytes))
+            expected.replaceSubrange(offset..<offset + 10, with: bytes)
+        }
+        let isSame = try disk.read("log", at: 0, count: size) == expected
+        #expect(isSame)
+    }
+
     @Test("more files than are kept open can be used")
     func manyFiles() throws {
         let directory = try TemporaryDirectory()
