@@ -39,13 +39,4 @@ package enum Provider: Sendable {
             )
         }
     }
-
-    /// "Hold on and ask again", for when the next step cannot be decided now.
-    ///
-    /// `query` is that of the request which is answered, escapes untouched.
-    package func hold(attempt: AttemptID, query: Substring?) -> Response {
-        switch self {
-        case .twilio: TwilioAnswer.hold(attempt: attempt, query: query)
-        }
-    }
 }

@@ -9,8 +9,6 @@ package import Verification
 package enum TwilioAnswer {
     /// Silent polls in a row after which a call that is asked for digits is hung up.
     package static let maxSilentPolls: UInt32 = 3
-    /// Pause of the hold document, in seconds.
-    package static let holdSeconds: UInt8 = 2
     private static let contentType = "text/xml; charset=utf-8"
 
     /// The answer to a callback.
@@ -48,17 +46,6 @@ package enum TwilioAnswer {
                 document.hangup()
             }
         }
-        return response(document)
-    }
-
-    /// Pauses the call and has it ask again at the URL it came to.
-    ///
-    /// Twilio does not key digits in again; the caller is asked for them anew, under the same step,
-    /// so no try is used up.
-    package static func hold(attempt: AttemptID, query: Substring?) -> Response {
-        var document = TwiML()
-        document.pause(seconds: holdSeconds)
-        document.redirect(url(attempt, query.map(String.init)))
         return response(document)
     }
 

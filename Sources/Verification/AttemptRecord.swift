@@ -33,6 +33,7 @@ struct AttemptRecord: Sendable {
     let challenge: [UInt8]?
     let maxTries: UInt8
     let targets: [Target]
+    let stated: OpenAttempt.Stated
     let opened: Moment
     let expiresAt: LogTime
     let origin: Origin
@@ -65,6 +66,7 @@ struct AttemptRecord: Sendable {
         challenge = open.challenge
         maxTries = open.maxTries
         targets = open.targets
+        stated = open.stated
         opened = moment
         expiresAt = moment.time.advanced(bySeconds: open.expiresInSeconds)
         origin = open.origin
@@ -116,18 +118,28 @@ struct AttemptRecord: Sendable {
 
     /// Where an open of the same attempt means something else; the API's names, sorted.
     ///
-    /// Flows are compared by name: that is what the caller says, and the definition behind the
-    /// name may have changed since without the caller's doing.
+    /// What the caller said is compared, not what a node's configuration put beside it: flows by
+    /// name, and of the rest only what the caller stated. A definition or a default may have
+    /// changed since, or be another one on another node, without the caller's doing.
     func differences(from other: OpenAttempt, flow otherFlow: FlowReference) -> [String] {
         var names: [String] = []
         if challenge != other.challenge { names.append("challenge") }
-        if expiresInSeconds != other.expiresInSeconds { names.append("expires_in") }
+        let changed = stated.symmetricDifference(other.stated)
+        if changed.contains(.expiresIn)
+            || stated.contains(.expiresIn) && expiresInSeconds != other.expiresInSeconds
+        {
+            names.append("expires_in")
+        }
         if flow !== otherFlow, flow.definition.name != otherFlow.definition.name {
             names.append("flow")
         }
-        if maxTries != other.maxTries { names.append("max_tries") }
+        if changed.contains(.maxTries) || stated.contains(.maxTries) && maxTries != other.maxTries {
+            names.append("max_tries")
+        }
         if subject != other.subject { names.append("subject") }
-        if targets != other.targets { names.append("targets") }
+        if stated.targets(of: targets) != other.stated.targets(of: other.targets) {
+            names.append("targets")
+        }
         return names
     }
 }

@@ -39,6 +39,7 @@ extension AttemptRecord {
         bytes.append(text: subject)
         bytes.append(varint: UInt64(expiresInSeconds))
         bytes.append(optional: challenge) { $0.append(counted: $1) }
+        bytes.append(varint: UInt64(stated.rawValue))
         bytes.append(maxTries)
         bytes.append(targets)
         bytes.append(opened)

@@ -74,7 +74,7 @@ package struct FlowDefinition: Hashable, Sendable {
 
 /// Opens an attempt.
 ///
-/// Two with equal `meaning` are the same request.
+/// Two that state the same are the same request, whatever defaults stand beside it.
 package struct OpenAttempt: Hashable, Sendable {
     package var attempt: AttemptID
     package var flow: FlowDigest
@@ -86,6 +86,8 @@ package struct OpenAttempt: Hashable, Sendable {
     package var maxTries: UInt8
     /// Where a call is redirected on a terminal state; sorted by state, checked before proposing.
     package var targets: [Target]
+    /// What the caller said; the rest is the flow's or the node's configuration.
+    package var stated: Stated
     package var origin: Origin
 
     package init(
@@ -96,6 +98,7 @@ package struct OpenAttempt: Hashable, Sendable {
         challenge: [UInt8]?,
         maxTries: UInt8,
         targets: [Target],
+        stated: Stated = .everything,
         origin: Origin
     ) {
         self.attempt = attempt
@@ -105,7 +108,28 @@ package struct OpenAttempt: Hashable, Sendable {
         self.challenge = challenge
         self.maxTries = maxTries
         self.targets = targets
+        self.stated = stated
         self.origin = origin
+    }
+
+    /// Which values the caller gave, and which a default supplied.
+    package struct Stated: OptionSet, Hashable, Sendable {
+        package let rawValue: UInt16
+        package init(rawValue: UInt16) { self.rawValue = rawValue }
+        package static let expiresIn = Stated(rawValue: 1 << 0)
+        package static let maxTries = Stated(rawValue: 1 << 1)
+        /// The target of one state.
+        package static func target(_ state: AttemptState) -> Stated {
+            Stated(rawValue: 1 << (8 + UInt16(state.rawValue)))
+        }
+        package static let everything: Stated = AttemptState.allCases.reduce(
+            [.expiresIn, .maxTries]
+        ) { $0.union(.target($1)) }
+
+        /// Those of `targets` that were stated.
+        func targets(of targets: [Target]) -> [Target] {
+            targets.filter { contains(.target($0.state)) }
+        }
     }
 }
 

@@ -72,6 +72,7 @@ extension OpenAttempt {
         if let challenge { bytes.append(counted: challenge) }
         bytes.append(maxTries)
         bytes.append(targets)
+        bytes.append(varint: UInt64(stated.rawValue))
         bytes.append(origin)
     }
 
@@ -85,6 +86,7 @@ extension OpenAttempt {
         let challenge = hasChallenge == 1 ? Array(try reader.counted()) : nil
         let maxTries = try reader.byte()
         let targets = try reader.targets()
+        let stated: UInt16 = try reader.number("stated")
         self.init(
             attempt: attempt,
             flow: flow,
@@ -93,6 +95,7 @@ extension OpenAttempt {
             challenge: challenge,
             maxTries: maxTries,
             targets: targets,
+            stated: Stated(rawValue: stated),
             origin: try reader.origin()
         )
     }

@@ -33,11 +33,13 @@ package struct EntryIndex: Hashable, Comparable, Sendable {
 }
 
 /// A caller-chosen name of an attempt: 1–128 characters of `A-Z a-z 0-9 . _ : -`.
+///
+/// Not `.` or `..`: in a URL they mean another place.
 package struct AttemptID: Hashable, Comparable, Sendable, CustomStringConvertible {
     package let text: String
     /// - Returns: `nil` if the text is not an attempt ID.
     package init?(_ text: some StringProtocol) {
-        guard Token.isValid(text.utf8) else { return nil }
+        guard Token.isValid(text.utf8), text != ".", text != ".." else { return nil }
         self.text = String(text)
     }
     package static func < (a: AttemptID, b: AttemptID) -> Bool { a.text < b.text }

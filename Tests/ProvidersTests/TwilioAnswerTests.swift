@@ -143,23 +143,6 @@ import Verification
         #expect(!text.contains("<Say") && text.contains("></Gather>"))
     }
 
-    @Test("a hold pauses and asks again where it was asked")
-    func hold() throws {
-        func text(_ query: Substring?) throws -> String {
-            let response = TwilioAnswer.hold(attempt: try Example.attempt(), query: query)
-            #expect(response.contentType == "text/xml; charset=utf-8")
-            return String(decoding: response.body, as: UTF8.self)
-        }
-        #expect(
-            try text("step=2&x=%20<") == #"<Response><Pause length="2"/>"#
-                + #"<Redirect method="POST">../twilio/va_1?step=2&amp;x=%20&lt;</Redirect></Response>"#
-        )
-        #expect(
-            try text(nil) == #"<Response><Pause length="2"/>"#
-                + #"<Redirect method="POST">../twilio/va_1</Redirect></Response>"#
-        )
-    }
-
     @Test("the provider's switch gives what Twilio's own functions give")
     func dispatch() throws {
         let provider = Provider.twilio(try Example.provider())
@@ -175,7 +158,5 @@ import Verification
         )
         let response = provider.response(to: callback, answer: answer, flow: Self.flow)
         #expect(String(decoding: response.body, as: UTF8.self).contains("?poll=3<"))
-        let hold = provider.hold(attempt: try Example.attempt(), query: request.query)
-        #expect(String(decoding: hold.body, as: UTF8.self).contains("?poll=2<"))
     }
 }

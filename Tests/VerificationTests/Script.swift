@@ -76,7 +76,8 @@ struct Script: ~Copyable {
         targets: [Target] = [
             Target(state: .verified, url: "https://bank.example/ivr/ok"),
             Target(state: .rejected, url: "https://bank.example/ivr/no"),
-        ]
+        ],
+        stated: OpenAttempt.Stated = .everything
     ) -> OpenAttempt {
         OpenAttempt(
             attempt: id,
@@ -86,6 +87,7 @@ struct Script: ~Copyable {
             challenge: challenge,
             maxTries: maxTries,
             targets: targets,
+            stated: stated,
             origin: origin()
         )
     }

@@ -57,6 +57,7 @@ package enum AttemptBody {
         json.member("terminal", false)
         json.member("opened_at", milliseconds: view.openedAt.milliseconds)
         json.member("expires_at", milliseconds: view.expiresAt.milliseconds)
+        json.member("tries_left", view.triesLeft)
         json.endObject()
         return json.bytes
     }

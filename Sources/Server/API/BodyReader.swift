@@ -67,6 +67,10 @@ package struct BodyReader {
             challenge = digest(attempt, Array(digits.utf8))
         }
         let definition = configured.definition
+        var stated: OpenAttempt.Stated = []
+        if body.expiresIn != nil { stated.insert(.expiresIn) }
+        if body.challenge?.maxTries != nil { stated.insert(.maxTries) }
+        for target in body.targets?.list ?? [] { stated.insert(.target(target.state)) }
         let open = OpenAttempt(
             attempt: attempt,
             flow: definition.digest,
@@ -75,6 +79,7 @@ package struct BodyReader {
             challenge: challenge,
             maxTries: body.challenge?.maxTries ?? definition.maxTries,
             targets: try targets(body.targets?.list ?? [], else: configured.targets),
+            stated: stated,
             origin: origin
         )
         return Opening(open: open, flow: definition)

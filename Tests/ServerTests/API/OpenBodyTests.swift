@@ -42,6 +42,7 @@ struct OpenBodyTests {
                         Target(state: .verified, url: "https://bank.example/ivr/ok"),
                         Target(state: .rejected, url: "https://bank.example/ivr/no"),
                     ],
+                    stated: [.expiresIn, .maxTries, .target(.verified), .target(.rejected)],
                     origin: Fixture.origin
                 )
         )
