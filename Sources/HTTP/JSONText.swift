@@ -55,6 +55,15 @@ package struct JSONText: Sendable {
         needsComma = true
     }
 
+    /// Writes a number with three decimals, exact since it is counted in thousandths.
+    package mutating func thousandths(_ value: UInt64) {
+        separate()
+        bytes.append(contentsOf: String(value / 1000).utf8)
+        bytes.append(UInt8(ascii: "."))
+        CivilTime.append(Int(value % 1000), digits: 3, into: &bytes)
+        needsComma = true
+    }
+
     package mutating func bool(_ value: Bool) {
         separate()
         bytes.append(contentsOf: value ? "true".utf8 : "false".utf8)

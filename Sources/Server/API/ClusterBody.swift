@@ -1,0 +1,114 @@
+internal import HTTP
+
+/// The body of `GET /v1/cluster`: the cluster as one node sees it.
+package struct ClusterBody: Hashable, Sendable, Decodable {
+    package struct Node: Hashable, Sendable, Decodable {
+        package var node: UInt32
+        package var region: String
+        /// `leader`, `follower`, `candidate` or `learner`; `unknown` for a peer not heard of.
+        package var role: String
+        /// As last heard; `nil` if this node cannot know.
+        package var commitIndex: UInt64?
+        package var appliedIndex: UInt64?
+        package var isReachable: Bool
+        /// Milliseconds; 0 for the answering node, `nil` if none was measured.
+        package var roundTripMilliseconds: Double?
+        /// Where the node serves HTTP, such as `http://127.0.0.1:8101`.
+        package var http: String
+
+        package init(
+            node: UInt32,
+            region: String,
+            role: String,
+            commitIndex: UInt64?,
+            appliedIndex: UInt64?,
+            isReachable: Bool,
+            roundTripMilliseconds: Double?,
+            http: String
+        ) {
+            self.node = node
+            self.region = region
+            self.role = role
+            self.commitIndex = commitIndex
+            self.appliedIndex = appliedIndex
+            self.isReachable = isReachable
+            self.roundTripMilliseconds = roundTripMilliseconds
+            self.http = http
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case node, region, role, http
+            case commitIndex = "commit_index"
+            case appliedIndex = "applied_index"
+            case isReachable = "reachable"
+            case roundTripMilliseconds = "round_trip_ms"
+        }
+    }
+
+    /// `nil` while no leader is known.
+    package var leader: UInt32?
+    package var term: UInt64
+    /// The node that answers.
+    package var node: UInt32
+    /// Sorted by number.
+    package var nodes: [Node]
+
+    package init(leader: UInt32?, term: UInt64, node: UInt32, nodes: [Node]) {
+        self.leader = leader
+        self.term = term
+        self.node = node
+        self.nodes = nodes
+    }
+
+    /// The document; what is not known is `null`, so that every member is always there.
+    package var bytes: [UInt8] {
+        var json = JSONText()
+        json.beginObject()
+        json.member("leader", orNull: leader.map { UInt64($0) })
+        json.member("term", term)
+        json.member("node", node)
+        json.key("nodes")
+        json.beginArray()
+        for node in nodes {
+            json.beginObject()
+            json.member("node", node.node)
+            json.member("region", node.region)
+            json.member("role", node.role)
+            json.member("commit_index", orNull: node.commitIndex)
+            json.member("applied_index", orNull: node.appliedIndex)
+            json.member("reachable", node.isReachable)
+            json.key("round_trip_ms")
+            if let milliseconds = node.roundTripMilliseconds,
+                let microseconds = UInt64(exactly: (milliseconds * 1000).rounded())
+            {
+                json.thousandths(microseconds)
+            } else {
+                json.null()
+            }
+            json.member("http", node.http)
+            json.endObject()
+        }
+        json.endArray()
+        json.endObject()
+        return json.bytes
+    }
+}
+
+/// The body that answers a hand-over: who leads now, and since which term.
+package enum HandOverBody {
+    package static func bytes(leader: UInt32, term: UInt64) -> [UInt8] {
+        var json = JSONText()
+        json.beginObject()
+        json.member("leader", leader)
+        json.member("term", term)
+        json.endObject()
+        return json.bytes
+    }
+}
+
+extension JSONText {
+    fileprivate mutating func member(_ name: String, orNull value: UInt64?) {
+        key(name)
+        if let value { integer(value) } else { null() }
+    }
+}

@@ -1,0 +1,278 @@
+/// What a node knows at the moment it is asked for its metrics.
+package struct Gauges: Sendable {
+    package enum Role: String, CaseIterable, Sendable {
+        case follower, candidate, leader, learner
+    }
+    package struct Peer: Sendable {
+        package var node: UInt32
+        package var isConnected: Bool
+        /// `nil` as long as none was measured.
+        package var roundTripNanoseconds: UInt64?
+        package var bytesSent: UInt64
+        package var bytesReceived: UInt64
+        package var queuedBytes: UInt64
+        package init(
+            node: UInt32,
+            isConnected: Bool,
+            roundTripNanoseconds: UInt64? = nil,
+            bytesSent: UInt64 = 0,
+            bytesReceived: UInt64 = 0,
+            queuedBytes: UInt64 = 0
+        ) {
+            self.node = node
+            self.isConnected = isConnected
+            self.roundTripNanoseconds = roundTripNanoseconds
+            self.bytesSent = bytesSent
+            self.bytesReceived = bytesReceived
+            self.queuedBytes = queuedBytes
+        }
+    }
+
+    package var node: UInt32
+    package var region: String
+    package var version: String
+    package var role = Role.follower
+    package var term: UInt64 = 0
+    /// The node that leads; 0 when none is known.
+    package var leader: UInt32 = 0
+    package var commitIndex: UInt64 = 0
+    package var appliedIndex: UInt64 = 0
+    package var lastLogIndex: UInt64 = 0
+    package var durableIndex: UInt64 = 0
+    package var attempts: UInt64 = 0
+    package var connections: UInt64 = 0
+    /// Requests that wait for their entry to be committed.
+    package var waitingProposals: UInt64 = 0
+    /// Reads that wait for the leader to prove itself.
+    package var waitingReads: UInt64 = 0
+    /// Requests held because no leader is known.
+    package var heldRequests: UInt64 = 0
+    /// Writes handed to the disk thread and not yet durable.
+    package var waitingWrites: UInt64 = 0
+    package var uptimeSeconds: UInt64 = 0
+    package var peers: [Peer] = []
+
+    package init(node: UInt32, region: String, version: String) {
+        self.node = node
+        self.region = region
+        self.version = version
+    }
+}
+
+extension Metrics {
+    /// Everything in the Prometheus text format.
+    package func text(_ gauges: Gauges) -> [UInt8] {
+        var text = PrometheusText()
+        text.begin("verdict_build_info", .gauge, help: "Always 1; the labels say what runs.")
+        text.sample(
+            [
+                ("version", gauges.version), ("node", String(gauges.node)),
+                ("region", gauges.region),
+            ],
+            1
+        )
+        text.gauge("verdict_uptime_seconds", gauges.uptimeSeconds, "Time since the start.")
+        writeHTTP(gauges, &text)
+        writeDecisions(gauges, &text)
+        writeConsensus(gauges, &text)
+        writeQueues(gauges, &text)
+        writeJournal(gauges, &text)
+        Metrics.writePeers(gauges.peers, &text)
+        return text.bytes
+    }
+
+    private func writeHTTP(_ gauges: Gauges, _ text: inout PrometheusText) {
+        text.begin(
+            "verdict_http_request_duration_seconds",
+            .histogram,
+            help: "Time from a whole request to its answer, by route."
+        )
+        for route in RouteKind.allCases {
+            text.histogram([("route", route.name)], requestTime[route.rawValue])
+        }
+        text.begin(
+            "verdict_http_requests_total",
+            .counter,
+            help: "Requests answered, by route and status; route none led nowhere."
+        )
+        requests.forEach { route, status, count in
+            text.sample([("route", route), ("status", status)], count)
+        }
+        text.counter(
+            "verdict_http_malformed_total",
+            malformed,
+            "Messages refused before they were a request."
+        )
+        text.counter(
+            "verdict_http_unauthenticated_total",
+            unauthenticated,
+            "Requests without a good token or signature."
+        )
+        text.gauge("verdict_http_connections", gauges.connections, "Open HTTP connections.")
+        text.counter(
+            "verdict_http_connections_accepted_total",
+            connectionsAccepted,
+            "HTTP connections accepted."
+        )
+        text.counter(
+            "verdict_http_connections_refused_total",
+            connectionsRefused,
+            "HTTP connections closed at once, since there were too many."
+        )
+        text.counter(
+            "verdict_http_received_bytes_total",
+            httpBytesReceived,
+            "Bytes received over HTTP."
+        )
+        text.counter("verdict_http_sent_bytes_total", httpBytesSent, "Bytes sent over HTTP.")
+    }
+
+    private func writeDecisions(_ gauges: Gauges, _ text: inout PrometheusText) {
+        text.gauge("verdict_attempts", gauges.attempts, "Attempts held.")
+        text.counter("verdict_attempts_opened_total", opened, "Attempts opened at this node.")
+        text.begin(
+            "verdict_callbacks_total",
+            .counter,
+            help: "Callbacks answered at this node, by disposition."
+        )
+        for label in DispositionLabel.allCases {
+            text.sample([("disposition", "\(label)")], dispositions[label])
+        }
+        text.counter("verdict_polls_total", polls, "Polls answered from state.")
+        text.begin(
+            "verdict_outcomes_total",
+            .counter,
+            help: "Attempts that this node saw become terminal, by state."
+        )
+        for label in OutcomeLabel.allCases {
+            text.sample([("state", "\(label)")], outcomes[label])
+        }
+        text.begin(
+            "verdict_refusals_total",
+            .counter,
+            help: "Commands refused by the state machine, by reason."
+        )
+        for label in RefusalLabel.allCases {
+            text.sample([("reason", label.name)], refusals[label])
+        }
+    }
+
+    private func writeConsensus(_ gauges: Gauges, _ text: inout PrometheusText) {
+        text.gauge("verdict_raft_term", gauges.term, "The current term.")
+        text.begin("verdict_raft_role", .gauge, help: "1 for the role this node has.")
+        for role in Gauges.Role.allCases {
+            text.sample([("role", role.rawValue)], role == gauges.role ? 1 : 0)
+        }
+        text.gauge(
+            "verdict_raft_leader",
+            UInt64(gauges.leader),
+            "The leader's number; 0: none known."
+        )
+        text.gauge("verdict_raft_commit_index", gauges.commitIndex, "Last committed entry.")
+        text.gauge("verdict_raft_applied_index", gauges.appliedIndex, "Last applied entry.")
+        text.gauge("verdict_raft_last_log_index", gauges.lastLogIndex, "Last entry of the log.")
+        text.gauge(
+            "verdict_raft_durable_index",
+            gauges.durableIndex,
+            "Last entry on stable storage."
+        )
+        text.counter(
+            "verdict_raft_elections_started_total",
+            electionsStarted,
+            "Elections this node stood in."
+        )
+        text.counter(
+            "verdict_raft_elections_won_total",
+            electionsWon,
+            "Elections this node won."
+        )
+        text.counter(
+            "verdict_raft_leader_changes_total",
+            leaderChanges,
+            "Changes of leader this node saw."
+        )
+        text.counter("verdict_raft_proposals_total", proposals, "Commands proposed here.")
+        text.counter(
+            "verdict_raft_forwards_total",
+            forwards,
+            "Commands forwarded to the leader."
+        )
+        text.counter(
+            "verdict_raft_proposed_again_total",
+            proposedAgain,
+            "Commands sent again because no answer came."
+        )
+        text.begin(
+            "verdict_commit_duration_seconds",
+            .histogram,
+            help: "Time from a proposal to its commitment."
+        )
+        text.histogram([], commitTime)
+        text.begin(
+            "verdict_apply_duration_seconds",
+            .histogram,
+            help: "Time to apply a batch of committed entries."
+        )
+        text.histogram([], applyTime)
+    }
+
+    private func writeQueues(_ gauges: Gauges, _ text: inout PrometheusText) {
+        text.begin("verdict_queue_depth", .gauge, help: "What waits in this node, by queue.")
+        text.sample([("queue", "proposals")], gauges.waitingProposals)
+        text.sample([("queue", "reads")], gauges.waitingReads)
+        text.sample([("queue", "held")], gauges.heldRequests)
+        text.sample([("queue", "disk")], gauges.waitingWrites)
+    }
+
+    private func writeJournal(_ gauges: Gauges, _ text: inout PrometheusText) {
+        text.begin(
+            "verdict_journal_sync_duration_seconds",
+            .histogram,
+            help: "Time of one sync of the journal."
+        )
+        text.histogram([], syncTime)
+        text.counter("verdict_journal_syncs_total", journalSyncs, "Syncs of the journal.")
+        text.counter(
+            "verdict_journal_written_bytes_total",
+            journalBytesWritten,
+            "Bytes written to the journal."
+        )
+    }
+
+    private static func writePeers(_ peers: [Gauges.Peer], _ text: inout PrometheusText) {
+        text.begin("verdict_peer_connected", .gauge, help: "1 while the link to the peer is up.")
+        for peer in peers {
+            text.sample([("peer", String(peer.node))], peer.isConnected ? 1 : 0)
+        }
+        text.begin(
+            "verdict_peer_round_trip_seconds",
+            .gauge,
+            help: "Measured round trip to the peer."
+        )
+        for peer in peers {
+            guard let trip = peer.roundTripNanoseconds else { continue }
+            text.sample([("peer", String(peer.node))], nanoseconds: trip)
+        }
+        text.begin("verdict_peer_sent_bytes_total", .counter, help: "Bytes sent to the peer.")
+        for peer in peers { text.sample([("peer", String(peer.node))], peer.bytesSent) }
+        text.begin(
+            "verdict_peer_received_bytes_total",
+            .counter,
+            help: "Bytes received from the peer."
+        )
+        for peer in peers { text.sample([("peer", String(peer.node))], peer.bytesReceived) }
+        text.begin("verdict_peer_queued_bytes", .gauge, help: "Bytes that wait for the peer.")
+        for peer in peers { text.sample([("peer", String(peer.node))], peer.queuedBytes) }
+    }
+}
+
+extension PrometheusText {
+    fileprivate mutating func gauge(_ name: String, _ value: UInt64, _ help: String) {
+        begin(name, .gauge, help: help)
+        sample(value)
+    }
+    fileprivate mutating func counter(_ name: String, _ value: UInt64, _ help: String) {
+        begin(name, .counter, help: help)
+        sample(value)
+    }
+}
