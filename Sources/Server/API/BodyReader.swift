@@ -40,7 +40,7 @@ package struct BodyReader {
     ) throws(Problem) -> Opening {
         var body = OpenBody.none
         if !request.body.isEmpty {
-            try JSONBody.checkType(request.headers.first("content-type"))
+            try JSONBody.checkType(request.headers)
             body = try json.read(OpenBody.self, request.body)
         }
         guard let configured = flow(body.flow) else {
@@ -115,7 +115,7 @@ package struct BodyReader {
         _ request: Request,
         origin: Origin
     ) throws(Problem) -> Callback {
-        try JSONBody.checkType(request.headers.first("content-type"))
+        try JSONBody.checkType(request.headers)
         let chosen = try BodyReader.idempotencyKey(request.headers)
         let body = try json.read(CallbackBody.self, request.body)
         try body.check(hasKey: chosen != nil)
@@ -174,7 +174,7 @@ package struct BodyReader {
 
     /// Reads whom the leadership is to be handed to.
     package func handOver(_ request: Request) throws(Problem) -> UInt32 {
-        try JSONBody.checkType(request.headers.first("content-type"))
+        try JSONBody.checkType(request.headers)
         return try json.read(LeaderBody.self, request.body).node
     }
 }

@@ -1,4 +1,5 @@
 internal import FoundationEssentials
+internal import HTTP
 
 /// Any member name of a JSON object, so that an unknown one can be seen and named.
 struct MemberName: CodingKey {
@@ -79,19 +80,10 @@ struct JSONBody {
     /// Refuses a body of another type than JSON.
     ///
     /// Absent passes: then the body itself has to show that it is JSON.
-    static func checkType(_ contentType: String?) throws(Problem) {
-        guard let contentType else { return }
-        var essence = contentType.utf8.prefix { $0 != UInt8(ascii: ";") }
-        while essence.last == UInt8(ascii: " ") || essence.last == UInt8(ascii: "\t") {
-            essence.removeLast()
+    static func checkType(_ headers: Headers) throws(Problem) {
+        guard headers.count("content-type") > 0 else { return }
+        guard headers.hasMediaType(contentType) else {
+            throw .unsupportedType(expected: contentType)
         }
-        let isJSON =
-            essence.count == JSONBody.contentType.utf8.count
-            && zip(essence, JSONBody.contentType.utf8).allSatisfy { given, lowercase in
-                given == lowercase
-                    || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(given)
-                        && given | 0x20 == lowercase
-            }
-        guard isJSON else { throw .unsupportedType(expected: JSONBody.contentType) }
     }
 }
