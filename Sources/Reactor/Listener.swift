@@ -8,7 +8,9 @@ package final class Listener {
     package let port: UInt16
 
     package init(on address: HostPort, backlog: Int32 = 1024) throws(SystemError) {
-        let resolved = try ResolvedAddress(address, passive: true)
+        guard let resolved = ResolvedAddress.numeric(address) else {
+            throw SystemError("listen on \(address), which is not an IP address", code: EINVAL)
+        }
         let opened = try resolved.openSocket()
         let number = opened.number
         var on: Int32 = 1

@@ -69,8 +69,9 @@ package struct Poller: ~Copyable {
 
     /// Waits until something is ready or the time is over, and replaces `events`.
     ///
-    /// - Parameters:
-    ///   - nanoseconds: longest wait; `nil` waits for ever.
+    /// Waits up to `nanoseconds`; for ever if that is `nil`.
+    ///
+    /// - Throws: `SystemError`; a signal is no error but ends the wait.
     package mutating func wait(
         nanoseconds: UInt64?,
         into events: inout [Event]

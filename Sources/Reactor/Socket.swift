@@ -15,14 +15,15 @@ package enum Transfer: Hashable, Sendable {
 package enum Socket {
     /// Begins to connect; the descriptor becomes writable when that has ended, and
     /// `connectionError` tells how.
-    package static func connect(to address: HostPort) throws(SystemError) -> FileDescriptor {
-        let resolved = try ResolvedAddress(address, passive: false)
-        let descriptor = try resolved.openSocket()
+    package static func connect(
+        to address: ResolvedAddress
+    ) throws(SystemError) -> FileDescriptor {
+        let descriptor = try address.openSocket()
         disableDelay(descriptor)
         let number = descriptor.number
-        let result = unsafe resolved.withPointer { unsafe Glibc.connect(number, $0, $1) }
+        let result = unsafe address.withPointer { unsafe Glibc.connect(number, $0, $1) }
         if result != 0, errno != EINPROGRESS {
-            throw SystemError("connect \(address)", code: errno)
+            throw SystemError("connect", code: errno)
         }
         return descriptor
     }
@@ -83,53 +84,6 @@ package enum Socket {
         switch errno {
         case EAGAIN, EINTR: return .wouldBlock
         default: return .failed(errno)
-        }
-    }
-}
-
-/// An address as the system takes it.
-struct ResolvedAddress {
-    private var storage: [UInt8]
-    private var family: Int32
-    private let name: HostPort
-
-    init(_ address: HostPort, passive: Bool) throws(SystemError) {
-        var hints = unsafe addrinfo()
-        unsafe hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
-        unsafe hints.ai_flags = (passive ? AI_PASSIVE : 0) | AI_NUMERICSERV
-        var list: UnsafeMutablePointer<addrinfo>?
-        let code = unsafe getaddrinfo(address.host, String(address.port), &hints, &list)
-        guard code == 0, let first = unsafe list else {
-            let reason = unsafe String(cString: gai_strerror(code))
-            throw SystemError("resolve \(address) (\(reason))", code: EADDRNOTAVAIL)
-        }
-        let bytes = unsafe UnsafeRawBufferPointer(
-            start: first.pointee.ai_addr,
-            count: Int(first.pointee.ai_addrlen)
-        )
-        unsafe storage = Array(bytes)
-        unsafe family = first.pointee.ai_family
-        name = address
-        unsafe freeaddrinfo(first)
-    }
-
-    func openSocket() throws(SystemError) -> FileDescriptor {
-        let kind =
-            SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue
-        let number = socket(family, Int32(kind), 0)
-        guard number >= 0 else { throw SystemError("socket for \(name)", code: errno) }
-        return FileDescriptor(owning: number)
-    }
-
-    func withPointer(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
-        unsafe storage.withUnsafeBytes { bytes in
-            guard let base = bytes.baseAddress else {
-                fatalError("invariant broken: an empty socket address")
-            }
-            return unsafe body(
-                base.assumingMemoryBound(to: sockaddr.self),
-                socklen_t(bytes.count)
-            )
         }
     }
 }

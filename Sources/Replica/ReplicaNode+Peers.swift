@@ -60,8 +60,8 @@ extension ReplicaNode {
 
     /// The link to this peer is down.
     ///
-    /// - Parameters:
-    ///   - broken: the connection was closed or reset by the peer's system: its process ended.
+    /// `broken` means that the connection was closed or reset by the peer's system: its process
+    /// ended.
     package mutating func peerDisconnected(_ peer: NodeID, broken: Bool, at now: Instant) {
         guard let i = peers.firstIndex(where: { $0.node == peer }) else { return }
         peers[i].isConnected = false

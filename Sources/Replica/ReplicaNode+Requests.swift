@@ -24,8 +24,10 @@ extension ReplicaNode {
 
     /// Takes a command to be committed; its result comes as a `Completion` with `context`.
     ///
-    /// - Parameters:
-    ///   - definition: for an open, the flow it names, proposed first where the log lacks it.
+    /// `definition` is, for an open, the flow it names; it is proposed first where the log lacks
+    /// it.
+    ///
+    /// - Returns: why it was not taken; `nil` if it was.
     package mutating func submit(
         _ command: Command,
         definition: FlowDefinition? = nil,

@@ -43,7 +43,7 @@ private func run(
     let signals = try SignalSource([
         SignalSource.terminate, SignalSource.interrupt, SignalSource.hangUp,
     ])
-    let mailbox = try Mailbox<DiskCompletion>()
+    let mailbox = try Mailbox<LoopMessage>()
     let directory = try DataDirectory(configuration.dataDirectory)
     var disk = try directory.disk()
     let now = Instant(nanoseconds: Clock.monotonic())
@@ -52,7 +52,7 @@ private func run(
         configuration: replicaConfiguration(configuration),
         at: now
     )
-    let thread = try DiskThread(disk: disk) { mailbox.post($0) }
+    let thread = try DiskThread(disk: disk) { mailbox.post(.disk($0)) }
     let loop = try NodeLoop(
         configuration: configuration,
         secrets: secrets,

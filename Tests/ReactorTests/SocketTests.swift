@@ -24,7 +24,9 @@ private struct Ends: ~Copyable {
 
     static func make() throws -> Ends {
         let listener = try Listener(on: HostPort(host: "127.0.0.1", port: 0))
-        let client = try Socket.connect(to: HostPort(host: "127.0.0.1", port: listener.port))
+        let client = try Socket.connect(
+            to: #require(ResolvedAddress.numeric(HostPort(host: "127.0.0.1", port: listener.port)))
+        )
         var poller = try Poller()
         try poller.add(listener.descriptor, token: 1, interest: .read)
         _ = try wait(&poller, for: 1)
@@ -50,7 +52,9 @@ struct SocketTests {
             Issue.record("somebody waits")
             return
         }
-        let client = try Socket.connect(to: HostPort(host: host, port: port))
+        let client = try Socket.connect(
+            to: #require(ResolvedAddress.numeric(HostPort(host: host, port: port)))
+        )
         var poller = try Poller()
         try poller.add(listener.descriptor, token: 1, interest: .read)
         _ = try wait(&poller, for: 1)
@@ -114,7 +118,9 @@ struct SocketTests {
             let listener = try Listener(on: HostPort(host: "127.0.0.1", port: 0))
             port = listener.port
         }
-        let client = try Socket.connect(to: HostPort(host: "127.0.0.1", port: port))
+        let client = try Socket.connect(
+            to: #require(ResolvedAddress.numeric(HostPort(host: "127.0.0.1", port: port)))
+        )
         var poller = try Poller()
         try poller.add(client, token: 3, interest: .write)
         _ = try wait(&poller, for: 3)
@@ -129,12 +135,32 @@ struct SocketTests {
         #expect(throws: SystemError("bind \(address)", code: EADDRINUSE)) {
             _ = try Listener(on: address)
         }
-        // A label of a name has at most 63 bytes, so nobody is asked for this one.
-        let name = String(repeating: "x", count: 300)
-        let error = #expect(throws: SystemError.self) {
-            _ = try Socket.connect(to: HostPort(host: name, port: 1))
+        let name = HostPort(host: "name.invalid", port: 1)
+        #expect(ResolvedAddress.numeric(name) == nil)
+        #expect(throws: SystemError.self) { _ = try Listener(on: name) }
+    }
+
+    @Test(
+        "a name is looked up beside the loop, and one that does not exist is an error that says so"
+    )
+    func names() throws {
+        let mailbox = try Mailbox<Result<[ResolvedAddress], SystemError>>()
+        var poller = try Poller()
+        try poller.add(mailbox.event.descriptor, token: 9, interest: .read)
+        // A label of a name has at most 63 bytes, so nobody is asked for the second one.
+        let long = String(repeating: "x", count: 300)
+        var results: [Result<[ResolvedAddress], SystemError>] = []
+        for host in ["localhost", long] {
+            try Resolver.lookUp(HostPort(host: host, port: 7)) { mailbox.post($0) }
+            _ = try wait(&poller, for: 9)
+            mailbox.drain(into: &results)
         }
-        #expect(error?.operation.contains("resolve \(name):1") == true)
+        #expect(results.count == 2)
+        let loopback = ResolvedAddress.numeric(HostPort(host: "127.0.0.1", port: 7))
+        let found = try #require(results.first).get()
+        #expect(found.contains { $0 == loopback })
+        let error = #expect(throws: SystemError.self) { try results.last?.get() }
+        #expect(error?.operation.contains("resolve \(long):7") == true)
     }
 
     @Test("a buffer keeps what the socket does not take, and writes it later in order")

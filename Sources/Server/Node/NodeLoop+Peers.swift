@@ -11,17 +11,50 @@ extension NodeLoop {
     func driveLinks() {
         for link in links where link.deadline <= now {
             switch link.state {
-            case .down: connect(link)
+            case .down: resolve(link)
             case .connecting, .greeting:
                 breakLink(link, "no answer in time", isBroken: false)
-            case .up: break
+            case .resolving, .up: break
             }
         }
     }
 
-    private func connect(_ link: PeerLink) {
+    /// Finds out where the peer is: at once for an IP address, by the system's resolver for a
+    /// name, which is asked again when all it named have been tried.
+    private func resolve(_ link: PeerLink) {
+        if let address = ResolvedAddress.numeric(link.address) {
+            connect(link, to: address)
+        } else if let address = link.addresses.popLast() {
+            connect(link, to: address)
+        } else {
+            link.state = .resolving
+            let mailbox = self.mailbox
+            let slot = link.slot
+            do throws(SystemError) {
+                try Resolver.lookUp(link.address) {
+                    mailbox.post(.resolved(slot: slot, $0))
+                }
+            } catch {
+                breakLink(link, "\(error)", isBroken: false)
+            }
+        }
+    }
+
+    func addressIsKnown(slot: Int, _ result: Result<[ResolvedAddress], SystemError>) {
+        let link = links[slot]
+        guard case .resolving = link.state else { return }
+        switch result {
+        case .success(let addresses):
+            link.addresses = addresses.reversed()
+            resolve(link)
+        case .failure(let error):
+            breakLink(link, "\(error)", isBroken: false)
+        }
+    }
+
+    private func connect(_ link: PeerLink, to address: ResolvedAddress) {
         do throws(SystemError) {
-            let descriptor = FileDescriptorBox(try Socket.connect(to: link.address))
+            let descriptor = FileDescriptorBox(try Socket.connect(to: address))
             Socket.limitUnacknowledged(descriptor.descriptor, milliseconds: 5000)
             link.generation = nextGeneration & PollToken.generationMask
             nextGeneration += 1
@@ -114,8 +147,8 @@ extension NodeLoop {
         }
     }
 
-    /// - Parameters:
-    ///   - isBroken: the peer's system said that nobody is there any more.
+    /// Takes a link down and plans the next try; `isBroken` means that the peer's system said that
+    /// nobody is there any more.
     private func breakLink(_ link: PeerLink, _ reason: String, isBroken: Bool) {
         let wasUp = link.isUp
         if let descriptor = link.descriptor { poller.remove(descriptor.descriptor) }

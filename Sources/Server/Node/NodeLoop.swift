@@ -23,7 +23,7 @@ final class NodeLoop {
 
     var poller: Poller
     let signals: SignalSource
-    let mailbox: Mailbox<DiskCompletion>
+    let mailbox: Mailbox<LoopMessage>
     let disk: DiskThread
     var replica: ReplicaNode
 
@@ -44,7 +44,7 @@ final class NodeLoop {
     let nodeHeader: String
 
     var events: [Poller.Event] = []
-    var completions: [DiskCompletion] = []
+    var mail: [LoopMessage] = []
     var readBuffer = [UInt8](repeating: 0, count: 256 * 1024)
     /// Connections and links with something to write at the end of the turn.
     var dirtyConnections: [HTTPConnection] = []
@@ -68,7 +68,7 @@ final class NodeLoop {
         secrets: Secrets,
         log: Log,
         signals: consuming SignalSource,
-        mailbox: Mailbox<DiskCompletion>,
+        mailbox: Mailbox<LoopMessage>,
         disk: DiskThread,
         replica: consuming ReplicaNode,
         at now: Instant
@@ -184,7 +184,7 @@ final class NodeLoop {
         let generation = PollToken.generation(event.token)
         switch PollToken.kind(event.token) {
         case .signals: takeSignals()
-        case .mailbox: takeDiskCompletions()
+        case .mailbox: takeMail()
         case .httpListener: acceptConnections()
         case .peerListener: acceptPeers()
         case .http:
@@ -218,28 +218,35 @@ final class NodeLoop {
         for read in reads { readIsDone(read) }
     }
 
-    private func takeDiskCompletions() {
-        mailbox.drain(into: &completions)
-        for completion in completions {
-            switch completion {
-            case .batch(let number, .success, let sync, _):
-                metrics.syncTime.observe(nanoseconds: sync)
-                metrics.journalSyncs += 1
-                replica.batchCompleted(number, at: now)
-            case .batch(_, .failure(let error), _, _):
-                // What was written since the last good sync may or may not be on the disk, and the
-                // system may call it clean: this process's memory is no evidence any more.
-                log.error(
-                    "journal",
-                    "writing the log failed; the node stops, and a restart goes by what the disk has",
-                    ["error": .text("\(error)")]
-                )
-                exitStatus = 1
-            case .read(let number, let result):
-                replica.readCompleted(number, result, at: now)
+    private func takeMail() {
+        mailbox.drain(into: &mail)
+        for message in mail {
+            switch message {
+            case .disk(let completion): diskIsDone(completion)
+            case .resolved(let slot, let result): addressIsKnown(slot: slot, result)
             }
         }
-        completions.removeAll(keepingCapacity: true)
+        mail.removeAll(keepingCapacity: true)
+    }
+
+    private func diskIsDone(_ completion: DiskCompletion) {
+        switch completion {
+        case .batch(let number, .success, let sync, _):
+            metrics.syncTime.observe(nanoseconds: sync)
+            metrics.journalSyncs += 1
+            replica.batchCompleted(number, at: now)
+        case .batch(_, .failure(let error), _, _):
+            // What was written since the last good sync may or may not be on the disk, and the
+            // system may call it clean: this process's memory is no evidence any more.
+            log.error(
+                "journal",
+                "writing the log failed; the node stops, and a restart goes by what the disk has",
+                ["error": .text("\(error)")]
+            )
+            exitStatus = 1
+        case .read(let number, let result):
+            replica.readCompleted(number, result, at: now)
+        }
     }
 
     private func note(_ notice: Notice) {
@@ -301,6 +308,13 @@ final class NodeLoop {
             }
         }
     }
+}
+
+/// What other threads tell the loop.
+enum LoopMessage: Sendable {
+    case disk(DiskCompletion)
+    /// Where the peer of this link is.
+    case resolved(slot: Int, Result<[ResolvedAddress], SystemError>)
 }
 
 extension HostPort {

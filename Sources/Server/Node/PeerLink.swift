@@ -8,6 +8,8 @@ final class PeerLink {
     enum State {
         /// Not connected; the next try is due then.
         case down(until: Instant)
+        /// Its host's name is being looked up.
+        case resolving
         case connecting(since: Instant)
         /// The peer has to answer our hello.
         case greeting(since: Instant)
@@ -20,6 +22,8 @@ final class PeerLink {
     let slot: Int
     var generation: UInt64 = 0
     var descriptor: FileDescriptorBox?
+    /// Where a host's name led, tried in turn.
+    var addresses: [ResolvedAddress] = []
     var state: State
     var decoder = FrameDecoder()
     var output = OutputBuffer()
@@ -55,7 +59,7 @@ final class PeerLink {
         case .down(let until): until
         case .connecting(let since), .greeting(let since):
             since.advanced(by: PeerLink.greetingTimeout)
-        case .up: .distantFuture
+        case .resolving, .up: .distantFuture
         }
     }
 }
