@@ -102,7 +102,7 @@ extension ReplicaNode {
         forwarded.removeAll(keepingCapacity: true)
         forwardedBytes = 0
         forwarders.removeAll(keepingCapacity: true)
-        requests.sendQueued(at: now) { request in
+        requests.sendQueued(as: .proposed) { request in
             guard payloads.count < ReplicaNode.maxBatch else { return false }
             if let definition = request.definition { payloads.append(definition) }
             payloads.append(request.command)
@@ -126,7 +126,7 @@ extension ReplicaNode {
             peers.contains(where: { $0.node == leader && $0.isConnected })
         else { return }
         var commands: [[UInt8]] = []
-        requests.sendQueued(at: now) { request in
+        requests.sendQueued(as: .forwarded(at: now)) { request in
             guard commands.count < ReplicaNode.maxBatch else { return false }
             if let definition = request.definition { commands.append(definition) }
             commands.append(request.command)

@@ -17,12 +17,16 @@ struct RequestTable {
         var deadline: Instant
         var state: State
         var isFinished = false
+        /// How often it was forwarded.
+        var forwards = 0
         /// How often the log lacked the flow that this open names.
         var missingFlow = 0
     }
     enum State {
         case queued
-        case sent(at: Instant)
+        /// In this node's own log: it is lost only with this node's office, which puts all back.
+        case proposed
+        case forwarded(at: Instant)
     }
 
     private var slots: [Request] = []
@@ -89,11 +93,11 @@ struct RequestTable {
         return true
     }
 
-    /// What was sent counts as lost at the next `expire`.
+    /// What was forwarded counts as lost at the next `expire`.
     mutating func retrySoon() {
         for slot in head..<slots.count {
-            if case .sent = slots[slot].state {
-                slots[slot].state = .sent(at: Instant(nanoseconds: 0))
+            if case .forwarded = slots[slot].state {
+                slots[slot].state = .forwarded(at: Instant(nanoseconds: 0))
             }
         }
     }
@@ -104,13 +108,15 @@ struct RequestTable {
         firstQueued = head
     }
 
-    /// Calls `send` with the requests that wait to be sent, oldest first, until it answers false.
-    mutating func sendQueued(at now: Instant, _ send: (borrowing Request) -> Bool) {
+    /// Calls `send` with the requests that wait to be sent, oldest first, until it answers false;
+    /// those it took are in `state` from then on.
+    mutating func sendQueued(as state: State, _ send: (borrowing Request) -> Bool) {
         var slot = max(firstQueued, head)
         while slot < slots.count {
             if !slots[slot].isFinished, case .queued = slots[slot].state {
                 guard send(slots[slot]) else { break }
-                slots[slot].state = .sent(at: now)
+                slots[slot].state = state
+                if case .forwarded = state { slots[slot].forwards += 1 }
             }
             slot += 1
         }
@@ -126,7 +132,8 @@ struct RequestTable {
         return false
     }
 
-    /// Takes out requests whose hold time is over, and puts back those sent long ago.
+    /// Takes out requests whose hold time is over, and puts back those forwarded long ago: twice as
+    /// long each time, up to eight times, so that a slow leader is not buried in repetitions.
     mutating func expire(at now: Instant, retryAfter: Duration) -> [Completion] {
         var completions: [Completion] = []
         for slot in head..<slots.count where !slots[slot].isFinished {
@@ -140,7 +147,9 @@ struct RequestTable {
                         result: .timedOut
                     )
                 )
-            } else if case .sent(let at) = slots[slot].state, at.advanced(by: retryAfter) <= now {
+            } else if case .forwarded(let at) = slots[slot].state {
+                let patience = 1 << min(slots[slot].forwards - 1, 3)
+                guard at.advanced(by: retryAfter * patience) <= now else { continue }
                 requeue(slots[slot].sequence)
             }
         }
