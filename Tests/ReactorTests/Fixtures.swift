@@ -66,3 +66,25 @@ final class Gate: Sendable {
         unsafe _ = write(writing.descriptor.number, &byte, 1)
     }
 }
+
+/// Runs work on a thread of its own, which nobody waits for.
+func runOnThread(_ work: @escaping @Sendable () -> Void) throws {
+    final class Work: Sendable {
+        let run: @Sendable () -> Void
+        init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+    }
+    let argument = unsafe Unmanaged.passRetained(Work(work))
+    var thread = pthread_t()
+    let code = unsafe pthread_create(
+        &thread,
+        nil,
+        { argument in
+            guard let argument = unsafe argument else { return nil }
+            unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().run()
+            return nil
+        },
+        argument.toOpaque()
+    )
+    try #require(code == 0)
+    pthread_detach(thread)
+}
