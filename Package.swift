@@ -63,7 +63,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "verdict",
-            dependencies: ["Server", "Reactor", "HTTP", "Digest"],
+            dependencies: ["Server", "Reactor", "HTTP", "Digest", "Providers"],
             swiftSettings: strict
         ),
 

@@ -12,6 +12,15 @@ package struct ResolvedAddress: Hashable, Sendable {
         try? lookUp(address, flags: AI_NUMERICHOST | AI_NUMERICSERV).first
     }
 
+    /// The first address of a host; may take seconds, so not for a loop's thread.
+    package static func find(_ address: HostPort) throws(SystemError) -> ResolvedAddress {
+        if let numeric = numeric(address) { return numeric }
+        guard let first = try lookUp(address).first else {
+            throw SystemError("resolve \(address)", code: EADDRNOTAVAIL)
+        }
+        return first
+    }
+
     /// Asks the system's resolver, which may take seconds; not for the loop's thread.
     static func lookUp(_ address: HostPort) throws(SystemError) -> [ResolvedAddress] {
         try lookUp(address, flags: AI_NUMERICSERV)

@@ -2,8 +2,8 @@ package import Raft
 package import Verification
 
 extension ReplicaNode {
-    /// Names the next request; it goes into the command's origin.
-    package mutating func makeRequestID() -> RequestID {
+    /// Names the next request.
+    private mutating func makeRequestID() -> RequestID {
         RequestID(
             node: node.number,
             incarnation: configuration.incarnation,
@@ -24,6 +24,9 @@ extension ReplicaNode {
 
     /// Takes a command to be committed; its result comes as a `Completion` with `context`.
     ///
+    /// It is given its request ID here, so that requests are numbered in the order in which they
+    /// wait, however long their callers took to get here.
+    ///
     /// `definition` is, for an open, the flow it names; it is proposed first where the log lacks
     /// it.
     ///
@@ -37,14 +40,14 @@ extension ReplicaNode {
         guard requests.count < requests.limit else {
             return .tooManyPending(limit: requests.limit)
         }
+        let id = makeRequestID()
+        var command = command
+        command.request = id
         var bytes: [UInt8] = []
         bytes.reserveCapacity(256)
         command.encode(into: &bytes)
         guard bytes.count <= PeerFrame.maxPayloadLength else {
             return .tooLarge(limit: PeerFrame.maxPayloadLength)
-        }
-        guard let id = command.request else {
-            fatalError("invariant broken: a submitted command without a request ID")
         }
         var definitionBytes: [UInt8]?
         if let definition, machine.flow(definition.digest) == nil {
@@ -209,10 +212,25 @@ extension ReplicaNode {
 extension Command {
     /// The request that a client of some node waits for; `nil` if nobody does.
     var request: RequestID? {
-        switch self {
-        case .open(let open): open.origin.request
-        case .callback(let callback): callback.origin.request
-        case .defineFlow, .repeats, .tick: nil
+        get {
+            switch self {
+            case .open(let open): open.origin.request
+            case .callback(let callback): callback.origin.request
+            case .defineFlow, .repeats, .tick: nil
+            }
+        }
+        set {
+            guard let newValue else { return }
+            switch self {
+            case .open(var open):
+                open.origin.request = newValue
+                self = .open(open)
+            case .callback(var callback):
+                callback.origin.request = newValue
+                self = .callback(callback)
+            case .defineFlow, .repeats, .tick:
+                fatalError("invariant broken: nobody waits for \(self)")
+            }
         }
     }
 }

@@ -75,12 +75,13 @@ extension NodeLoop {
         }
     }
 
+    /// Where and when a request came; the replica numbers it when it takes it.
     private func makeOrigin() -> Origin {
         Origin(
             node: configuration.node.number,
             region: configuration.region,
             receivedAt: wall,
-            request: replica.makeRequestID()
+            request: RequestID(node: configuration.node.number, incarnation: 0, sequence: 0)
         )
     }
 

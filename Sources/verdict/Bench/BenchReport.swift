@@ -1,0 +1,180 @@
+/// What a run gave.
+struct BenchResult {
+    struct Slice {
+        var second: Int
+        var answered: UInt64
+        var errors: UInt64
+        /// Nanoseconds.
+        var median: UInt64
+        var p99: UInt64
+
+        func line(of seconds: Int, wrong: UInt64) -> String {
+            "\(second)/\(seconds) s  \(answered)/s  p50 \(milliseconds(median)) ms  "
+                + "p99 \(milliseconds(p99)) ms  errors \(errors)  wrong \(wrong)"
+        }
+    }
+    struct ReadBack {
+        var right = 0
+        /// Acknowledged as verified, but not so when read.
+        var wrong: [String] = []
+        var unreadable = 0
+    }
+
+    var settings: BenchCommand.Settings
+    var nodes: Int
+    var nanoseconds: UInt64 = 0
+    var tally = BenchTally()
+    var slices: [Slice] = []
+    var readBack = ReadBack()
+
+    init(settings: BenchCommand.Settings, nodes: Int) {
+        self.settings = settings
+        self.nodes = nodes
+    }
+
+    var isRight: Bool { tally.wrong == 0 && readBack.wrong.isEmpty }
+
+    func perSecond(_ count: UInt64) -> UInt64 {
+        nanoseconds == 0 ? 0 : UInt64(Double(count) / Double(nanoseconds) * 1e9)
+    }
+
+    /// Each kind that occurred, and all of them.
+    var rows: [(name: String, latency: LatencyHistogram)] {
+        let kinds = BenchWorkload.Kind.allCases.map { ($0.name, tally.latency[$0.rawValue]) }
+            .filter { $0.1.count > 0 }
+        return kinds + (kinds.count > 1 ? [("together", tally.all)] : [])
+    }
+}
+
+/// Milliseconds with three decimals.
+func milliseconds(_ nanoseconds: UInt64) -> String {
+    let thousandths = String(nanoseconds / 1000 % 1000).leftPadded(to: 3)
+    return "\(nanoseconds / 1_000_000).\(String(thousandths.map { $0 == " " ? "0" : $0 }))"
+}
+
+enum BenchReport {
+    private static let quantiles: [(name: String, share: Double)] = [
+        ("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1),
+    ]
+
+    static func text(_ result: BenchResult) -> String {
+        let headings = ["", "answers", "per second"] + quantiles.map { "\($0.name) ms" }
+        let rows = result.rows.map { name, latency in
+            [name, String(latency.count), String(result.perSecond(latency.count))]
+                + quantiles.map { milliseconds(latency.quantile($0.share)) }
+        }
+        return """
+            workload \(result.settings.name.rawValue), \(result.settings.connections) connections \
+            over \(result.nodes) nodes, \(milliseconds(result.nanoseconds / 1000)) s
+
+            \(Terminal.table(headings, rows, right: Set(1..<headings.count)))
+            \(checks(result))
+            """
+    }
+
+    private static func checks(_ result: BenchResult) -> String {
+        let tally = result.tally
+        var text = """
+            errors: \(tally.unavailable) unavailable, \(tally.refused) refused, \
+            \(tally.resets) reset, \(tally.timeouts) timed out (each was asked again)
+            wrong answers: \(tally.wrong)
+            read back: \(result.readBack.right) right, \(result.readBack.wrong.count) wrong, \
+            \(result.readBack.unreadable) not readable
+            """
+        if let first = tally.firstWrong { text += "\nfirst wrong answer: \(first)" }
+        if let first = result.readBack.wrong.first { text += "\nfirst lost outcome: \(first)" }
+        return text
+    }
+
+    static func json(_ result: BenchResult) -> String {
+        let kinds = result.rows.map { name, latency in
+            let shares = quantiles.map { "\"\($0.name)\":\(milliseconds(latency.quantile($0.share)))" }
+            return "\"\(name)\":{\"answers\":\(latency.count),"
+                + "\"per_second\":\(result.perSecond(latency.count)),"
+                + "\"mean\":\(milliseconds(latency.mean)),\(shares.joined(separator: ","))}"
+        }
+        let tally = result.tally
+        return "{\"workload\":\"\(result.settings.name.rawValue)\","
+            + "\"connections\":\(result.settings.connections),\"nodes\":\(result.nodes),"
+            + "\"seconds\":\(milliseconds(result.nanoseconds / 1000)),"
+            + "\"latency_ms\":{\(kinds.joined(separator: ","))},"
+            + "\"errors\":{\"unavailable\":\(tally.unavailable),\"refused\":\(tally.refused),"
+            + "\"reset\":\(tally.resets),\"timed_out\":\(tally.timeouts)},"
+            + "\"wrong\":\(tally.wrong),\"read_back\":{\"right\":\(result.readBack.right),"
+            + "\"wrong\":\(result.readBack.wrong.count),"
+            + "\"unreadable\":\(result.readBack.unreadable)}}"
+    }
+
+    /// One page without anything from elsewhere: the run over time, and the table.
+    static func page(_ result: BenchResult) -> String {
+        let rates = result.slices.map { Double($0.answered) }
+        let p99 = result.slices.map { Double($0.p99) / 1e6 }
+        let p50 = result.slices.map { Double($0.median) / 1e6 }
+        var table = "<tr><th></th><th>answers</th><th>per second</th>"
+        for quantile in quantiles { table += "<th>\(quantile.name) ms</th>" }
+        table += "</tr>"
+        for (name, latency) in result.rows {
+            table += "<tr><th>\(name)</th><td>\(latency.count)</td>"
+            table += "<td>\(result.perSecond(latency.count))</td>"
+            for quantile in quantiles {
+                table += "<td>\(milliseconds(latency.quantile(quantile.share)))</td>"
+            }
+            table += "</tr>"
+        }
+        return """
+            <!doctype html><html lang="en"><meta charset="utf-8">
+            <title>Verdict bench: \(result.settings.name.rawValue)</title>
+            <style>
+            body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
+                   padding: 0 1rem; color: #1c2733; }
+            table { border-collapse: collapse; margin: 1rem 0; }
+            th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #d6dde4; }
+            svg { width: 100%; height: auto; } pre { background: #f3f6f8; padding: .8rem; }
+            .right { color: #17693a; } .wrong { color: #a3201d; }
+            </style>
+            <h1>Workload \(result.settings.name.rawValue)</h1>
+            <p>\(result.settings.connections) connections over \(result.nodes) nodes for
+            \(result.slices.count) s: <b>\(result.perSecond(result.tally.count))</b> answers per
+            second, <b class="\(result.isRight ? "right" : "wrong")">\(result.isRight
+                ? "all right" : "some wrong")</b>.</p>
+            <table>\(table)</table>
+            <h2>Answers per second</h2>
+            \(chart([("answers/s", "#1f6feb", rates)]))
+            <h2>Latency, milliseconds</h2>
+            \(chart([("p99", "#b35900", p99), ("p50", "#1f6feb", p50)]))
+            <pre>\(checks(result))</pre>
+            </html>
+
+            """
+    }
+
+    private static func chart(_ series: [(name: String, color: String, values: [Double])]) -> String {
+        let (width, height, left, bottom) = (900.0, 240.0, 70.0, 30.0)
+        let top = max(series.flatMap(\.values).max() ?? 1, 1e-9) * 1.1
+        let count = series.map(\.values.count).max() ?? 1
+        func x(_ i: Int) -> Double { left + (width - left - 10) * Double(i) / Double(max(count - 1, 1)) }
+        func y(_ value: Double) -> Double { (height - bottom) * (1 - value / top) + 5 }
+        func short(_ value: Double) -> String {
+            value >= 100 ? String(Int(value)) : String(Double(Int(value * 100)) / 100)
+        }
+        var svg = "<svg viewBox=\"0 0 \(Int(width)) \(Int(height))\" role=\"img\" font-size=\"12\">"
+        for step in 0...4 {
+            let value = top * Double(step) / 4
+            svg += "<line x1=\"\(left)\" x2=\"\(width - 10)\" y1=\"\(y(value))\" y2=\"\(y(value))\" "
+                + "stroke=\"#d6dde4\"/><text x=\"\(left - 6)\" y=\"\(y(value) + 4)\" "
+                + "text-anchor=\"end\" fill=\"#5b6b7b\">\(short(value))</text>"
+        }
+        for i in Swift.stride(from: 0, to: count, by: max(1, count / 10)) {
+            svg += "<text x=\"\(x(i))\" y=\"\(height - 6)\" text-anchor=\"middle\" "
+                + "fill=\"#5b6b7b\">\(i + 1) s</text>"
+        }
+        for (position, line) in series.enumerated() {
+            let points = line.values.enumerated().map { "\(x($0.offset)),\(y($0.element))" }
+            svg += "<polyline fill=\"none\" stroke=\"\(line.color)\" stroke-width=\"2\" "
+                + "points=\"\(points.joined(separator: " "))\"/>"
+                + "<text x=\"\(left + 10 + Double(position) * 90)\" y=\"18\" fill=\"\(line.color)\">"
+                + "\(line.name)</text>"
+        }
+        return svg + "</svg>"
+    }
+}
