@@ -2,7 +2,10 @@
 package enum Commands {
     /// The place where a command is made known.
     package static let all: [Command] =
-        [ServeCommand.command, CheckConfigCommand.command, StatusCommand.command, BenchCommand.command]
+        [
+            ServeCommand.command, CheckConfigCommand.command, StatusCommand.command,
+            BenchCommand.command,
+        ]
         + AttemptCommands.all + LocalCommands.all
 
     package static func run(_ words: [String]) -> ExitStatus {

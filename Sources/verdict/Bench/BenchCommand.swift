@@ -22,7 +22,9 @@ enum BenchCommand {
             .init(name: "--seconds", value: "S", help: "how long to measure (default 10)"),
             .init(name: "--warmup", value: "S", help: "seconds before that (default 2)"),
             .init(
-                name: "--attempts", value: "N", help: "decided attempts that dup uses (default 2000)"
+                name: "--attempts",
+                value: "N",
+                help: "decided attempts that dup uses (default 2000)"
             ),
             .init(name: "--report", value: "FILE", help: "write a page of HTML"),
         ]
@@ -55,7 +57,9 @@ enum BenchCommand {
                 throw CommandFailure(.no, "cannot write \(path): \(error)")
             }
         }
-        Terminal.print(arguments.has("--json") ? BenchReport.json(result) : BenchReport.text(result))
+        Terminal.print(
+            arguments.has("--json") ? BenchReport.json(result) : BenchReport.text(result)
+        )
         return result.isRight ? .done : .no
     }
 
@@ -84,7 +88,9 @@ enum BenchCommand {
         for origin in origins {
             addresses.append(
                 try ResolvedAddress.find(
-                    HostPort(host: origin.host, port: origin.port ?? 80)))
+                    HostPort(host: origin.host, port: origin.port ?? 80)
+                )
+            )
         }
         let signals = try SignalSource([SignalSource.interrupt, SignalSource.terminate])
         var wasStopped = false

@@ -38,7 +38,9 @@ final class BenchLoop {
     private let name: BenchWorkload.Name
     private let addresses: [ResolvedAddress]
     private var connections: [Connection] = []
+    /// Jobs that wait for a connection to a node; only nodes that have one get any.
     private var queues: [[Job]]
+    private let ring: Int
     private var poller: Poller
     private var events: [Poller.Event] = []
     private var buffer = [UInt8](repeating: 0, count: 64 * 1024)
@@ -65,6 +67,7 @@ final class BenchLoop {
         self.workload = workload
         self.name = name
         self.addresses = addresses
+        self.ring = min(addresses.count, count)
         self.queues = Array(repeating: [], count: addresses.count)
         self.preparedCount = name == .dup ? prepared : 0
         self.isStopped = isStopped
@@ -124,7 +127,11 @@ final class BenchLoop {
         connection.job = job
         connection.sentAt = now
         workload.append(
-            job.kind, attempt: job.attempt, node: connection.node, to: &connection.output.bytes)
+            job.kind,
+            attempt: job.attempt,
+            node: connection.node,
+            to: &connection.output.bytes
+        )
         write(connection)
     }
 
@@ -140,9 +147,13 @@ final class BenchLoop {
     private func connect(_ connection: Connection, _ now: UInt64) {
         do throws(SystemError) {
             let descriptor = FileDescriptorBox(
-                try Socket.connect(to: addresses[connection.node]))
+                try Socket.connect(to: addresses[connection.node])
+            )
             try poller.add(
-                descriptor.descriptor, token: UInt64(connection.slot), interest: .write)
+                descriptor.descriptor,
+                token: UInt64(connection.slot),
+                interest: .write
+            )
             connection.descriptor = descriptor
             connection.interest = .write
         } catch {
@@ -205,7 +216,8 @@ final class BenchLoop {
         case .wrong:
             tally.wrong += 1
             if tally.firstWrong == nil {
-                tally.firstWrong = "\(job.kind.name) \(workload.attemptName(job.attempt)): "
+                tally.firstWrong =
+                    "\(job.kind.name) \(workload.attemptName(job.attempt)): "
                     + "\(response.status) \(String(decoding: response.body, as: UTF8.self))"
             }
         case .unavailable:
@@ -218,11 +230,12 @@ final class BenchLoop {
 
     /// What comes after a right answer, at the next node.
     private func follow(_ job: Job, at node: Int) {
-        let next = (node + 1) % queues.count
+        let next = (node + 1) % ring
         switch job.kind {
         case .open:
             queues[next].append(
-                Job(kind: .decide, attempt: job.attempt, repeatsLeft: name == .retry ? 2 : 0))
+                Job(kind: .decide, attempt: job.attempt, repeatsLeft: name == .retry ? 2 : 0)
+            )
         case .decide, .repeated:
             if job.kind == .decide {
                 if preparedCount > 0 || decided.count < 100_000 { decided.append(job.attempt) }
@@ -230,7 +243,8 @@ final class BenchLoop {
             }
             guard job.repeatsLeft > 0 else { return }
             queues[next].append(
-                Job(kind: .repeated, attempt: job.attempt, repeatsLeft: job.repeatsLeft - 1))
+                Job(kind: .repeated, attempt: job.attempt, repeatsLeft: job.repeatsLeft - 1)
+            )
         }
     }
 
@@ -238,14 +252,14 @@ final class BenchLoop {
     private func retry(_ job: Job, from node: Int) {
         var job = job
         job.isRetried = true
-        queues[(node + 1) % queues.count].append(job)
+        queues[(node + 1) % ring].append(job)
     }
 
     private func fail(_ connection: Connection, _ counter: WritableKeyPath<BenchTally, UInt64>) {
         tally[keyPath: counter] += 1
         close(connection)
         // What waits for this node goes on to the next one, as a platform's would.
-        let next = (connection.node + 1) % queues.count
+        let next = (connection.node + 1) % ring
         if next != connection.node {
             queues[next].append(contentsOf: queues[connection.node])
             queues[connection.node].removeAll()
@@ -272,7 +286,10 @@ final class BenchLoop {
         connection.interest = interest
         do throws(SystemError) {
             try poller.modify(
-                descriptor.descriptor, token: UInt64(connection.slot), interest: interest)
+                descriptor.descriptor,
+                token: UInt64(connection.slot),
+                interest: interest
+            )
         } catch {
             fail(connection, \.resets)
         }
@@ -282,7 +299,9 @@ final class BenchLoop {
 /// What was measured.
 struct BenchTally {
     var latency: [LatencyHistogram] = Array(
-        repeating: LatencyHistogram(), count: BenchWorkload.Kind.allCases.count)
+        repeating: LatencyHistogram(),
+        count: BenchWorkload.Kind.allCases.count
+    )
     var wrong: UInt64 = 0
     var firstWrong: String?
     var unavailable: UInt64 = 0

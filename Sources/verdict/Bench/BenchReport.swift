@@ -88,7 +88,9 @@ enum BenchReport {
 
     static func json(_ result: BenchResult) -> String {
         let kinds = result.rows.map { name, latency in
-            let shares = quantiles.map { "\"\($0.name)\":\(milliseconds(latency.quantile($0.share)))" }
+            let shares = quantiles.map {
+                "\"\($0.name)\":\(milliseconds(latency.quantile($0.share)))"
+            }
             return "\"\(name)\":{\"answers\":\(latency.count),"
                 + "\"per_second\":\(result.perSecond(latency.count)),"
                 + "\"mean\":\(milliseconds(latency.mean)),\(shares.joined(separator: ","))}"
@@ -148,11 +150,14 @@ enum BenchReport {
             """
     }
 
-    private static func chart(_ series: [(name: String, color: String, values: [Double])]) -> String {
+    private static func chart(_ series: [(name: String, color: String, values: [Double])]) -> String
+    {
         let (width, height, left, bottom) = (900.0, 240.0, 70.0, 30.0)
         let top = max(series.flatMap(\.values).max() ?? 1, 1e-9) * 1.1
         let count = series.map(\.values.count).max() ?? 1
-        func x(_ i: Int) -> Double { left + (width - left - 10) * Double(i) / Double(max(count - 1, 1)) }
+        func x(_ i: Int) -> Double {
+            left + (width - left - 10) * Double(i) / Double(max(count - 1, 1))
+        }
         func y(_ value: Double) -> Double { (height - bottom) * (1 - value / top) + 5 }
         func short(_ value: Double) -> String {
             value >= 100 ? String(Int(value)) : String(Double(Int(value * 100)) / 100)
@@ -160,17 +165,20 @@ enum BenchReport {
         var svg = "<svg viewBox=\"0 0 \(Int(width)) \(Int(height))\" role=\"img\" font-size=\"12\">"
         for step in 0...4 {
             let value = top * Double(step) / 4
-            svg += "<line x1=\"\(left)\" x2=\"\(width - 10)\" y1=\"\(y(value))\" y2=\"\(y(value))\" "
+            svg +=
+                "<line x1=\"\(left)\" x2=\"\(width - 10)\" y1=\"\(y(value))\" y2=\"\(y(value))\" "
                 + "stroke=\"#d6dde4\"/><text x=\"\(left - 6)\" y=\"\(y(value) + 4)\" "
                 + "text-anchor=\"end\" fill=\"#5b6b7b\">\(short(value))</text>"
         }
         for i in Swift.stride(from: 0, to: count, by: max(1, count / 10)) {
-            svg += "<text x=\"\(x(i))\" y=\"\(height - 6)\" text-anchor=\"middle\" "
+            svg +=
+                "<text x=\"\(x(i))\" y=\"\(height - 6)\" text-anchor=\"middle\" "
                 + "fill=\"#5b6b7b\">\(i + 1) s</text>"
         }
         for (position, line) in series.enumerated() {
             let points = line.values.enumerated().map { "\(x($0.offset)),\(y($0.element))" }
-            svg += "<polyline fill=\"none\" stroke=\"\(line.color)\" stroke-width=\"2\" "
+            svg +=
+                "<polyline fill=\"none\" stroke=\"\(line.color)\" stroke-width=\"2\" "
                 + "points=\"\(points.joined(separator: " "))\"/>"
                 + "<text x=\"\(left + 10 + Double(position) * 90)\" y=\"18\" fill=\"\(line.color)\">"
                 + "\(line.name)</text>"

@@ -47,7 +47,8 @@ package struct BenchWorkload {
 
     /// The body of each deciding callback's answer.
     package static let decidedBody = Array(
-        "<Response><Redirect method=\"POST\">\(target)</Redirect></Response>".utf8)
+        "<Response><Redirect method=\"POST\">\(target)</Redirect></Response>".utf8
+    )
 
     /// - Parameters:
     ///   - hosts: `host:port` of each node.
@@ -68,7 +69,8 @@ package struct BenchWorkload {
             """
             {"flow":"login","challenge":{"digits":"\(BenchWorkload.digits)"},\
             "targets":{"verified":"\(BenchWorkload.target)"}}
-            """.utf8)
+            """.utf8
+        )
         openHead = Array(
             """
             Authorization: Bearer \(ingestToken)\r
@@ -76,16 +78,19 @@ package struct BenchWorkload {
             Content-Length: \(openBody.count)\r
             \r
 
-            """.utf8)
+            """.utf8
+        )
         key = HMACKey(algorithm: .sha1, key: Array(twilioSecret.utf8))
         let account = "AC" + String(repeating: "0", count: 32)
         let call = "CA" + String(repeating: "1", count: 32)
         formBody = Array(
             "AccountSid=\(account)&CallSid=\(call)&CallStatus=in-progress&Digits=\(BenchWorkload.digits)"
-                .utf8)
+                .utf8
+        )
         signedForm = Array(
             "AccountSid\(account)CallSid\(call)CallStatusin-progressDigits\(BenchWorkload.digits)"
-                .utf8)
+                .utf8
+        )
     }
 
     package func attemptName(_ number: Int) -> String { "\(prefix)-\(number)" }
@@ -105,14 +110,17 @@ package struct BenchWorkload {
             target.append(contentsOf: attemptName(attempt).utf8)
             target.append(contentsOf: "?step=1".utf8)
             let signature = Base64.encode(
-                key.authenticate(nodes[node].origin + target + signedForm))
+                key.authenticate(nodes[node].origin + target + signedForm)
+            )
             bytes.append(contentsOf: "POST ".utf8)
             bytes.append(contentsOf: target)
             bytes.append(contentsOf: " HTTP/1.1\r\n".utf8)
             bytes.append(contentsOf: nodes[node].hostHeader)
             bytes.append(
-                contentsOf: "Content-Type: application/x-www-form-urlencoded\r\nX-Twilio-Signature: "
-                    .utf8)
+                contentsOf:
+                    "Content-Type: application/x-www-form-urlencoded\r\nX-Twilio-Signature: "
+                    .utf8
+            )
             bytes.append(contentsOf: signature)
             bytes.append(contentsOf: "\r\nContent-Length: \(formBody.count)\r\n\r\n".utf8)
             bytes.append(contentsOf: formBody)
@@ -141,7 +149,9 @@ package struct BenchWorkload {
             guard response.status == 200, response.body == decidedBody,
                 let disposition = response.headers.firstBytes("verdict-disposition")
             else { return .wrong }
-            if disposition == repeatedName { return kind == .repeated || isRetried ? .right : .wrong }
+            if disposition == repeatedName {
+                return kind == .repeated || isRetried ? .right : .wrong
+            }
             return disposition == accepted && kind == .decide ? .right : .wrong
         }
     }
