@@ -50,10 +50,6 @@ package struct BenchWorkload {
         "<Response><Redirect method=\"POST\">\(target)</Redirect></Response>".utf8
     )
 
-    /// - Parameters:
-    ///   - hosts: `host:port` of each node.
-    ///   - origins: the origin that the platform signs for each node.
-    ///   - prefix: begins the name of each attempt of this run.
     package init(
         hosts: [String],
         origins: [String],
