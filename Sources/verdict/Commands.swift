@@ -3,7 +3,7 @@ package enum Commands {
     /// The place where a command is made known.
     package static let all: [Command] =
         [ServeCommand.command, CheckConfigCommand.command, StatusCommand.command]
-        + AttemptCommands.all + LocalCommands.all
+        + AttemptCommands.all + [SimulateCommand.command] + LocalCommands.all
 
     package static func run(_ words: [String]) -> ExitStatus {
         do throws(CommandFailure) {
