@@ -52,6 +52,8 @@ let package = Package(
         room("Journal", ["Raft", "Digest"]),
         room("Replica", ["Raft", "Verification", "Journal", "Digest"]),
 
+        room("Simulator", ["Replica", "Raft", "Verification", "Journal", "Digest"]),
+
         // Effects.
         room("Reactor", ["CLinux", "Journal"]),
         room(
@@ -63,7 +65,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "verdict",
-            dependencies: ["Server", "Reactor", "HTTP", "Digest", "Providers"],
+            dependencies: ["Server", "Reactor", "HTTP", "Digest", "Providers", "Simulator"],
             swiftSettings: strict
         ),
 
@@ -78,6 +80,7 @@ let package = Package(
         ),
         tests(of: "Journal", ["Journal", "Raft", "Digest"]),
         tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal"]),
+        tests(of: "Simulator", ["Simulator"]),
         tests(of: "Reactor", ["Reactor", "CLinux", "Journal", "Raft"]),
         tests(of: "Server", ["Server", "HTTP", "Providers", "Verification"]),
 

@@ -26,6 +26,7 @@ extension RaftNode {
         into actions: inout [Action]
     ) {
         guard writes.persisted(number) else { return }
+        evict()
         let free = held.prefix { $0.gate <= number }
         for (_, message) in free { actions.append(.send(message)) }
         held.removeFirst(free.count)

@@ -124,8 +124,17 @@ package struct RaftNode: ~Copyable {
         invariant(index <= commitIndex, "applied \(index), committed \(commitIndex)")
         guard index > appliedIndex else { return }
         appliedIndex = index
+        evict()
+    }
+
+    /// Lets entries leave memory that are applied and on the own disk.
+    ///
+    /// Called when either has moved: others may commit while the own disk lags, and what is kept
+    /// too long makes this leader refuse proposals.
+    mutating func evict() {
+        guard appliedIndex > .zero else { return }
         log.evict(
-            through: min(index.previous, durableIndex),
+            through: min(appliedIndex.previous, durableIndex),
             limit: configuration.maxCachedBytes
         )
     }

@@ -30,15 +30,15 @@ extension ReplicaNode {
     /// `definition` is, for an open, the flow it names; it is proposed first where the log lacks
     /// it.
     ///
-    /// - Returns: why it was not taken; `nil` if it was.
+    /// - Returns: the ID it was given, or why it was not taken.
     package mutating func submit(
         _ command: Command,
         definition: FlowDefinition? = nil,
         context: UInt64,
         at now: Instant
-    ) -> SubmitRefusal? {
+    ) -> Submission {
         guard requests.count < requests.limit else {
-            return .tooManyPending(limit: requests.limit)
+            return .refused(.tooManyPending(limit: requests.limit))
         }
         let id = makeRequestID()
         var command = command
@@ -47,7 +47,7 @@ extension ReplicaNode {
         bytes.reserveCapacity(256)
         command.encode(into: &bytes)
         guard bytes.count <= PeerFrame.maxPayloadLength else {
-            return .tooLarge(limit: PeerFrame.maxPayloadLength)
+            return .refused(.tooLarge(limit: PeerFrame.maxPayloadLength))
         }
         var definitionBytes: [UInt8]?
         if let definition, machine.flow(definition.digest) == nil {
@@ -67,7 +67,7 @@ extension ReplicaNode {
                 state: .queued
             )
         )
-        return nil
+        return .taken(id)
     }
 
     /// Requests of this node's own clients that wait for their entry.
@@ -211,7 +211,7 @@ extension ReplicaNode {
 
 extension Command {
     /// The request that a client of some node waits for; `nil` if nobody does.
-    var request: RequestID? {
+    package var request: RequestID? {
         get {
             switch self {
             case .open(let open): open.origin.request

@@ -105,7 +105,11 @@ package struct ReplicaNode: ~Copyable {
     /// When `turn` has to be called, if nothing else happens before.
     package func nextDeadline(at now: Instant, wall: WallTime) -> Instant {
         var deadline = min(raft.nextDeadline, nextHousekeepingAt)
-        if raft.role == .leader, tickIndex <= appliedIndex, let due = machine.nextDeadline {
+        // While proposals are refused the house-keeping looks again: a deadline that has passed
+        // would call for one turn after the other in vain.
+        if raft.role == .leader, tickIndex <= appliedIndex, raft.proposalRefusal == nil,
+            let due = machine.nextDeadline
+        {
             let wait = due.milliseconds.subtractingReportingOverflow(wall.milliseconds)
             let tick =
                 wait.overflow

@@ -66,6 +66,13 @@ package enum Notice: Hashable, Sendable {
     case undecodableEntry(LogIndex, String)
 }
 
+/// What became of a request that was handed in.
+package enum Submission: Hashable, Sendable {
+    /// Its result will come as a `Completion`.
+    case taken(RequestID)
+    case refused(SubmitRefusal)
+}
+
 /// Why a request was not taken.
 package enum SubmitRefusal: Hashable, Sendable {
     case tooManyPending(limit: Int)

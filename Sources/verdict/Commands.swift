@@ -4,7 +4,7 @@ package enum Commands {
     package static let all: [Command] =
         [
             ServeCommand.command, CheckConfigCommand.command, StatusCommand.command,
-            BenchCommand.command,
+            BenchCommand.command, SimulateCommand.command,
         ]
         + AttemptCommands.all + LocalCommands.all
 

@@ -82,6 +82,29 @@ struct FlowTests {
         #expect(solo.raft.evictedIndex == LogIndex(1))
     }
 
+    @Test("a leader whose own disk lagged takes proposals again once it has caught up")
+    func lateDisk() {
+        let solo = Solo {
+            $0.maxCachedBytes = 200
+            $0.maxUncommittedBytes = 300
+        }
+        solo.becomeLeader()
+        solo.persist()
+        solo.accept(durable: 1)
+        var last: UInt64 = 1
+        while solo.propose([String(repeating: "x", count: 68)]) == nil {
+            last += 1
+            for peer in [n2, n3] { solo.accept(durable: last, from: peer) }
+            // Applied before it is durable here, so nothing may leave memory yet.
+            solo.applied(last)
+        }
+        #expect(solo.raft.proposalRefusal == .overloaded)
+        // Nothing is left to apply: only the disk moves.
+        solo.persist()
+        #expect(solo.raft.cachedBytes <= 200)
+        #expect(solo.raft.proposalRefusal == nil)
+    }
+
     @Test("only applied entries leave memory, and the entry at the applied index stays")
     func eviction() {
         let solo = Solo(nodes: 1) { $0.maxCachedBytes = 1 }

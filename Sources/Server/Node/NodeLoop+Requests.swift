@@ -190,11 +190,11 @@ extension NodeLoop {
             at: now
         )
         {
-        case nil:
+        case .taken:
             connection.exchange?.step = .committing(form)
-        case .tooManyPending:
+        case .refused(.tooManyPending):
             answer(connection, Problem.overloaded(retryAfter: 1).response)
-        case .tooLarge(let limit):
+        case .refused(.tooLarge(let limit)):
             answer(
                 connection,
                 Problem.tooLarge("the command has more than \(limit) bytes").response

@@ -1,0 +1,470 @@
+internal import Raft
+internal import Replica
+internal import Verification
+
+/// What the checkers remember of one node.
+struct NodeRecord {
+    /// The log in memory.
+    var log = LogShape()
+    /// What was on the disk at the last finished sync.
+    var durable = DurableState()
+    /// What will be once the batch under way is done.
+    var underWay: DurableState?
+    var commit = LogIndex.zero
+    var applied = LogIndex.zero
+    var role = Role.follower
+    var term = Term.zero
+    /// Its disk was damaged behind its back: what it finds there may be less than it promised.
+    var isRotten = false
+}
+
+/// One committed entry.
+struct CommittedEntry {
+    var id: EntryID
+    var time: UInt64
+    var request: RequestID?
+    var expectation: DomainModel.Expectation
+    /// Attempts that this entry may have changed.
+    var touched: [AttemptID]
+}
+
+/// Checks the promises of consensus after every step (dissertation §3.2, figure 3.2).
+struct ClusterChecker {
+    private(set) var violation: Violation?
+    private(set) var records: [NodeRecord]
+    private(set) var book = LogBook()
+    /// Entry `i` is at `i - 1`.
+    private(set) var committed: [CommittedEntry] = []
+    private(set) var model = DomainModel()
+    /// Indexes at which a request stands, oldest first.
+    private(set) var byRequest: [RequestID: [Int]] = [:]
+    /// What nodes were asked to commit; looked up only.
+    private var submitted: [RequestID: Command] = [:]
+    private var leaders: [Term: Int] = [:]
+    private var votes: [Vote: NodeID] = [:]
+    private var digests: [UInt64: UInt64] = [:]
+    private let quorum: Int
+    private(set) var leadersSeen = 0
+
+    private struct Vote: Hashable {
+        var node: Int
+        var term: Term
+    }
+
+    init(nodes: Int) {
+        records = [NodeRecord](repeating: NodeRecord(), count: nodes)
+        quorum = nodes / 2 + 1
+    }
+
+    mutating func fail(_ checker: String, _ what: String, at now: UInt64) {
+        guard violation == nil else { return }
+        violation = Violation(checker: checker, what: what, at: now)
+    }
+
+    /// A node is asked to commit a command.
+    mutating func submitted(_ command: Command, as id: RequestID) {
+        var command = command
+        command.request = id
+        submitted[id] = command
+    }
+
+    // MARK: After every step
+
+    /// Looks at a node after something happened to it.
+    mutating func observe(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+        observeLog(node, replica, at: now)
+        observeRole(node, replica, at: now)
+        if replica.raft.commitIndex != records[node].commit {
+            observeCommit(node, replica.raft.commitIndex, at: now)
+        }
+        if replica.appliedIndex != records[node].applied {
+            observeApplied(node, replica, at: now)
+        }
+    }
+
+    private mutating func observeLog(
+        _ node: Int,
+        _ replica: borrowing ReplicaNode,
+        at now: UInt64
+    ) {
+        let last = replica.raft.lastIndex
+        let known = records[node].log.lastID
+        if last == known.index, replica.raft.term(at: last) == known.term { return }
+        var agreed = min(last, known.index)
+        while agreed > .zero, replica.raft.term(at: agreed) != records[node].log.term(at: agreed) {
+            agreed = agreed.previous
+        }
+        if agreed < known.index { observeTruncation(node, replica, after: agreed, at: now) }
+        guard agreed < last else { return }
+        let from = max(agreed, replica.raft.evictedIndex).next
+        append(node, replica, after: agreed, before: from, at: now)
+        var previous = records[node].log.lastID
+        var next = from
+        while next <= last {
+            let entries = replica.raft.entries(from: next, through: last, maxBytes: 1 << 24)
+            for entry in entries {
+                if let problem = book.note(entry, after: previous) {
+                    fail("log matching", "n\(node + 1): \(problem)", at: now)
+                }
+                records[node].log.append(entry.id)
+                previous = entry.id
+            }
+            next = records[node].log.last.next
+        }
+    }
+
+    /// Entries found on disk at start that are not in memory: their terms say which they are.
+    private mutating func append(
+        _ node: Int,
+        _ replica: borrowing ReplicaNode,
+        after agreed: LogIndex,
+        before from: LogIndex,
+        at now: UInt64
+    ) {
+        var index = agreed.next
+        while index < from {
+            let id = EntryID(term: replica.raft.term(at: index) ?? .zero, index: index)
+            if book[id] == nil {
+                fail("log matching", "n\(node + 1) has \(id), which no log ever had", at: now)
+            }
+            records[node].log.append(id)
+            index = index.next
+        }
+    }
+
+    private mutating func observeTruncation(
+        _ node: Int,
+        _ replica: borrowing ReplicaNode,
+        after agreed: LogIndex,
+        at now: UInt64
+    ) {
+        let record = records[node]
+        if record.role == .leader, replica.raft.role == .leader,
+            record.term == replica.raft.currentTerm
+        {
+            fail(
+                "leader append-only",
+                "n\(node + 1) leads term \(record.term) and dropped entries after \(agreed)",
+                at: now
+            )
+        }
+        let lost = agreed.next
+        if lost.number <= UInt64(committed.count),
+            committed[Int(lost.number) - 1].id.term == record.log.term(at: lost)
+        {
+            fail(
+                "state machine safety",
+                "n\(node + 1) drops \(committed[Int(lost.number) - 1].id), which is committed",
+                at: now
+            )
+        }
+        records[node].log.truncate(after: agreed)
+    }
+
+    private mutating func observeRole(
+        _ node: Int,
+        _ replica: borrowing ReplicaNode,
+        at now: UInt64
+    ) {
+        let role = replica.raft.role
+        let term = replica.raft.currentTerm
+        if term < records[node].term {
+            fail(
+                "terms only grow",
+                "n\(node + 1) goes from term \(records[node].term) back to \(term)",
+                at: now
+            )
+        }
+        let isNew = role != records[node].role || term != records[node].term
+        records[node].role = role
+        records[node].term = term
+        guard isNew, role == .leader else { return }
+        leadersSeen += 1
+        if let other = leaders[term], other != node {
+            fail(
+                "election safety",
+                "n\(other + 1) and n\(node + 1) both lead term \(term)",
+                at: now
+            )
+        }
+        leaders[term] = node
+        for entry in committed where entry.id.term < term {
+            guard records[node].log.term(at: entry.id.index) != entry.id.term else { continue }
+            fail(
+                "leader completeness",
+                "n\(node + 1) leads term \(term) without \(entry.id), committed before",
+                at: now
+            )
+            break
+        }
+    }
+
+    private mutating func observeCommit(_ node: Int, _ commit: LogIndex, at now: UInt64) {
+        if commit < records[node].commit {
+            fail("commit index", "n\(node + 1) takes its commit index back to \(commit)", at: now)
+        }
+        var index = records[node].commit.next
+        records[node].commit = commit
+        while index <= commit {
+            let id = EntryID(
+                term: records[node].log.term(at: index) ?? .zero,
+                index: index
+            )
+            if index.number <= UInt64(committed.count) {
+                let known = committed[Int(index.number) - 1].id
+                if known != id {
+                    fail(
+                        "state machine safety",
+                        "n\(node + 1) commits \(id) where \(known) is committed",
+                        at: now
+                    )
+                }
+            } else {
+                commitFirst(id, by: node, at: now)
+            }
+            index = index.next
+        }
+    }
+
+    /// An entry is committed for the first time anywhere.
+    private mutating func commitFirst(_ id: EntryID, by node: Int, at now: UInt64) {
+        let holders = records.filter { $0.durable.log.term(at: id.index) == id.term }.count
+        if holders < quorum {
+            fail(
+                "durable majority",
+                "n\(node + 1) commits \(id), which is on \(holders) disks",
+                at: now
+            )
+        }
+        guard let facts = book[id] else {
+            fail("log matching", "n\(node + 1) commits \(id), which is in no log", at: now)
+            return
+        }
+        let time = facts.entry.time.milliseconds
+        if let last = committed.last, time < last.time {
+            fail(
+                "log time",
+                "\(id) has time \(time) after \(last.id) with \(last.time)",
+                at: now
+            )
+        }
+        var command: Command?
+        if facts.entry.kind == .command {
+            do { command = try Command(decoding: facts.entry.payload) } catch {
+                fail("no entry from nowhere", "\(id) does not decode: \(error)", at: now)
+            }
+        }
+        let expectation = model.apply(command, index: id.index.number, time: time)
+        var touched = model.passed
+        if let attempt = command?.attempt { touched.append(attempt) }
+        let request = command?.request
+        if let request {
+            byRequest[request, default: []].append(Int(id.index.number))
+            if submitted[request] != command {
+                fail("no entry from nowhere", "\(id) is what nobody asked for", at: now)
+            }
+        }
+        committed.append(
+            CommittedEntry(
+                id: id,
+                time: time,
+                request: request,
+                expectation: expectation,
+                touched: touched
+            )
+        )
+    }
+
+    private mutating func observeApplied(
+        _ node: Int,
+        _ replica: borrowing ReplicaNode,
+        at now: UInt64
+    ) {
+        let before = records[node].applied
+        let applied = replica.appliedIndex
+        records[node].applied = applied
+        guard applied <= records[node].commit, applied.number <= UInt64(committed.count) else {
+            fail("state machine safety", "n\(node + 1) applied \(applied), not committed", at: now)
+            return
+        }
+        guard applied > before else {
+            fail("applied index", "n\(node + 1) goes back from \(before) to \(applied)", at: now)
+            return
+        }
+        for index in before.number..<applied.number {
+            for attempt in committed[Int(index)].touched {
+                compare(attempt, node, replica, at: now)
+            }
+        }
+    }
+
+    /// What a replica holds of an attempt is what the model had at the replica's applied index.
+    private mutating func compare(
+        _ id: AttemptID,
+        _ node: Int,
+        _ replica: borrowing ReplicaNode,
+        at now: UInt64
+    ) {
+        let index = replica.appliedIndex.number
+        let expected = model.attempts[id]?.snapshot(at: index)
+        let view = replica.machine.attempt(id)
+        guard let view, let expected else {
+            if view != nil || expected != nil {
+                fail(
+                    "domain model",
+                    "n\(node + 1) at \(index): \(id) \(view == nil ? "is missing" : "is from nowhere")",
+                    at: now
+                )
+            }
+            return
+        }
+        if view.state != expected.state || view.triesLeft != expected.triesLeft
+            || view.counts.callbacks != UInt64(expected.lines)
+        {
+            fail(
+                "domain model",
+                """
+                n\(node + 1) at \(index): \(id) is \(view.state.name) with \(view.triesLeft) tries \
+                and \(view.counts.callbacks) lines, should be \(expected.state.name) with \
+                \(expected.triesLeft) and \(expected.lines)
+                """,
+                at: now
+            )
+        }
+        if let outcome = view.outcome, let decided = model.attempts[id],
+            outcome.index.number != decided.decidedIndex || outcome.state != decided.state
+        {
+            fail(
+                "one terminal state",
+                "n\(node + 1): \(id) was decided at \(outcome.index.number), not \(decided.decidedIndex)",
+                at: now
+            )
+        }
+    }
+
+    // MARK: Promises on the way out
+
+    /// A message leaves: what it promises is on the sender's disk.
+    mutating func observe(_ message: Message, from node: Int, at now: UInt64) {
+        let durable = records[node].durable
+        switch message.body {
+        case .requestVote:
+            if durable.term < message.term
+                || (durable.term == message.term && durable.vote != message.from)
+            {
+                fail(
+                    "promise before sync",
+                    "n\(node + 1) campaigns in term \(message.term), its disk has \(durable.term)",
+                    at: now
+                )
+            }
+        case .requestVoteReply(let reply) where reply.granted:
+            let vote = Vote(node: node, term: message.term)
+            if let other = votes[vote], other != message.to {
+                fail(
+                    "one vote a term",
+                    "n\(node + 1) votes for \(other) and \(message.to) in term \(message.term)",
+                    at: now
+                )
+            }
+            votes[vote] = message.to
+            if durable.term < message.term
+                || (durable.term == message.term && durable.vote != message.to)
+            {
+                fail(
+                    "promise before sync",
+                    "n\(node + 1) votes in term \(message.term), its disk has \(durable.term)",
+                    at: now
+                )
+            }
+        case .appendEntriesReply(let reply):
+            guard case .accepted(let index, _) = reply.result else { return }
+            observePromise(index, node, durable, at: now)
+        case .appendEntries(let append):
+            observePromise(append.leaderDurable, node, durable, at: now)
+        default: break
+        }
+    }
+
+    /// A node says that its log is on its disk through an index.
+    private mutating func observePromise(
+        _ index: LogIndex,
+        _ node: Int,
+        _ durable: DurableState,
+        at now: UInt64
+    ) {
+        // The log may have been cut since the message was made; then the promise is void.
+        guard index <= records[node].log.last else { return }
+        if durable.log.term(at: index) != records[node].log.term(at: index) {
+            fail(
+                "promise before sync",
+                "n\(node + 1) says it is durable through \(index), its disk ends at \(durable.log.lastID)",
+                at: now
+            )
+        }
+    }
+
+    // MARK: Disk
+
+    /// A batch goes to the disk that carries all that is in memory.
+    mutating func batchBegun(_ node: Int, _ replica: borrowing ReplicaNode) {
+        records[node].underWay = DurableState(
+            log: records[node].log,
+            term: replica.raft.currentTerm,
+            vote: replica.raft.votedFor
+        )
+    }
+
+    /// The batch is done; `isClean` is whether the disk truly has it.
+    mutating func batchEnded(_ node: Int, isClean: Bool) {
+        if isClean, let state = records[node].underWay { records[node].durable = state }
+        if isClean { records[node].underWay = nil }
+    }
+
+    /// A node came back: its disk must have kept what was promised, and nothing else.
+    mutating func recovered(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+        let before = records[node]
+        records[node] = NodeRecord()
+        records[node].isRotten = before.isRotten
+        observeLog(node, replica, at: now)
+        let found = DurableState(
+            log: records[node].log,
+            term: replica.raft.currentTerm,
+            vote: replica.raft.votedFor
+        )
+        if found != before.durable, found != before.underWay, !before.isRotten {
+            fail(
+                "durability",
+                """
+                n\(node + 1) recovered \(found.log.lastID), term \(found.term), vote \
+                \(found.vote?.description ?? "-"); its disk had promised \
+                \(before.durable.log.lastID), term \(before.durable.term), vote \
+                \(before.durable.vote?.description ?? "-")
+                """,
+                at: now
+            )
+        }
+        records[node].durable = found
+        observe(node, replica, at: now)
+        compareAll(node, replica, at: now)
+    }
+
+    mutating func damaged(_ node: Int) { records[node].isRotten = true }
+
+    // MARK: Whole states
+
+    /// Replicas that applied the same entries are equal.
+    mutating func compareAll(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+        var fingerprint = Fingerprint()
+        replica.machine.forEachCanonicalChunk { fingerprint.fold($0) }
+        let index = replica.appliedIndex.number
+        if let other = digests[index], other != fingerprint.value {
+            fail(
+                "state machine safety",
+                "n\(node + 1) at \(index) differs from another replica at the same index",
+                at: now
+            )
+        }
+        digests[index] = fingerprint.value
+    }
+}

@@ -1,0 +1,235 @@
+internal import Raft
+internal import Verification
+
+/// Checks what callers see: every answer right, and true for ever (write-once registers).
+///
+/// Existence and outcome of an attempt are write-once registers. For such a register a history is
+/// linearizable exactly if all values seen are the same, none is seen before someone asked for it,
+/// and nothing that begins after the value was seen misses it. An operation lasts from its arrival
+/// at a node until the answer leaves there, which is stricter than what a caller can see.
+struct DomainOracle {
+    private struct Facts {
+        /// When an answer first left that says the attempt exists.
+        var knownAt: UInt64?
+        /// When one first left that says how it ended.
+        var terminalAt: UInt64?
+        var wasSubmitted = false
+        var acknowledged: [Acknowledged] = []
+    }
+    private struct Acknowledged {
+        var key: CallbackKey
+        var disposition: Disposition
+    }
+
+    private var facts: [Facts]
+    /// The newest entry whose result was told to anyone.
+    private(set) var acknowledgedIndex = 0
+    /// What was seen at least once, so that a run that tests nothing shows.
+    private(set) var dispositions = [Int](repeating: 0, count: 8)
+    private(set) var outcomes = [Int](repeating: 0, count: 8)
+
+    init(attempts: Int) { facts = [Facts](repeating: Facts(), count: attempts) }
+
+    /// Someone asked for an attempt to be opened.
+    mutating func asked(for attempt: Int) { facts[attempt].wasSubmitted = true }
+
+    /// A replica's result of applying a request is the model's.
+    mutating func compare(
+        _ applied: Applied,
+        _ request: Request?,
+        checker: inout ClusterChecker,
+        at now: UInt64
+    ) {
+        guard let request, let id = request.id, let indexes = checker.byRequest[id] else {
+            checker.fail("no answer before commit", "an answer to what is in no log", at: now)
+            return
+        }
+        var matches = false
+        for index in indexes {
+            let expectation = checker.committed[index - 1].expectation
+            if index <= request.floor {
+                checker.fail(
+                    "linearizability",
+                    "entry \(index) is before \(request.floor), acknowledged when it was asked for",
+                    at: now
+                )
+            }
+            // A flow's definition was lost with a leader: the open went again.
+            if expectation == .refused(.unknownFlow), !self.matches(applied, expectation) {
+                continue
+            }
+            matches = self.matches(applied, expectation)
+            if matches { acknowledgedIndex = max(acknowledgedIndex, index) }
+            break
+        }
+        if !matches {
+            let expected = indexes.map { "\(checker.committed[$0 - 1].expectation)" }
+            checker.fail(
+                "domain model",
+                "n\(request.node + 1) decides \(applied), should be \(expected.joined(separator: " or "))",
+                at: now
+            )
+        }
+    }
+
+    private func matches(_ applied: Applied, _ expected: DomainModel.Expectation) -> Bool {
+        switch (applied, expected) {
+        case (.opened(let isNew, _), .opened(let expected)): isNew == expected
+        case (.decided(let decision), .decided(let expected)): decision == expected
+        case (.refused(let refusal), .refused(let expected)): refusal == expected
+        default: false
+        }
+    }
+
+    /// An answer leaves a node.
+    mutating func answered(
+        _ reply: Reply,
+        _ request: Request,
+        _ plan: AttemptPlan,
+        checker: inout ClusterChecker,
+        at now: UInt64
+    ) {
+        let number = request.attempt
+        let attempt = checker.model.attempts[plan.id]
+        switch reply {
+        case .notFound:
+            if let known = facts[number].knownAt, known < request.arrivedAt {
+                checker.fail("linearizability", "\(plan.id) is not found any more", at: now)
+            }
+            return
+        case .refused(.unknownFlow), .forbidden, .unavailable, .noConnection: return
+        case .refused:
+            facts[number].knownAt = facts[number].knownAt ?? now
+            return
+        default: break
+        }
+        guard let attempt, facts[number].wasSubmitted else {
+            checker.fail("no attempt from nowhere", "\(plan.id) is answered: \(reply)", at: now)
+            return
+        }
+        facts[number].knownAt = facts[number].knownAt ?? now
+        switch reply {
+        case .decided(let decision):
+            dispositions[Int(decision.disposition.rawValue)] += 1
+            check(decision, request, plan, attempt, &checker, at: now)
+        case .polled(let answer):
+            let expected = answer.state.isTerminal ? attempt.terminalAnswer : nil
+            if let expected, expected != answer {
+                checker.fail(
+                    "same answer for ever",
+                    "\(plan.id): \(answer), was \(expected)",
+                    at: now
+                )
+            }
+            check(answer.state, request, plan, attempt, &checker, at: now)
+        case .attempt(let view):
+            check(view.state, request, plan, attempt, &checker, at: now)
+        case .opened(let view):
+            if view.state != .open || view.triesLeft != attempt.open.maxTries
+                || view.openedAt.milliseconds != attempt.openedAt
+                || view.expiresAt.milliseconds != attempt.expiresAt || view.counts.callbacks != 0
+            {
+                checker.fail(
+                    "same answer for ever",
+                    "\(plan.id) was opened otherwise: \(view)",
+                    at: now
+                )
+            }
+        default: break
+        }
+    }
+
+    private mutating func check(
+        _ decision: Decision,
+        _ request: Request,
+        _ plan: AttemptPlan,
+        _ attempt: DomainModel.Attempt,
+        _ checker: inout ClusterChecker,
+        at now: UInt64
+    ) {
+        guard case .callback(let callback) = plan.posts[request.post].post else { return }
+        guard let first = attempt.first(callback.key) else {
+            checker.fail(
+                "nothing acknowledged is lost",
+                "\(plan.id) \(callback.key) is answered but not in the log",
+                at: now
+            )
+            return
+        }
+        if first.answer != decision.answer {
+            checker.fail(
+                "same answer for ever",
+                "\(plan.id) \(callback.key) is answered \(decision.answer), first \(first.answer)",
+                at: now
+            )
+        }
+        let differs = DomainModel.differences(first.callback, callback)
+        if (decision.disposition == .mismatched) != !differs.isEmpty {
+            checker.fail(
+                "callback identity",
+                "\(plan.id) \(callback.key) is \(decision.disposition.name), differs in \(differs)",
+                at: now
+            )
+        }
+        facts[request.attempt].acknowledged.append(
+            Acknowledged(key: callback.key, disposition: decision.disposition)
+        )
+        switch decision.disposition {
+        case .repeated, .mismatched:
+            // The first answer again, from whenever that was.
+            if decision.answer.state.isTerminal {
+                check(decision.answer.state, request, plan, attempt, &checker, at: now)
+            }
+        default: check(decision.answer.state, request, plan, attempt, &checker, at: now)
+        }
+    }
+
+    /// An answer says in what state an attempt is.
+    private mutating func check(
+        _ state: AttemptState,
+        _ request: Request,
+        _ plan: AttemptPlan,
+        _ attempt: DomainModel.Attempt,
+        _ checker: inout ClusterChecker,
+        at now: UInt64
+    ) {
+        if state.isTerminal {
+            if attempt.state != state {
+                checker.fail(
+                    "one terminal state",
+                    "\(plan.id) is said to be \(state.name), is \(attempt.state.name)",
+                    at: now
+                )
+            }
+            if facts[request.attempt].terminalAt == nil {
+                facts[request.attempt].terminalAt = now
+                outcomes[Int(state.rawValue)] += 1
+            }
+        } else if let terminal = facts[request.attempt].terminalAt, terminal < request.arrivedAt {
+            checker.fail(
+                "linearizability",
+                "\(plan.id) is said to be open, \((now - terminal) / 1_000_000) ms after its outcome was told",
+                at: now
+            )
+        }
+    }
+
+    /// Everything that was acknowledged is in a replica's timelines.
+    func missing(in timeline: (AttemptID) -> [TimelineEntry]?, _ plans: [AttemptPlan]) -> String? {
+        for (number, facts) in facts.enumerated() where !facts.acknowledged.isEmpty {
+            let id = plans[number].id
+            guard let lines = timeline(id) else { return "\(id) has no timeline" }
+            for acknowledged in facts.acknowledged {
+                let isThere = lines.contains { line in
+                    guard line.key == acknowledged.key else { return false }
+                    return acknowledged.disposition == .repeated
+                        || line.disposition == acknowledged.disposition
+                }
+                guard isThere else {
+                    return "\(id): \(acknowledged.key), \(acknowledged.disposition.name)"
+                }
+            }
+        }
+        return nil
+    }
+}

@@ -1,0 +1,57 @@
+internal import Journal
+internal import Replica
+
+/// Something that is going to happen in the world.
+enum Event {
+    /// A node's own deadline, or work that is waiting; `run` is that of its process.
+    case turn(node: Int, run: Int)
+    case arrive(Parcel)
+    /// A node is told that its link to a peer is up.
+    case linkUp(node: Int, peer: Int, epoch: Int)
+    case linkDown(node: Int, peer: Int, epoch: Int, broken: Bool)
+    /// Two nodes try to connect.
+    case connect(Int, Int)
+    /// A link on which nothing gets through is given up.
+    case stalled(Int, Int, epoch: Int)
+    /// The disk operation under way is done.
+    case diskStep(node: Int, run: Int)
+    /// The process learns that a batch is durable.
+    case batchDone(node: Int, run: Int, number: UInt64)
+    case diskRead(node: Int, run: Int, DiskRead)
+    case restart(node: Int, run: Int)
+    case fault(Int)
+    case faultEnds(Int)
+    /// The healing begins.
+    case heal
+    /// Whole states are compared; after the healing began, whether all is well.
+    case inspect
+    /// A platform sends a planned post, for the n-th time.
+    case post(attempt: Int, post: Int, tries: Int)
+    case request(UInt64)
+    case reply(UInt64, Reply)
+    /// The platform's time-out.
+    case giveUp(UInt64)
+
+    /// The node whose process must run for this to have an effect, and wait for if it is paused.
+    var process: Int? {
+        switch self {
+        case .turn(let node, _), .linkUp(let node, _, _), .linkDown(let node, _, _, _),
+            .diskRead(let node, _, _), .batchDone(let node, _, _):
+            node
+        case .arrive(let parcel): parcel.to
+        default: nil
+        }
+    }
+}
+
+/// A message under way.
+struct Parcel {
+    var from: Int
+    var to: Int
+    /// The link it was sent on.
+    var epoch: Int
+    var message: PeerMessage
+    /// What is on the wire, if the run encodes messages.
+    var bytes: [UInt8] = []
+    var isCorrupt = false
+}

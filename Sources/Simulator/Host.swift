@@ -1,0 +1,97 @@
+internal import Journal
+internal import Raft
+internal import Replica
+internal import Verification
+
+/// A running node: what a crash takes away.
+final class Process {
+    var replica: ReplicaNode
+    let run: Int
+    /// Requests of clients that wait in the replica, by context.
+    var frontEnd = SimulatedFrontEnd()
+
+    init(replica: consuming ReplicaNode, run: Int) {
+        self.replica = replica
+        self.run = run
+    }
+}
+
+/// A machine: its disk and clock stay, its process comes and goes.
+final class Host {
+    let number: Int
+    let id: NodeID
+    let region: String
+    var disk = SimulatedDisk()
+    var process: Process?
+    /// Counts processes; also the incarnation.
+    var run = 0
+
+    // Scheduling.
+    /// When the next turn is due; later ones in the queue are stale.
+    var turnAt = UInt64.max
+    var isPaused = false
+    /// Turns in a row that were due at once and did nothing.
+    var idleTurns = 0
+    /// What happened while the process was paused.
+    var inbox: [Event] = []
+
+    // Disk work.
+    var batch: DiskBatch?
+    var nextOperation = 0
+    var slowFactor: UInt64 = 1
+    var isHung = false
+    /// The operation under way would be done if the disk did not hang.
+    var isStalled = false
+    var random: SeededRandom
+
+    // Clock.
+    /// Milliseconds that the wall clock is wrong by, and at which virtual time that was so.
+    var clockOffset: Int64
+    var clockDrift: Int64 = 0
+    var clockSetAt: UInt64 = 0
+
+    /// Its disk is damaged: the journal refuses to start on it.
+    var isQuarantined = false
+    /// When it comes back at the latest.
+    var restartsAt: UInt64?
+    /// Platforms' secrets that it takes: this generation and the next.
+    var secret = 0
+    /// From then on the node is configured with the newer definitions of the flows.
+    let newFlowsFrom: UInt64
+
+    init(number: Int, plan: WorldPlan, seed: UInt64) {
+        self.number = number
+        id = NodeID(UInt32(number + 1))
+        region = Flows.regions[number % Flows.regions.count]
+        random = SeededRandom(seed: seed, stream: "host", number)
+        clockOffset = plan.clockOffsets[number]
+        newFlowsFrom = plan.chaosEnds / 3 + random.below(30 * WorldPlan.second)
+    }
+
+    /// Virtual time zero, in milliseconds since the Unix epoch.
+    static let epoch: Int64 = 1_800_000_000_000
+
+    /// The node's own clock.
+    func wall(at now: UInt64) -> WallTime {
+        let elapsed = Int64(now / 1_000_000)
+        let since = Int64((now - clockSetAt) / 1_000_000)
+        let drifted = since * clockDrift / 1_000_000
+        return WallTime(
+            milliseconds: UInt64(max(0, Host.epoch + elapsed + clockOffset + drifted))
+        )
+    }
+
+    /// Changes the clock's error from now on.
+    func setClock(at now: UInt64, jump: Int64 = 0, drift: Int64? = nil) {
+        let since = Int64((now - clockSetAt) / 1_000_000)
+        clockOffset += since * clockDrift / 1_000_000 + jump
+        clockSetAt = now
+        if let drift { clockDrift = drift }
+    }
+
+    func repairClock(at now: UInt64) {
+        clockOffset = 0
+        clockDrift = 0
+        clockSetAt = now
+    }
+}

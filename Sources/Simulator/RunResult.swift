@@ -1,0 +1,39 @@
+/// What a run did, so that one that tests nothing shows.
+package struct RunStatistics: Hashable, Sendable {
+    package var steps: UInt64 = 0
+    package var messages: UInt64 = 0
+    package var unsent: UInt64 = 0
+    package var losses: UInt64 = 0
+    package var duplicates: UInt64 = 0
+    package var corruptions: UInt64 = 0
+    package var brokenLinks: UInt64 = 0
+    package var requests: UInt64 = 0
+    package var answeredLocally: UInt64 = 0
+    package var reads: UInt64 = 0
+    package var retries: UInt64 = 0
+    package var crashes: UInt64 = 0
+    package var powerCuts: UInt64 = 0
+    package var restarts: UInt64 = 0
+    package var stopsByDisk: UInt64 = 0
+    package var refusedStarts: UInt64 = 0
+    package var quarantined: UInt64 = 0
+    package var journalReads: UInt64 = 0
+    package var elections: UInt64 = 0
+    package var committed: UInt64 = 0
+    package var attempts: UInt64 = 0
+    /// Answers by `Disposition.rawValue`.
+    package var dispositions: [Int] = []
+    /// Outcomes told, by `AttemptState.rawValue`.
+    package var outcomes: [Int] = []
+    package var faults: [FaultKind: Int] = [:]
+}
+
+package struct RunResult: Sendable {
+    package var options: RunOptions
+    package var violation: Violation?
+    /// Digest of every step.
+    package var digest: UInt64
+    /// Virtual nanoseconds that passed.
+    package var virtualTime: UInt64
+    package var statistics: RunStatistics
+}

@@ -1,0 +1,264 @@
+internal import Journal
+
+/// A node's disk: what its files hold for a process, and what a power cut would leave of them.
+struct SimulatedDisk: Disk {
+    static let sector = 512
+    /// EIO, and ENOSPC.
+    static let ioError: Int32 = 5
+    static let noSpace: Int32 = 28
+    /// Stands for no error number: the machine is gone.
+    static let powerLost: Int32 = -1
+
+    private struct File {
+        /// As a process reads it: the page cache.
+        var now: [UInt8]
+        /// As a power cut would leave it, but for what is in `unsynced`.
+        var durable: [UInt8] = []
+        /// Ranges written since the last sync.
+        var unsynced: [Range<Int>] = []
+        /// Where the newest write began.
+        var lastWrite = 0
+    }
+
+    private var files: [File] = []
+    /// Sorted by name.
+    private var names: [(name: String, file: Int)] = []
+    private var durableNames: [(name: String, file: Int)] = []
+    private(set) var operations: UInt64 = 0
+
+    /// Faults, set and cleared by the world.
+    var isFull = false
+    var failsNextSync = false
+    var failsNextWrite = false
+    /// Reads that fail next, so many.
+    var failingReads = 0
+    /// The power fails at the operation after so many.
+    var powerFailsAfter: Int?
+
+    /// Errors end; a full disk stays full.
+    mutating func clearFailures() {
+        failsNextSync = false
+        failsNextWrite = false
+        failingReads = 0
+    }
+
+    mutating func clearFaults() {
+        clearFailures()
+        isFull = false
+        powerFailsAfter = nil
+    }
+
+    // MARK: Disk
+
+    func list() -> [String] { names.map(\.name) }
+
+    func size(of file: String) throws(DiskError) -> Int { files[try number(of: file)].now.count }
+
+    mutating func read(_ file: String, at offset: Int, count: Int) throws(DiskError) -> [UInt8] {
+        if failingReads > 0 {
+            failingReads -= 1
+            throw DiskError(operation: "read \(file)", code: SimulatedDisk.ioError)
+        }
+        let bytes = files[try number(of: file)].now
+        let start = min(offset, bytes.count)
+        return Array(bytes[start..<min(start + count, bytes.count)])
+    }
+
+    mutating func perform(_ operation: DiskOperation) throws(DiskError) {
+        if let left = powerFailsAfter {
+            powerFailsAfter = left - 1
+            guard left > 0 else {
+                throw DiskError(operation: "power", code: SimulatedDisk.powerLost)
+            }
+        }
+        operations += 1
+        switch operation {
+        case .create(let name, let size):
+            guard position(of: name) == nil else {
+                throw DiskError(operation: "create \(name)", code: 17)
+            }
+            try takeRoom("create \(name)")
+            let file = files.count
+            files.append(File(now: [UInt8](repeating: 0, count: size)))
+            files[file].unsynced = [0..<0]
+            names.insert((name, file), at: names.firstIndex { $0.name > name } ?? names.count)
+        case .write(let name, let offset, let bytes):
+            let file = try number(of: name)
+            if failsNextWrite {
+                failsNextWrite = false
+                throw DiskError(operation: "write \(name)", code: SimulatedDisk.ioError)
+            }
+            if offset + bytes.count > files[file].now.count { try takeRoom("write \(name)") }
+            files[file].now.lay(bytes[...], at: offset)
+            files[file].unsynced.append(offset..<offset + bytes.count)
+            files[file].lastWrite = offset
+        case .sync(let name):
+            let file = try number(of: name)
+            if failsNextSync {
+                failsNextSync = false
+                // The pages are marked clean all the same: they never reach the disk unless they
+                // are written again, yet are read as if they had (ATC'20, fsync failures).
+                files[file].unsynced = []
+                throw DiskError(operation: "sync \(name)", code: SimulatedDisk.ioError)
+            }
+            flush(file)
+        case .syncDirectory:
+            durableNames = names
+        case .rename(let from, let to):
+            let file = try number(of: from)
+            names.removeAll { $0.name == from || $0.name == to }
+            names.insert((to, file), at: names.firstIndex { $0.name > to } ?? names.count)
+        case .remove(let name):
+            _ = try number(of: name)
+            names.removeAll { $0.name == name }
+        case .truncate(let name, let size):
+            let file = try number(of: name)
+            let old = files[file].now.count
+            if size < old {
+                files[file].now.removeLast(old - size)
+            } else {
+                files[file].now.append(contentsOf: repeatElement(0, count: size - old))
+            }
+            files[file].unsynced.append(min(size, old)..<size)
+        }
+    }
+
+    /// All that was written is on the disk, and so are the names.
+    var isClean: Bool {
+        guard names.count == durableNames.count else { return false }
+        for (name, durable) in zip(names, durableNames) {
+            guard name.name == durable.name, name.file == durable.file,
+                files[name.file].unsynced.isEmpty
+            else { return false }
+        }
+        return true
+    }
+
+    private func takeRoom(_ operation: String) throws(DiskError) {
+        if isFull { throw DiskError(operation: operation, code: SimulatedDisk.noSpace) }
+    }
+
+    private func position(of name: String) -> Int? { names.firstIndex { $0.name == name } }
+
+    private func number(of name: String) throws(DiskError) -> Int {
+        guard let position = position(of: name) else {
+            throw DiskError(operation: "open \(name)", code: 2)
+        }
+        return names[position].file
+    }
+
+    private mutating func flush(_ file: Int) {
+        let size = files[file].now.count
+        files[file].durable.resize(to: size)
+        for range in files[file].unsynced {
+            let range = range.clamped(to: 0..<size)
+            files[file].durable.replaceSubrange(range, with: files[file].now[range])
+        }
+        files[file].unsynced = []
+    }
+
+    // MARK: Faults
+
+    /// How much of what was not synced a power cut leaves.
+    enum Survival: Sendable {
+        case nothing
+        case everything
+        /// Each sector by itself, and the one that was being written may be torn inside.
+        case someSectors
+        /// Older writes, and of the newest some first sectors.
+        case prefix
+    }
+
+    /// The power goes: the page cache is lost, unsynced writes may be lost, torn or reordered.
+    mutating func cutPower(_ survival: Survival, _ random: inout SeededRandom) {
+        let keepsNames = random.chance(percent: 50)
+        if keepsNames { durableNames = names } else { names = durableNames }
+        for file in files.indices {
+            guard !files[file].unsynced.isEmpty else {
+                files[file].now = files[file].durable
+                continue
+            }
+            lose(file, survival, &random)
+            files[file].now = files[file].durable
+            files[file].unsynced = []
+        }
+    }
+
+    private mutating func lose(
+        _ file: Int,
+        _ survival: Survival,
+        _ random: inout SeededRandom
+    ) {
+        switch survival {
+        case .nothing:
+            return
+        case .everything:
+            flush(file)
+        case .someSectors, .prefix:
+            let size = files[file].now.count
+            if random.chance(percent: 75) { files[file].durable.resize(to: size) }
+            let ranges = files[file].unsynced
+            for (position, range) in ranges.enumerated() {
+                let isLast = position == ranges.count - 1
+                let cut =
+                    isLast ? range.lowerBound + random.below(range.count + 1) : range.upperBound
+                var at = range.lowerBound
+                while at < range.upperBound {
+                    let end = min(
+                        range.upperBound,
+                        (at / SimulatedDisk.sector + 1) * SimulatedDisk.sector
+                    )
+                    var piece = at..<end
+                    let survives: Bool
+                    switch survival {
+                    case .prefix:
+                        survives = at < cut
+                        piece = at..<max(at, min(end, cut))
+                    default:
+                        survives = random.chance(percent: 50)
+                        if random.chance(percent: 5) {
+                            piece = at..<at + random.below(end - at + 1)
+                        }
+                    }
+                    if survives, piece.upperBound <= files[file].durable.count,
+                        piece.upperBound <= size
+                    {
+                        files[file].durable.replaceSubrange(piece, with: files[file].now[piece])
+                    }
+                    at = end
+                }
+            }
+        }
+    }
+
+    /// Flips a bit of what was durable, below the newest write of a file: where damage can be
+    /// told from an unfinished write.
+    ///
+    /// - Returns: where, or `nil` if there is nothing to damage.
+    mutating func rot(_ random: inout SeededRandom) -> (file: String, offset: Int)? {
+        let candidates = durableNames.filter { files[$0.file].lastWrite > 0 }
+        guard !candidates.isEmpty else { return nil }
+        let (name, file) = random.pick(candidates)
+        let limit = min(files[file].lastWrite, files[file].durable.count)
+        guard limit > 0, files[file].unsynced.isEmpty else { return nil }
+        let offset = random.below(limit)
+        files[file].durable[offset] ^= 1 << UInt8(random.below(8))
+        files[file].now[offset] = files[file].durable[offset]
+        return (name, offset)
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func resize(to size: Int) {
+        if size < count {
+            removeLast(count - size)
+        } else if size > count {
+            append(contentsOf: repeatElement(0, count: size - count))
+        }
+    }
+
+    fileprivate mutating func lay(_ bytes: ArraySlice<UInt8>, at offset: Int) {
+        if offset + bytes.count > count { resize(to: offset + bytes.count) }
+        replaceSubrange(offset..<offset + bytes.count, with: bytes)
+    }
+}

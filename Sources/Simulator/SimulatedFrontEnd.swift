@@ -1,0 +1,305 @@
+internal import Raft
+internal import Replica
+internal import Verification
+
+/// What a node answers to a post.
+enum Reply: Hashable {
+    case decided(Decision)
+    case polled(Answer)
+    case opened(AttemptView)
+    case attempt(AttemptView)
+    case notFound
+    case refused(Refusal)
+    /// Signed with a secret that the node does not have (yet, or any more).
+    case forbidden
+    /// Not now; nothing is claimed.
+    case unavailable
+    /// No answer at all: nobody listens, or the process died.
+    case noConnection
+}
+
+/// A post that reached a node.
+struct Request {
+    var attempt: Int
+    var post: Int
+    var tries: Int
+    var node: Int
+    /// Generation of the platform's secret.
+    var secret: Int
+    /// When it reached the node.
+    var arrivedAt: UInt64 = 0
+    /// Entries acknowledged anywhere before it arrived end here.
+    var floor: Int = 0
+    /// The name of its command in the log.
+    var id: RequestID?
+    /// The platform waits no more.
+    var isOver = false
+}
+
+/// What a node's server does between a platform and the replica, with the replica's own calls.
+struct SimulatedFrontEnd {
+    /// Why a linearizable read was begun.
+    enum Reading {
+        case view
+        case poll
+        /// Whether an attempt that is not known here exists.
+        case existence
+    }
+    /// Looked up only.
+    var readings: [UInt64: Reading] = [:]
+    var waiting: Set<UInt64> = []
+}
+
+extension World {
+    /// A post reaches a node's server.
+    func serve(_ number: UInt64) {
+        guard var request = requests[number] else { return }
+        let host = hosts[request.node]
+        guard let process = host.process else {
+            answer(number, .noConnection)
+            return
+        }
+        guard !host.isPaused else {
+            host.inbox.append(.request(number))
+            return
+        }
+        request.arrivedAt = now
+        request.floor = oracle.acknowledgedIndex
+        requests[number] = request
+        statistics.requests += 1
+        guard request.secret == host.secret || request.secret == host.secret + 1 else {
+            answer(number, .forbidden)
+            return
+        }
+        let plan = plan.attempts[request.attempt]
+        switch plan.posts[request.post].post {
+        case .open(let changes):
+            open(number, plan, changes: changes, host, process)
+        case .callback(let callback):
+            take(number, callback, host, process)
+        case .poll:
+            poll(number, plan.id, process)
+        case .read:
+            read(number, plan.id, process)
+        }
+        checker.observe(request.node, process.replica, at: now)
+        wake(request.node, after: self.plan.turnDelay)
+    }
+
+    /// Where and when a request came; the replica numbers it when it takes it.
+    private func origin(_ host: Host) -> Origin {
+        Origin(
+            node: host.id.number,
+            region: host.region,
+            receivedAt: host.wall(at: now),
+            request: RequestID(node: host.id.number, incarnation: 0, sequence: 0)
+        )
+    }
+
+    private func open(
+        _ number: UInt64,
+        _ plan: AttemptPlan,
+        changes: Bool,
+        _ host: Host,
+        _ process: Process
+    ) {
+        let versions = Flows.versions(of: plan.kind)
+        let flow = versions[now >= host.newFlowsFrom ? 1 : 0]
+        let open = OpenAttempt(
+            attempt: plan.id,
+            flow: flow.digest,
+            subject: changes ? plan.subject + "-other" : plan.subject,
+            expiresInSeconds: plan.expiresInSeconds,
+            challenge: plan.challenge,
+            maxTries: plan.maxTries,
+            targets: plan.targets,
+            origin: origin(host)
+        )
+        if let view = process.replica.machine.knownAnswer(to: open) {
+            statistics.answeredLocally += 1
+            answer(number, .opened(view))
+            return
+        }
+        if let request = requests[number] { oracle.asked(for: request.attempt) }
+        submit(number, .open(open), flow, process)
+    }
+
+    private func take(
+        _ number: UInt64,
+        _ planned: Callback,
+        _ host: Host,
+        _ process: Process
+    ) {
+        var callback = planned
+        callback.origin = origin(host)
+        if let decision = process.replica.answerLocally(callback) {
+            statistics.answeredLocally += 1
+            answer(number, .decided(decision))
+        } else if process.replica.machine.state(of: callback.attempt) == nil {
+            beginRead(number, .existence, process)
+        } else {
+            submit(number, .callback(callback), nil, process)
+        }
+    }
+
+    private func submit(
+        _ number: UInt64,
+        _ command: Command,
+        _ definition: FlowDefinition?,
+        _ process: Process
+    ) {
+        let submission = process.replica.submit(
+            command,
+            definition: definition,
+            context: number,
+            at: instant
+        )
+        guard case .taken(let id) = submission else {
+            answer(number, .unavailable)
+            return
+        }
+        requests[number]?.id = id
+        checker.submitted(command, as: id)
+        process.frontEnd.waiting.insert(number)
+    }
+
+    private func poll(_ number: UInt64, _ id: AttemptID, _ process: Process) {
+        if let answer = process.replica.machine.pollAnswer(for: id), answer.state.isTerminal {
+            statistics.answeredLocally += 1
+            self.answer(number, .polled(answer))
+        } else {
+            beginRead(number, .poll, process)
+        }
+    }
+
+    private func read(_ number: UInt64, _ id: AttemptID, _ process: Process) {
+        if let view = process.replica.machine.attempt(id), view.state.isTerminal {
+            statistics.answeredLocally += 1
+            answer(number, .attempt(view))
+        } else {
+            beginRead(number, .view, process)
+        }
+    }
+
+    private func beginRead(
+        _ number: UInt64,
+        _ reading: SimulatedFrontEnd.Reading,
+        _ process: Process
+    ) {
+        process.frontEnd.readings[number] = reading
+        process.frontEnd.waiting.insert(number)
+        process.replica.beginRead(context: number, at: instant)
+    }
+
+    // MARK: What the replica answers
+
+    func completed(_ completion: Completion, _ process: Process) {
+        let number = completion.context
+        guard process.frontEnd.waiting.remove(number) != nil else {
+            checker.fail("one answer a request", "request \(number) is answered again", at: now)
+            return
+        }
+        switch completion.result {
+        case .timedOut: answer(number, .unavailable)
+        case .applied(let applied):
+            oracle.compare(applied, requests[number], checker: &checker, at: now)
+            switch applied {
+            case .opened(_, let view): answer(number, .opened(view))
+            case .decided(let decision): answer(number, .decided(decision))
+            case .refused(.unknownAttempt): answer(number, .notFound)
+            case .refused(let refusal): answer(number, .refused(refusal))
+            case .flowDefined, .noted: answer(number, .unavailable)
+            }
+        }
+    }
+
+    func readCompleted(_ completion: ReadCompletion, _ process: Process) {
+        let number = completion.context
+        guard process.frontEnd.waiting.remove(number) != nil,
+            let reading = process.frontEnd.readings.removeValue(forKey: number),
+            let request = requests[number]
+        else {
+            checker.fail("one answer a request", "read \(number) is answered again", at: now)
+            return
+        }
+        guard completion.isReady else {
+            answer(number, .unavailable)
+            return
+        }
+        statistics.reads += 1
+        let plan = plan.attempts[request.attempt]
+        switch reading {
+        case .view:
+            let view = process.replica.machine.attempt(plan.id)
+            answer(number, view.map { .attempt($0) } ?? .notFound)
+        case .poll:
+            let polled = process.replica.machine.pollAnswer(for: plan.id)
+            answer(number, polled.map { .polled($0) } ?? .notFound)
+        case .existence:
+            guard process.replica.machine.state(of: plan.id) != nil,
+                case .callback(let callback) = plan.posts[request.post].post
+            else {
+                answer(number, .notFound)
+                return
+            }
+            take(number, callback, hosts[request.node], process)
+        }
+    }
+
+    /// An answer leaves the node, or the connection ends without one.
+    func answer(_ number: UInt64, _ reply: Reply) {
+        guard let request = requests[number] else { return }
+        if reply != .noConnection {
+            oracle.answered(
+                reply,
+                request,
+                plan.attempts[request.attempt],
+                checker: &checker,
+                at: now
+            )
+        }
+        trace.fold(number << 4 | reply.code)
+        trace.note(
+            now,
+            "n\(request.node + 1) answers \(plan.attempts[request.attempt].id): \(reply.words)"
+        )
+        queue.schedule(.reply(number, reply), at: now + platformDelay(request.attempt))
+    }
+
+    /// The process died: its clients' connections end.
+    func connectionsLost(_ process: Process) {
+        for number in process.frontEnd.waiting.sorted() { answer(number, .noConnection) }
+    }
+}
+
+extension Reply {
+    fileprivate var code: UInt64 {
+        switch self {
+        case .decided(let decision): UInt64(decision.disposition.rawValue) + 8
+        case .polled: 1
+        case .opened: 2
+        case .attempt: 3
+        case .notFound: 4
+        case .refused: 5
+        case .forbidden: 6
+        case .unavailable: 7
+        case .noConnection: 8
+        }
+    }
+
+    fileprivate var words: String {
+        switch self {
+        case .decided(let decision):
+            "\(decision.disposition.name), \(decision.answer.state.name) "
+                + "(index \(decision.answer.index.number)), next \(decision.answer.next)"
+        case .polled(let answer): "poll: \(answer.state.name), next \(answer.next)"
+        case .opened(let view): "opened, expires at \(view.expiresAt.milliseconds)"
+        case .attempt(let view): "read: \(view.state.name)"
+        case .notFound: "not found"
+        case .refused(let refusal): "refused: \(refusal)"
+        case .forbidden: "forbidden"
+        case .unavailable: "unavailable"
+        case .noConnection: "(no connection)"
+        }
+    }
+}

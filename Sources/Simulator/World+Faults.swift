@@ -1,0 +1,235 @@
+internal import Raft
+internal import Replica
+internal import Verification
+
+extension World {
+    func begin(_ fault: Fault, _ number: Int) {
+        // After the healing began nothing goes wrong any more.
+        guard !isHealing else { return }
+        trace.note(now, "FAULT \(number): \(fault)")
+        statistics.faults[fault.kind, default: 0] += 1
+        let host = hosts[fault.node]
+        var ends = true
+        switch fault.kind {
+        case .kill:
+            kill(fault.node)
+            restartLater(host, after: fault.duration)
+            ends = false
+        case .powerCut:
+            cutPower(fault.node)
+            restartLater(host, after: fault.duration)
+            ends = false
+        case .blackout:
+            for host in hosts {
+                cutPower(host.number)
+                restartLater(host, after: fault.duration + host.random.below(WorldPlan.second))
+            }
+            ends = false
+        case .crashAtDiskOperation: host.disk.powerFailsAfter = Int(fault.amount)
+        case .pause: host.isPaused = host.process != nil
+        case .isolate, .split, .oneWay, .cutLink:
+            partition(fault) { network.block(from: $0, to: $1) }
+        case .slowLink:
+            network.slowness[fault.node][fault.peer] = UInt64(fault.amount)
+            network.slowness[fault.peer][fault.node] = UInt64(fault.amount)
+        case .reset:
+            if fault.node != fault.peer { breakLink(fault.node, fault.peer, broken: true) }
+            ends = false
+        case .clockJump:
+            host.setClock(at: now, jump: fault.amount)
+            ends = false
+        case .clockDrift: host.setClock(at: now, drift: fault.amount)
+        case .slowDisk: host.slowFactor = UInt64(fault.amount)
+        case .hungDisk: host.isHung = true
+        case .fullDisk: host.disk.isFull = true
+        case .failSync: host.disk.failsNextSync = true
+        case .failWrite: host.disk.failsNextWrite = true
+        case .failRead: host.disk.failingReads = Int(fault.amount)
+        case .bitRot:
+            rot(host, fault.duration)
+            ends = false
+        case .transfer:
+            if let process = host.process, !host.isPaused {
+                _ = process.replica.transferLeadership(to: nil, at: instant)
+                checker.observe(fault.node, process.replica, at: now)
+                wake(fault.node, after: plan.turnDelay)
+            }
+            ends = false
+        case .rotateSecret: rotateSecret()
+        }
+        if ends { queue.schedule(.faultEnds(number), at: fault.endsAt) }
+    }
+
+    func end(_ fault: Fault) {
+        guard !isHealing else { return }
+        let host = hosts[fault.node]
+        trace.note(now, "ends: \(fault)")
+        switch fault.kind {
+        case .crashAtDiskOperation: host.disk.powerFailsAfter = nil
+        case .pause: resume(host)
+        case .isolate, .split, .oneWay, .cutLink:
+            partition(fault) { network.unblock(from: $0, to: $1) }
+            partition(fault) { release(from: $0, to: $1) }
+        case .slowLink:
+            network.slowness[fault.node][fault.peer] = 1
+            network.slowness[fault.peer][fault.node] = 1
+        case .clockDrift: host.setClock(at: now, drift: 0)
+        case .slowDisk: host.slowFactor = 1
+        case .hungDisk: unhang(host)
+        case .fullDisk: host.disk.isFull = false
+        case .failSync, .failWrite, .failRead: host.disk.clearFailures()
+        case .rotateSecret: if secret == hosts[0].secret { secret += 1 }
+        case .kill, .powerCut, .blackout, .reset, .clockJump, .bitRot, .transfer: break
+        }
+    }
+
+    private func partition(_ fault: Fault, _ change: (Int, Int) -> Void) {
+        switch fault.kind {
+        case .isolate:
+            for peer in hosts.indices where peer != fault.node {
+                change(fault.node, peer)
+                change(peer, fault.node)
+            }
+        case .split:
+            for a in hosts.indices {
+                for b in hosts.indices where fault.amount >> a & 1 != fault.amount >> b & 1 {
+                    change(a, b)
+                }
+            }
+        case .oneWay: change(fault.node, fault.peer)
+        default:
+            change(fault.node, fault.peer)
+            change(fault.peer, fault.node)
+        }
+    }
+
+    func resume(_ host: Host) {
+        guard host.isPaused else { return }
+        host.isPaused = false
+        let missed = host.inbox
+        host.inbox = []
+        for event in missed { queue.schedule(event, at: now) }
+        if host.process != nil {
+            host.turnAt = .max
+            wake(host.number, after: 0)
+        }
+    }
+
+    func unhang(_ host: Host) {
+        host.isHung = false
+        guard host.isStalled, let process = host.process else { return }
+        host.isStalled = false
+        queue.schedule(.diskStep(node: host.number, run: process.run), at: now)
+    }
+
+    /// A machine goes down and a bit of its disk flips; never at so many that data could be lost.
+    private func rot(_ host: Host, _ duration: UInt64) {
+        let rotten = checker.records.filter(\.isRotten).count
+        guard rotten < (hosts.count - 1) / 2 || checker.records[host.number].isRotten else {
+            return
+        }
+        cutPower(host.number)
+        restartLater(host, after: duration)
+        guard let place = host.disk.rot(&host.random) else { return }
+        checker.damaged(host.number)
+        trace.note(now, "n\(host.number + 1): a bit flips in \(place.file) at \(place.offset)")
+    }
+
+    /// The nodes learn the next secret, one after another, before the platform signs with it.
+    private func rotateSecret() {
+        for host in hosts { host.secret = secret }
+    }
+
+    /// Every fault ends: now the cluster has to recover, completely and in bounded time.
+    func heal() {
+        isHealing = true
+        trace.note(now, "HEALING begins")
+        network.unblockAll()
+        for host in hosts {
+            host.disk.clearFaults()
+            host.slowFactor = 1
+            host.repairClock(at: now)
+            host.secret = secret
+            resume(host)
+            unhang(host)
+            if host.process == nil {
+                restartLater(host, after: host.random.below(WorldPlan.second))
+            }
+        }
+        for from in hosts.indices {
+            for to in hosts.indices where to != from { release(from: from, to: to) }
+        }
+    }
+
+    /// Compares whole states now and then; after the healing began, looks whether all is well.
+    func inspect() {
+        for host in hosts {
+            guard let process = host.process else { continue }
+            checker.compareAll(host.number, process.replica, at: now)
+        }
+        guard isHealing else {
+            queue.schedule(.inspect, at: now + 20 * WorldPlan.second)
+            return
+        }
+        guard let ailment = findAilment() else {
+            finish()
+            return
+        }
+        self.ailment = ailment
+        guard now < plan.endsAt else {
+            checker.fail("heals", "the cluster has not healed: \(ailment)", at: now)
+            return
+        }
+        queue.schedule(.inspect, at: now + WorldPlan.second)
+    }
+
+    private func findAilment() -> String? {
+        if unanswered > 0 { return "\(unanswered) posts were never answered" }
+        let newest = checker.committed.count
+        var leaders = 0
+        for host in hosts where !host.isQuarantined {
+            guard let process = host.process else { return "n\(host.number + 1) is down" }
+            if process.replica.raft.role == .leader { leaders += 1 }
+            let applied = process.replica.appliedIndex.number
+            if applied != UInt64(newest) {
+                return "n\(host.number + 1) has applied \(applied) of \(newest)"
+            }
+            if process.replica.raft.lastIndex.number != UInt64(newest) {
+                return "n\(host.number + 1) has entries that are not committed"
+            }
+        }
+        guard leaders == 1 else { return "\(leaders) nodes lead" }
+        return overdue()
+    }
+
+    /// Attempts whose deadline has passed by every clock, and that are open all the same.
+    private func overdue() -> String? {
+        let wall = hosts[0].wall(at: now).milliseconds
+        let last = checker.committed.last?.time ?? 0
+        for plan in plan.attempts {
+            guard let attempt = checker.model.attempts[plan.id], let deadline = attempt.deadline
+            else { continue }
+            if deadline <= max(wall, last) { return "\(plan.id) is open behind its deadline" }
+        }
+        return nil
+    }
+
+    private func finish() {
+        for host in hosts {
+            guard let process = host.process else { continue }
+            let missing = oracle.missing(
+                in: { process.replica.machine.timeline($0) },
+                plan.attempts
+            )
+            if let missing {
+                checker.fail(
+                    "nothing acknowledged is lost",
+                    "missing at n\(host.number + 1): \(missing)",
+                    at: now
+                )
+            }
+        }
+        trace.note(now, "HEALED")
+        isDone = true
+    }
+}

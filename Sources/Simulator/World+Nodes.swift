@@ -1,0 +1,350 @@
+internal import Journal
+internal import Raft
+internal import Replica
+internal import Verification
+
+extension World {
+    private func configuration(of host: Host) -> ReplicaConfiguration {
+        var raft = RaftConfiguration(
+            node: host.id,
+            membership: Membership(voters: hosts.map(\.id)),
+            seed: host.random.next()
+        )
+        raft.electionTimeout = .nanoseconds(Int64(plan.electionTimeout))
+        raft.heartbeatInterval = .nanoseconds(Int64(plan.heartbeat))
+        raft.maxAppendBytes = plan.maxAppendBytes
+        raft.maxInflightAppends = plan.maxInflightAppends
+        raft.maxCachedBytes = plan.maxCachedBytes
+        raft.maxUncommittedBytes = plan.maxUncommittedBytes
+        let journal = JournalConfiguration(
+            cluster: "simulated",
+            node: host.id,
+            salt: host.random.next(),
+            segmentSize: plan.segmentSize,
+            tailBytes: plan.maxCachedBytes
+        )
+        var replica = ReplicaConfiguration(
+            raft: raft,
+            journal: journal,
+            incarnation: UInt64(host.run)
+        )
+        replica.requestHold = .nanoseconds(Int64(plan.requestHold))
+        replica.forwardRetry = .nanoseconds(Int64(plan.forwardRetry))
+        replica.maxForwardedBytes = plan.maxUncommittedBytes
+        return replica
+    }
+
+    // MARK: Up
+
+    /// The process starts on what its disk has.
+    func restart(_ node: Int, run: Int) {
+        let host = hosts[node]
+        guard host.process == nil, host.run == run, !host.isQuarantined else { return }
+        host.run += 1
+        statistics.restarts += 1
+        let configuration = configuration(of: host)
+        let replica: ReplicaNode
+        do throws(JournalError) {
+            replica = try ReplicaNode(
+                recovering: &host.disk,
+                configuration: configuration,
+                at: instant
+            )
+        } catch {
+            refusedToStart(host, error)
+            return
+        }
+        let process = Process(replica: replica, run: host.run)
+        host.process = process
+        host.isPaused = false
+        host.inbox = []
+        trace.fold(UInt64(node) << 8 | 2)
+        trace.note(
+            now,
+            """
+            n\(node + 1) starts: term \(process.replica.raft.currentTerm), log ends at \
+            \(process.replica.raft.lastIndex), applied \(process.replica.appliedIndex)
+            """
+        )
+        checker.recovered(node, process.replica, at: now)
+        for peer in hosts.indices where peer != node && hosts[peer].process != nil {
+            queue.schedule(.connect(node, peer), at: now + 1000)
+        }
+        host.turnAt = .max
+        wake(node, after: 0)
+    }
+
+    private func refusedToStart(_ host: Host, _ error: JournalError) {
+        statistics.refusedStarts += 1
+        trace.note(now, "n\(host.number + 1) does not start: \(error)")
+        if case .disk(let error) = error {
+            if error.code == SimulatedDisk.powerLost { powerLost(host.number) }
+            // Its supervisor tries again.
+            restartLater(host, after: 2 * WorldPlan.second)
+            return
+        }
+        guard checker.records[host.number].isRotten else {
+            checker.fail(
+                "recovery",
+                "n\(host.number + 1) refuses a disk that nothing damaged: \(error)",
+                at: now
+            )
+            return
+        }
+        statistics.quarantined += 1
+        host.isQuarantined = true
+    }
+
+    func restartLater(_ host: Host, after delay: UInt64) {
+        queue.schedule(.restart(node: host.number, run: host.run), at: now + delay)
+    }
+
+    // MARK: Down
+
+    /// The process ends: its memory is gone, what it wrote stays in the page cache.
+    func kill(_ node: Int) {
+        let host = hosts[node]
+        guard let process = host.process else { return }
+        statistics.crashes += 1
+        trace.fold(UInt64(node) << 8 | 3)
+        trace.note(now, "n\(node + 1) dies")
+        host.process = nil
+        host.isPaused = false
+        host.batch = nil
+        host.isStalled = false
+        host.inbox = []
+        linksLost(of: node, isMachine: false)
+        connectionsLost(process)
+    }
+
+    /// The machine loses its power: what was not synced may be lost.
+    func cutPower(_ node: Int) {
+        let host = hosts[node]
+        statistics.powerCuts += 1
+        trace.fold(UInt64(node) << 8 | 4)
+        trace.note(now, "n\(node + 1) loses power")
+        if let process = host.process {
+            // The write under way may have begun.
+            if let batch = host.batch, host.nextOperation < batch.operations.count,
+                case .write = batch.operations[host.nextOperation],
+                host.random.chance(percent: 50)
+            {
+                host.disk.clearFaults()
+                _ = try? host.disk.perform(batch.operations[host.nextOperation])
+            }
+            host.process = nil
+            linksLost(of: node, isMachine: true)
+            connectionsLost(process)
+        }
+        host.isPaused = false
+        host.inbox = []
+        host.batch = nil
+        host.isStalled = false
+        powerLost(node)
+    }
+
+    private func powerLost(_ node: Int) {
+        let host = hosts[node]
+        host.disk.clearFaults()
+        let survival = host.random.pick(
+            [SimulatedDisk.Survival.nothing, .everything, .someSectors, .someSectors, .prefix]
+        )
+        host.disk.cutPower(survival, &host.random)
+    }
+
+    // MARK: Turns
+
+    /// Makes sure that a turn comes soon.
+    func wake(_ node: Int, after delay: UInt64) { scheduleTurn(hosts[node], at: now + delay) }
+
+    private func scheduleTurn(_ host: Host, at time: UInt64) {
+        guard time < host.turnAt, let process = host.process else { return }
+        host.turnAt = time
+        queue.schedule(.turn(node: host.number, run: process.run), at: time)
+    }
+
+    func turn(_ node: Int, run: Int) {
+        let host = hosts[node]
+        guard let process = host.process, process.run == run else { return }
+        // A turn that came earlier has replaced this one.
+        guard host.turnAt <= now else { return }
+        host.turnAt = .max
+        let wall = host.wall(at: now)
+        let hasMore = process.replica.turn(at: instant, wall: wall)
+        checker.observe(node, process.replica, at: now)
+        let isIdle = process.replica.output.isEmpty && !hasMore
+        carryOut(host, process)
+        guard host.process === process else { return }
+        if hasMore { wake(node, after: 1000) }
+        let deadline = process.replica.nextDeadline(at: instant, wall: wall).nanoseconds
+        host.idleTurns = isIdle && deadline <= instant.nanoseconds ? host.idleTurns + 1 : 0
+        if host.idleTurns > 100 {
+            checker.fail("rests when idle", "n\(node + 1) asks for turns that do nothing", at: now)
+        }
+        if deadline != .max {
+            // A deadline in wall time is in whole milliseconds; it must not be asked for again and
+            // again within the same one.
+            let wait = max(deadline, instant.nanoseconds + 10_000) - instant.nanoseconds
+            scheduleTurn(host, at: now + wait)
+        }
+    }
+
+    private func carryOut(_ host: Host, _ process: Process) {
+        let output = process.replica.output
+        guard !output.isEmpty else { return }
+        process.replica.output.removeAll()
+        if let batch = output.batch { begin(batch, host, process) }
+        for envelope in output.messages {
+            if case .raft(let message) = envelope.message {
+                checker.observe(message, from: host.number, at: now)
+            }
+            send(envelope.message, from: host.number, to: Int(envelope.to.number) - 1)
+        }
+        for read in output.diskReads {
+            let delay = (20_000 + host.random.below(400_000)) * host.slowFactor
+            queue.schedule(
+                .diskRead(node: host.number, run: process.run, read),
+                at: now + delay
+            )
+        }
+        for notice in output.notices { note(notice, host) }
+        for completion in output.completions { completed(completion, process) }
+        for read in output.reads { readCompleted(read, process) }
+    }
+
+    private func note(_ notice: Notice, _ host: Host) {
+        switch notice {
+        case .roleChanged(let change):
+            trace.fold(change.term.number << 8 | UInt64(host.number))
+            trace.note(
+                now,
+                """
+                n\(host.number + 1) is \(change.role.rawValue) in term \(change.term), leader \
+                \(change.leader?.description ?? "-")
+                """
+            )
+        case .transferEnded(let target, let succeeded):
+            trace.note(
+                now,
+                "n\(host.number + 1) handed over to \(target): \(succeeded)"
+            )
+        case .journalReadFailed(let what):
+            trace.note(now, "n\(host.number + 1) cannot read its journal: \(what)")
+        case .undecodableEntry(let index, let what):
+            checker.fail(
+                "no entry from nowhere",
+                "n\(host.number + 1): entry \(index) does not decode: \(what)",
+                at: now
+            )
+        }
+    }
+
+    // MARK: Disk
+
+    private func begin(_ batch: DiskBatch, _ host: Host, _ process: Process) {
+        guard host.batch == nil else {
+            checker.fail(
+                "one batch at a time",
+                "n\(host.number + 1) starts batch \(batch.number) beside another",
+                at: now
+            )
+            return
+        }
+        host.batch = batch
+        host.nextOperation = 0
+        let carriesLog = batch.operations.contains {
+            if case .write = $0 { true } else { false }
+        }
+        if carriesLog { checker.batchBegun(host.number, process.replica) }
+        scheduleDiskStep(host, process)
+    }
+
+    private func scheduleDiskStep(_ host: Host, _ process: Process) {
+        guard let batch = host.batch else { return }
+        var delay = plan.diskWrite
+        switch batch.operations[host.nextOperation] {
+        case .sync, .syncDirectory: delay = plan.diskSync
+        default: break
+        }
+        delay = (delay / 2 + host.random.below(delay + 1)) * host.slowFactor
+        // Every disk has its slow moments.
+        if host.random.chance(perMillion: 2000) { delay *= 20 }
+        queue.schedule(.diskStep(node: host.number, run: process.run), at: now + delay)
+    }
+
+    func diskStep(_ node: Int, run: Int) {
+        let host = hosts[node]
+        guard let process = host.process, process.run == run, let batch = host.batch else {
+            return
+        }
+        guard !host.isHung else {
+            host.isStalled = true
+            return
+        }
+        let operation = batch.operations[host.nextOperation]
+        trace.fold(UInt64(node) << 8 | 5)
+        do throws(DiskError) {
+            try host.disk.perform(operation)
+        } catch {
+            if error.code == SimulatedDisk.powerLost {
+                cutPower(node)
+                restartLater(
+                    host,
+                    after: WorldPlan.second + host.random.below(5 * WorldPlan.second)
+                )
+                return
+            }
+            // A failed write or sync stops the node at once.
+            trace.note(now, "n\(node + 1) stops: \(error)")
+            statistics.stopsByDisk += 1
+            kill(node)
+            restartLater(host, after: WorldPlan.second + host.random.below(5 * WorldPlan.second))
+            return
+        }
+        trace.note(now, "n\(node + 1) disk: \(describe(operation))")
+        host.nextOperation += 1
+        guard host.nextOperation == batch.operations.count else {
+            scheduleDiskStep(host, process)
+            return
+        }
+        host.batch = nil
+        checker.batchEnded(node, isClean: host.disk.isClean)
+        if host.isPaused {
+            host.inbox.append(.batchDone(node: node, run: run, number: batch.number))
+        } else {
+            batchDone(node, run: run, number: batch.number)
+        }
+    }
+
+    /// The process hears that its batch is durable.
+    func batchDone(_ node: Int, run: Int, number: UInt64) {
+        guard let process = hosts[node].process, process.run == run else { return }
+        process.replica.batchCompleted(number, at: instant)
+        checker.observe(node, process.replica, at: now)
+        wake(node, after: plan.turnDelay / 4)
+    }
+
+    func diskRead(_ node: Int, run: Int, _ read: DiskRead) {
+        let host = hosts[node]
+        guard let process = host.process, process.run == run else { return }
+        guard !host.isHung else {
+            queue.schedule(
+                .diskRead(node: node, run: run, read),
+                at: now + 100 * WorldPlan.millisecond
+            )
+            return
+        }
+        statistics.journalReads += 1
+        let result: Result<[UInt8], DiskError>
+        do throws(DiskError) {
+            result = .success(
+                try host.disk.read(read.file, at: read.offset, count: read.count)
+            )
+        } catch {
+            result = .failure(error)
+        }
+        process.replica.readCompleted(read.number, result, at: instant)
+        checker.observe(node, process.replica, at: now)
+        wake(node, after: plan.turnDelay / 4)
+    }
+}

@@ -1,0 +1,125 @@
+internal import Raft
+internal import Replica
+
+/// A whole cluster, its network, disks and clocks, and the platforms that call it: one thread, one
+/// queue of events, one seed.
+package final class World {
+    let options: RunOptions
+    let plan: WorldPlan
+    /// Virtual nanoseconds since the start.
+    var now: UInt64 = 0
+    var queue = EventQueue<Event>()
+    let hosts: [Host]
+    var network: Network
+    var checker: ClusterChecker
+    var oracle: DomainOracle
+    var trace: Trace
+    var statistics = RunStatistics()
+    var isHealing = false
+    var isDone = false
+
+    // Platforms.
+    /// Posts under way; looked up only.
+    var requests: [UInt64: Request] = [:]
+    var nextRequest: UInt64 = 1
+    /// Generation of the secret that platforms sign with.
+    var secret = 0
+    /// Stubborn posts not answered yet.
+    var unanswered = 0
+    var platforms: [SeededRandom]
+    /// Why the cluster has not healed, by the last look at it.
+    var ailment = "it has not been looked at"
+
+    /// - Parameters:
+    ///   - options: which run.
+    ///   - since: lines are printed from this virtual time on, in nanoseconds.
+    ///   - print: gets the lines of the trace; `nil` if nobody reads it.
+    package init(_ options: RunOptions, since: UInt64 = 0, print: ((String) -> Void)? = nil) {
+        self.options = options
+        plan = WorldPlan(options)
+        hosts = (0..<plan.nodes).map { [plan] in
+            Host(number: $0, plan: plan, seed: options.seed)
+        }
+        network = Network(nodes: plan.nodes, seed: options.seed)
+        checker = ClusterChecker(nodes: plan.nodes)
+        oracle = DomainOracle(attempts: plan.attempts.count)
+        trace = Trace(since: since, print: print)
+        platforms = plan.attempts.map { SeededRandom(seed: $0.seed, stream: "platform") }
+        schedulePlan()
+    }
+
+    var instant: Instant { Instant(nanoseconds: World.clockStart + now) }
+    /// Monotonic clocks do not start at zero.
+    static let clockStart: UInt64 = 1_000_000_000_000
+
+    private func schedulePlan() {
+        for (number, fault) in plan.faults.enumerated() where fault.at < plan.chaosEnds {
+            queue.schedule(.fault(number), at: fault.at)
+        }
+        for (attempt, story) in plan.attempts.enumerated() {
+            for (post, planned) in story.posts.enumerated() {
+                queue.schedule(.post(attempt: attempt, post: post, tries: 0), at: planned.at)
+                if planned.isStubborn { unanswered += 1 }
+            }
+        }
+        for host in hosts { queue.schedule(.restart(node: host.number, run: 0), at: 0) }
+        queue.schedule(.heal, at: plan.chaosEnds)
+        queue.schedule(.inspect, at: 5 * WorldPlan.second)
+    }
+
+    /// Runs to the end, or to the first broken promise.
+    package func run() -> RunResult {
+        trace.note(0, "\(plan.summary)")
+        while checker.violation == nil, !isDone, let (time, event) = queue.next() {
+            now = time
+            statistics.steps += 1
+            trace.fold(time)
+            happen(event)
+        }
+        if let violation = checker.violation {
+            trace.note(now, "VIOLATION of \(violation.checker): \(violation.what)")
+        }
+        statistics.elections = UInt64(checker.leadersSeen)
+        statistics.committed = UInt64(checker.committed.count)
+        statistics.attempts = UInt64(checker.model.attempts.count)
+        statistics.dispositions = oracle.dispositions
+        statistics.outcomes = oracle.outcomes
+        trace.fold(statistics.committed)
+        return RunResult(
+            options: options,
+            violation: checker.violation,
+            digest: trace.digest,
+            virtualTime: now,
+            statistics: statistics
+        )
+    }
+
+    private func happen(_ event: Event) {
+        if let node = event.process, hosts[node].isPaused, hosts[node].process != nil {
+            hosts[node].inbox.append(event)
+            return
+        }
+        switch event {
+        case .turn(let node, let run): turn(node, run: run)
+        case .arrive(let parcel): arrived(parcel)
+        case .linkUp(let node, let peer, let epoch): linkUp(node, peer, epoch: epoch)
+        case .linkDown(let node, let peer, let epoch, let broken):
+            linkDown(node, peer, epoch: epoch, broken: broken)
+        case .connect(let a, let b): connect(a, b)
+        case .stalled(let a, let b, let epoch): stalled(a, b, epoch: epoch)
+        case .diskStep(let node, let run): diskStep(node, run: run)
+        case .batchDone(let node, let run, let number):
+            batchDone(node, run: run, number: number)
+        case .diskRead(let node, let run, let read): diskRead(node, run: run, read)
+        case .restart(let node, let run): restart(node, run: run)
+        case .fault(let number): begin(plan.faults[number], number)
+        case .faultEnds(let number): end(plan.faults[number])
+        case .heal: heal()
+        case .inspect: inspect()
+        case .post(let attempt, let post, let tries): self.post(attempt, post, tries: tries)
+        case .request(let number): serve(number)
+        case .reply(let number, let reply): replied(number, reply)
+        case .giveUp(let number): gaveUp(number)
+        }
+    }
+}

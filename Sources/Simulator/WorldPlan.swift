@@ -1,0 +1,172 @@
+internal import Verification
+
+/// All that a seed decides before the first step of a run.
+///
+/// Faults and attempts are drawn here, each from a stream of its own, so that leaving some out
+/// (`RunOptions`) changes nothing of the others: that is how a failing run is made smaller.
+package struct WorldPlan: Sendable {
+    static let second: UInt64 = 1_000_000_000
+    static let millisecond: UInt64 = 1_000_000
+
+    package private(set) var nodes: Int
+    /// Milliseconds are virtual.
+    package private(set) var chaosEnds: UInt64
+    package private(set) var endsAt: UInt64
+
+    // Network.
+    /// One-way delay in nanoseconds from one node to another.
+    private(set) var delays: [[UInt64]]
+    private(set) var jitter: UInt64
+    /// Messages come in the order they were sent, and only a broken link loses any.
+    package private(set) var isOrdered: Bool
+    /// Per million messages, where the network is not ordered.
+    private(set) var loss: UInt64 = 0
+    private(set) var duplication: UInt64 = 0
+    private(set) var reordering: UInt64 = 0
+    /// Messages pass through the wire format.
+    package private(set) var isEncoded: Bool
+    /// Encoded messages of which a bit is flipped, per million.
+    private(set) var corruption: UInt64 = 0
+    /// A stalled link is given up after this.
+    private(set) var stallLimit: UInt64
+
+    // Nodes.
+    private(set) var electionTimeout: UInt64
+    private(set) var heartbeat: UInt64
+    private(set) var turnDelay: UInt64
+    private(set) var diskWrite: UInt64
+    private(set) var diskSync: UInt64
+    private(set) var segmentSize: Int
+    private(set) var maxAppendBytes: Int
+    private(set) var maxInflightAppends: Int
+    private(set) var maxCachedBytes: Int
+    private(set) var maxUncommittedBytes: Int
+    private(set) var requestHold: UInt64
+    private(set) var forwardRetry: UInt64
+    /// Wall clocks' error at the start, in milliseconds.
+    private(set) var clockOffsets: [Int64]
+
+    package private(set) var faultKinds: [FaultKind]
+    package private(set) var faults: [Fault] = []
+    private(set) var attempts: [AttemptPlan] = []
+
+    package init(_ options: RunOptions) {
+        let seed = options.seed
+        var random = SeededRandom(seed: seed, stream: "world")
+        let total = UInt64(options.minutes * 60_000) * WorldPlan.millisecond
+        nodes = [1, 3, 3, 3, 3, 3, 3, 3, 5, 5][random.below(10)]
+        if let wanted = options.nodes { nodes = wanted }
+        // The last part is for healing; what is left undone by then is never done.
+        endsAt = total
+        chaosEnds = total > 200 * WorldPlan.second ? total - 150 * WorldPlan.second : total / 4
+
+        delays = WorldPlan.drawDelays(nodes, &random)
+        jitter = random.pick([0, 50_000, 1_000_000, 10_000_000])
+        isOrdered = random.chance(percent: 70)
+        let unordered = [random.next(), random.next(), random.next()]
+        if !isOrdered {
+            loss = [0, 1000, 20_000, 100_000][Int(unordered[0] % 4)]
+            duplication = [0, 1000, 50_000][Int(unordered[1] % 3)]
+            reordering = [0, 10_000, 200_000][Int(unordered[2] % 3)]
+        }
+        isEncoded = random.chance(percent: 50)
+        let corrupt = random.next()
+        if isEncoded { corruption = [0, 0, 50, 500][Int(corrupt % 4)] }
+        stallLimit = random.between(800, 6000) * WorldPlan.millisecond
+
+        var longest: UInt64 = 0
+        for row in delays { longest = max(longest, row.max() ?? 0) }
+        electionTimeout = max(
+            random.between(150, 1500) * WorldPlan.millisecond,
+            longest * 10
+        )
+        heartbeat = max(electionTimeout / random.between(4, 12), 10 * WorldPlan.millisecond)
+        turnDelay = random.pick([1000, 20_000, 200_000, 2_000_000])
+        diskWrite = random.between(5_000, 60_000)
+        diskSync = random.pick([80_000, 400_000, 2_000_000, 10_000_000])
+        segmentSize = random.pick([8 * 1024, 32 * 1024, 128 * 1024, 512 * 1024])
+        maxAppendBytes = random.pick([200, 2000, 256 * 1024])
+        maxInflightAppends = random.pick([1, 4, 64])
+        maxCachedBytes = random.pick([0, 4000, 64 * 1024, 16 * 1024 * 1024])
+        // In bounds that the network can carry away, as a configuration would be.
+        maxUncommittedBytes = random.pick([8 * 1024, 64 * 1024, 16 * 1024 * 1024])
+        if maxAppendBytes < 4096 { maxUncommittedBytes = 8 * 1024 }
+        if maxAppendBytes < 1024 { maxInflightAppends = 64 }
+        requestHold = random.between(2, 12) * WorldPlan.second
+        forwardRetry = random.between(200, 2000) * WorldPlan.millisecond
+        let skew = random.pick([0, 50, 2000, 120_000])
+        clockOffsets = []
+        for _ in 0..<nodes { clockOffsets.append(Int64(random.between(0, 2 * skew) - skew)) }
+
+        faultKinds = []
+        faults = WorldPlan.drawFaults(
+            options,
+            nodes: nodes,
+            until: chaosEnds,
+            kinds: &faultKinds
+        )
+        attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
+        applyExclusions(options)
+    }
+
+    private mutating func applyExclusions(_ options: RunOptions) {
+        if options.without.contains(.loss) { loss = 0 }
+        if options.without.contains(.duplication) { duplication = 0 }
+        if options.without.contains(.reordering) { reordering = 0 }
+        if options.without.contains(.corruption) { corruption = 0 }
+        if options.without.contains(.jitter) { jitter = 0 }
+        if options.without.contains(.skew) { clockOffsets = clockOffsets.map { _ in 0 } }
+        for index in faults.indices where options.droppedFaults.contains(index) {
+            faults[index].duration = 0
+            faults[index].at = .max
+        }
+        for index in attempts.indices where options.droppedAttempts.contains(index) {
+            attempts[index].posts = []
+        }
+    }
+
+    /// One-way delays: one machine, one region, or regions far apart.
+    private static func drawDelays(_ nodes: Int, _ random: inout SeededRandom) -> [[UInt64]] {
+        var delays = [[UInt64]](repeating: [UInt64](repeating: 0, count: nodes), count: nodes)
+        let ranges: [(UInt64, UInt64)] = [(20, 100), (200, 2000), (10_000, 110_000)]
+        let (low, high) = random.pick(ranges)
+        for a in 0..<nodes {
+            for b in 0..<a {
+                let delay = random.between(low, high) * 1000
+                delays[a][b] = delay
+                // Routes are not always symmetric.
+                delays[b][a] = random.chance(percent: 80) ? delay : delay + delay / 2
+            }
+        }
+        return delays
+    }
+
+    private static func drawFaults(
+        _ options: RunOptions,
+        nodes: Int,
+        until end: UInt64,
+        kinds: inout [FaultKind]
+    ) -> [Fault] {
+        var random = SeededRandom(seed: options.seed, stream: "faults")
+        // Swarm testing: few kinds at once go deeper than all at once.
+        let share = random.pick([10, 25, 50, 90])
+        for kind in FaultKind.allCases where random.chance(percent: UInt64(share)) {
+            kinds.append(kind)
+        }
+        let calm = random.chance(percent: 3)
+        if kinds.isEmpty { kinds = [random.pick(FaultKind.allCases)] }
+        if calm { return [] }
+        let spacing = random.pick([1500, 4000, 10_000, 30_000]) * Int(millisecond)
+        var faults: [Fault] = []
+        var at = random.between(0, second * 5)
+        while at < end {
+            let kind = random.pick(kinds)
+            let fault = kind.draw(at: at, nodes: nodes, longest: end - at, &random)
+            faults.append(fault)
+            at += random.between(1, 2 * UInt64(spacing))
+            // Now and then two things at once.
+            if random.chance(percent: 15) { at = fault.at + random.below(100 * millisecond) }
+        }
+        return faults
+    }
+}
