@@ -468,3 +468,13 @@ struct ClusterChecker {
         digests[index] = fingerprint.value
     }
 }
+
+extension Command {
+    fileprivate var attempt: AttemptID? {
+        switch self {
+        case .open(let open): open.attempt
+        case .callback(let callback): callback.attempt
+        case .defineFlow, .repeats, .tick: nil
+        }
+    }
+}
