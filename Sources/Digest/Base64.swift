@@ -26,7 +26,7 @@ package enum Base64 {
     ///
     /// - Returns: `nil` for a foreign byte (white space too), wrong padding, or unused bits that are
     ///   not zero.
-    package static func decode(_ text: some Collection<UInt8>) -> [UInt8]? {
+    package static func decode(_ text: ArraySlice<UInt8>) -> [UInt8]? {
         guard text.count % 4 == 0 else { return nil }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count / 4 * 3)
@@ -61,7 +61,9 @@ package enum Base64 {
         return bytes
     }
 
-    package static func decode(_ text: some StringProtocol) -> [UInt8]? { decode(text.utf8) }
+    package static func decode(_ text: some StringProtocol) -> [UInt8]? {
+        decode(Array(text.utf8)[...])
+    }
 
     private static let padding = UInt8(ascii: "=")
 

@@ -17,12 +17,13 @@ package enum PercentDecoding {
     package static func decode(_ text: some Collection<UInt8>) throws(FormError) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count)
-        try append(text, plusIsSpace: false, into: &bytes)
+        try append(Array(text)[...], plusIsSpace: false, into: &bytes)
         return bytes
     }
 
+    // Of one type, since a generic one is not specialised across modules and this is hot.
     static func append(
-        _ text: some Collection<UInt8>,
+        _ text: ArraySlice<UInt8>,
         plusIsSpace: Bool,
         into bytes: inout [UInt8]
     ) throws(FormError) {
@@ -64,7 +65,7 @@ package struct Form: Sendable {
     private var places: [Place] = []
 
     /// Decodes pairs; empty ones (`&&`) are skipped, a name without `=` has an empty value.
-    package init(_ text: some Collection<UInt8>, maxPairs: Int = Form.maxPairs) throws(FormError) {
+    package init(_ text: [UInt8], maxPairs: Int = Form.maxPairs) throws(FormError) {
         bytes.reserveCapacity(text.count)
         places.reserveCapacity(min(maxPairs, 24))
         for pair in text.split(separator: UInt8(ascii: "&")) {

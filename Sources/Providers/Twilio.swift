@@ -118,7 +118,7 @@ package struct TwilioProvider: Sendable {
         let step = try number(ours, "step")
         let poll = try number(ours, "poll")
         let digits = try single(form, "Digits").flatMap { $0.isEmpty ? nil : $0 }
-        if let step, let digits {
+        if let digits, poll == nil {
             guard (1...32).contains(digits.count), digits.allSatisfy(isKey) else {
                 throw .malformed(field: "Digits", detail: "not 1 to 32 keys of a telephone")
             }
@@ -131,12 +131,6 @@ package struct TwilioProvider: Sendable {
             )
         }
         guard poll != nil || step != nil else {
-            guard digits == nil else {
-                throw .malformed(
-                    field: "step",
-                    detail: "missing: digits need the step they are for"
-                )
-            }
             return NormalizedCallback(call: call, event: .answered, wantsDocument: true)
         }
         return NormalizedCallback(

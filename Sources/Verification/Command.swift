@@ -262,6 +262,20 @@ package struct CallbackKey: Hashable, Sendable, CustomStringConvertible {
     package init(provider: String, call: String, event: EventKind, sequence: UInt64?) {
         text = "\(provider)/call/\(call)/\(event.name)/\(sequence.map(String.init) ?? "-")"
     }
+    /// A key of digits that came without a step to number the try.
+    ///
+    /// The digits' digest takes the step's place: the same digits again are taken for a retry, other
+    /// ones for another try.
+    package init(provider: String, call: String, digitsDigest: [UInt8]) {
+        let digits = Array("0123456789abcdef".utf8)
+        var name: [UInt8] = []
+        for byte in digitsDigest.prefix(8) {
+            name.append(digits[Int(byte >> 4)])
+            name.append(digits[Int(byte & 15)])
+        }
+        text =
+            "\(provider)/call/\(call)/\(EventKind.digits.name)/~\(String(decoding: name, as: UTF8.self))"
+    }
     /// A key as the log has it.
     package init(logged text: String) { self.text = text }
     package var description: String { text }

@@ -49,7 +49,7 @@ package struct AttemptID: Hashable, Comparable, Sendable, CustomStringConvertibl
 /// The form shared by attempt IDs and call IDs: 1–128 characters of `A-Z a-z 0-9 . _ : -`.
 package enum Token {
     package static let maxLength = 128
-    package static func isValid(_ bytes: some Collection<UInt8>) -> Bool {
+    @inlinable package static func isValid(_ bytes: some Collection<UInt8>) -> Bool {
         var length = 0
         for byte in bytes {
             length += 1

@@ -119,19 +119,30 @@ extension NodeLoop {
             poll(attempt, form, connection)
             return
         }
-        let callback = Callback(
-            attempt: attempt,
-            key: CallbackKey(
+        let digits = received.digits.map { bodies.digest(attempt, $0.bytes) }
+        let key: CallbackKey
+        if let digits, received.sequence == nil {
+            key = CallbackKey(
+                provider: provider.name,
+                call: received.call,
+                digitsDigest: digits
+            )
+        } else {
+            key = CallbackKey(
                 provider: provider.name,
                 call: received.call,
                 event: received.event,
                 sequence: received.sequence
-            ),
+            )
+        }
+        let callback = Callback(
+            attempt: attempt,
+            key: key,
             provider: provider.name,
             call: received.call,
             event: received.event,
             sequence: received.sequence,
-            digits: received.digits.map { bodies.digest(attempt, $0.bytes) },
+            digits: digits,
             status: received.status,
             outcome: nil,
             channel: "voice",
