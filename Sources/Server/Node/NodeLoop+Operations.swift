@@ -3,6 +3,7 @@ import Journal
 import Raft
 import Reactor
 import Replica
+import Verification
 
 /// What operators ask: the cluster, readiness, metrics, handing over.
 extension NodeLoop {
@@ -100,6 +101,7 @@ extension NodeLoop {
         metrics.proposals = counters.proposed
         metrics.forwards = counters.forwardedOut
         metrics.proposedAgain = counters.sentAgain
+        metrics.setOutcomes { replica.machine.counters.attempts(in: $0) }
         return Response(
             status: 200,
             contentType: PrometheusText.contentType,
@@ -120,6 +122,9 @@ extension NodeLoop {
         gauges.appliedIndex = replica.appliedIndex.number
         gauges.lastLogIndex = replica.raft.lastIndex.number
         gauges.durableIndex = replica.raft.durableIndex.number
+        gauges.attempts = AttemptState.allCases.reduce(0) {
+            $0 + replica.machine.counters.attempts(in: $1)
+        }
         gauges.connections = UInt64(connections.count)
         gauges.waitingProposals = UInt64(replica.forwardedCount)
         gauges.waitingReads = UInt64(replica.pendingReads)

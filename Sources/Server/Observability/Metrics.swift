@@ -67,9 +67,11 @@ package struct Metrics {
     /// An attempt that became terminal.
     ///
     /// - Parameter state: an open one counts nothing.
-    package mutating func concluded(_ state: AttemptState) {
-        guard let label = OutcomeLabel(state) else { return }
-        outcomes[label] += 1
+    /// Takes the attempts by terminal state as the state machine counts them.
+    package mutating func setOutcomes(_ count: (AttemptState) -> UInt64) {
+        for state in AttemptState.allCases {
+            if let label = OutcomeLabel(state) { outcomes[label] = count(state) }
+        }
     }
 
     package mutating func refused(_ refusal: Refusal) { refusals[RefusalLabel(refusal)] += 1 }

@@ -142,7 +142,7 @@ extension Metrics {
         text.begin(
             "verdict_outcomes_total",
             .counter,
-            help: "Attempts that this node saw become terminal, by state."
+            help: "Attempts held that are terminal, by state."
         )
         for label in OutcomeLabel.allCases {
             text.sample([("state", "\(label)")], outcomes[label])

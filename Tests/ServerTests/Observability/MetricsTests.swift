@@ -21,8 +21,7 @@ struct MetricsTests {
         metrics.decided(.accepted)
         metrics.decided(.accepted)
         metrics.decided(.stale)
-        metrics.concluded(.verified)
-        metrics.concluded(.open)
+        metrics.setOutcomes { $0 == .verified || $0 == .open ? 1 : 0 }
         metrics.refused(.tooManyCalls(limit: 1))
         metrics.electionsStarted = 2
         var gauges = Gauges(node: 1, region: "a\"b\\c\nd", version: "0.1")
