@@ -89,6 +89,11 @@ package enum Socket {
 }
 
 extension Socket {
+    /// Tells the other side that nothing more will be written; it can still be read from.
+    package static func finishWriting(_ descriptor: borrowing FileDescriptor) {
+        _ = shutdown(descriptor.number, Int32(SHUT_WR))
+    }
+
     /// Gives a connection up when what was sent is not acknowledged for this long
     /// (`TCP_USER_TIMEOUT`), so that a link behind a cut is made anew once the cut is healed.
     package static func limitUnacknowledged(

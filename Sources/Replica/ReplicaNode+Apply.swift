@@ -1,4 +1,4 @@
-internal import Raft
+package import Raft
 internal import Verification
 
 extension ReplicaNode {
@@ -8,7 +8,7 @@ extension ReplicaNode {
     /// Applies committed entries and completes the requests of this node that they carry.
     ///
     /// - Returns: whether some are left.
-    mutating func applyCommitted(at now: Instant) -> Bool {
+    package mutating func applyCommitted(at now: Instant) -> Bool {
         var budget = ReplicaNode.maxAppliedPerTurn
         while budget > 0, appliedIndex < raft.commitIndex {
             let entries = raft.entries(

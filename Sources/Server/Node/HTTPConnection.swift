@@ -15,8 +15,15 @@ final class HTTPConnection {
     /// The request that waits for its answer.
     var exchange: Exchange?
     var interest: Poller.Interest = .read
-    /// Nothing more is read; it is closed when all is written.
+    /// No request is taken any more; it is closed when all is written.
     var isClosing = false
+    /// The client is in the middle of a request that is refused: closing at once would have its
+    /// system throw our answer away, so what still comes is read and dropped for a while.
+    var lingers = false
+    /// Requests wait because the client does not take its answers.
+    var isThrottled = false
+    /// Since when bytes wait that the client does not take.
+    var blockedSince: Instant?
     /// Whether it is in the list of those to be written in this turn.
     var isDirty = false
     /// The parser's phase and since when, for the time-outs.

@@ -5,14 +5,13 @@ import Replica
 
 /// HTTP connections: bytes in, requests to `serve`, answers out.
 extension NodeLoop {
-    func watchHTTPListener(_ interest: Poller.Interest) throws(SystemError) {
+    func watchHTTPListener() throws(SystemError) {
         guard let listener = httpListener else { return }
-        let token = PollToken.make(.httpListener)
-        if interest.isEmpty {
-            poller.remove(listener.descriptor)
-        } else {
-            try poller.add(listener.descriptor, token: token, interest: interest)
-        }
+        try poller.add(
+            listener.descriptor,
+            token: PollToken.make(.httpListener),
+            interest: .read
+        )
     }
 
     func acceptConnections() {
@@ -25,7 +24,7 @@ extension NodeLoop {
             case .exhausted:
                 log.error("http", "no descriptor left for a connection; pausing accepts")
                 acceptsAgainAt = now.advanced(by: .milliseconds(500))
-                try? watchHTTPListener([])
+                poller.remove(listener.descriptor)
                 return
             }
         }
@@ -86,7 +85,13 @@ extension NodeLoop {
     }
 
     func connectionIsReady(_ connection: HTTPConnection, _ event: Poller.Event) {
-        if event.isReadable, !connection.isClosing { read(connection) }
+        if event.isReadable {
+            if connection.lingers {
+                drop(connection)
+            } else if !connection.isClosing {
+                read(connection)
+            }
+        }
         if event.isWritable { markDirty(connection) }
         if event.isBroken, connection.isClosing || connection.interest.isEmpty {
             close(connection)
@@ -95,6 +100,18 @@ extension NodeLoop {
 
     /// Bytes of requests that may wait behind the one being answered.
     private static let maxWaitingBytes = 256 * 1024
+    /// Bytes of answers that may wait for a client before no further request of it is taken.
+    private static let maxUnsentBytes = 1024 * 1024
+    /// How long the rest of a refused request is read and dropped.
+    private static let lingerTime = Duration.seconds(2)
+
+    /// Reads and drops what a refused client still sends.
+    private func drop(_ connection: HTTPConnection) {
+        switch Socket.read(connection.descriptor, into: &readBuffer) {
+        case .bytes, .wouldBlock: break
+        case .closed, .failed: close(connection)
+        }
+    }
 
     private func read(_ connection: HTTPConnection) {
         switch Socket.read(connection.descriptor, into: &readBuffer) {
@@ -123,6 +140,11 @@ extension NodeLoop {
     /// Takes requests out of what has come, until one has to wait for its answer.
     func serve(_ connection: HTTPConnection) {
         while connection.exchange == nil, !connection.isClosing {
+            guard connection.output.count < NodeLoop.maxUnsentBytes else {
+                connection.isThrottled = true
+                watch(connection, connection.interest.subtracting(.read))
+                return
+            }
             switch connection.parser.next() {
             case .needsMore:
                 notePhase(connection)
@@ -134,6 +156,7 @@ extension NodeLoop {
                 serve(request, on: connection)
             case .failed(let error):
                 metrics.malformed += 1
+                connection.lingers = true
                 connection.exchange = Exchange(
                     route: nil,
                     startedAt: now,
@@ -160,7 +183,9 @@ extension NodeLoop {
             readyConnections.removeAll(keepingCapacity: true)
             for connection in ready {
                 if connection.parser.bufferedByteCount > 0 { serve(connection) }
-                if !connection.isClosing, !connection.interest.contains(.read) {
+                if !connection.isClosing, !connection.isThrottled,
+                    !connection.interest.contains(.read)
+                {
                     watch(connection, connection.interest.union(.read))
                 }
                 notePhase(connection)
@@ -213,19 +238,40 @@ extension NodeLoop {
             let stop = connection.output.write(to: connection.descriptor)
             metrics.httpBytesSent += UInt64(before - connection.output.count)
             switch stop {
-            case nil:
-                if connection.isClosing, connection.exchange == nil {
-                    close(connection)
-                } else if connection.interest.contains(.write) {
-                    watch(connection, connection.interest.subtracting(.write))
-                }
+            case nil: isWritten(connection)
             case .wouldBlock:
+                if connection.blockedSince == nil || connection.output.count < before {
+                    connection.blockedSince = now
+                }
                 watch(connection, connection.interest.union(.write))
             default: close(connection)
             }
         }
         dirtyConnections.removeAll(keepingCapacity: true)
         flushLinks()
+    }
+
+    /// All that was to be written is.
+    private func isWritten(_ connection: HTTPConnection) {
+        connection.blockedSince = nil
+        if connection.isClosing, connection.exchange == nil {
+            guard connection.lingers else {
+                close(connection)
+                return
+            }
+            Socket.finishWriting(connection.descriptor)
+            connection.phaseSince = now
+            watch(connection, .read)
+            return
+        }
+        if connection.interest.contains(.write) {
+            watch(connection, connection.interest.subtracting(.write))
+        }
+        if connection.isThrottled {
+            connection.isThrottled = false
+            readyConnections.append(connection)
+            needsTurn = true
+        }
     }
 
     private func watch(_ connection: HTTPConnection, _ interest: Poller.Interest) {
@@ -260,10 +306,13 @@ extension NodeLoop {
 
     /// Closes a connection that is too slow with a request, or idle for too long.
     func checkTimeout(_ connection: HTTPConnection) {
+        if let since = connection.blockedSince {
+            if since.advanced(by: configuration.timers.httpIdle) <= now { close(connection) }
+            return
+        }
         let limit: Duration
         if connection.isClosing {
-            // Its last bytes are not taken.
-            limit = configuration.timers.httpIdle
+            limit = NodeLoop.lingerTime
         } else {
             guard connection.exchange == nil else { return }
             switch connection.phase {
@@ -278,6 +327,7 @@ extension NodeLoop {
             if connection.exchange == nil { close(connection) }
             return
         }
+        connection.lingers = true
         connection.exchange = Exchange(
             route: nil,
             startedAt: now,

@@ -230,7 +230,17 @@ extension NodeLoop {
     // MARK: Inbound
 
     func acceptPeers() {
-        while case .connection(let descriptor) = peerListener.accept() {
+        while true {
+            let descriptor: FileDescriptor
+            switch peerListener.accept() {
+            case .connection(let accepted): descriptor = accepted
+            case .none: return
+            case .exhausted:
+                log.error("peer", "no descriptor left for a connection; pausing accepts")
+                poller.remove(peerListener.descriptor)
+                acceptsPeersAgainAt = now.advanced(by: .milliseconds(500))
+                return
+            }
             let slot = inbound.firstIndex { $0 == nil } ?? inbound.count
             guard slot < NodeLoop.maxInbound else {
                 log.warning("peer", "too many connections to the peer port; one is refused")

@@ -55,6 +55,8 @@ final class NodeLoop {
     var nextSweepAt: Instant
     /// The HTTP listener is not watched until then: descriptors had run out.
     var acceptsAgainAt: Instant?
+    /// The same for the peer listener.
+    var acceptsPeersAgainAt: Instant?
 
     /// Set when the node is to stop: it hands over and drains until then.
     var stopsBy: Instant?
@@ -118,7 +120,7 @@ final class NodeLoop {
             token: PollToken.make(.peerListener),
             interest: .read
         )
-        try watchHTTPListener(.read)
+        try watchHTTPListener()
     }
 
     /// Runs until the node is told to stop, or has to.
@@ -166,17 +168,21 @@ final class NodeLoop {
     private func turn() {
         needsTurn = false
         driveLinks()
-        let applyStart = Clock.monotonic()
-        let appliedBefore = replica.appliedIndex
+        applyCommitted()
         if replica.turn(at: now, wall: wall) { needsTurn = true }
-        if replica.appliedIndex > appliedBefore {
-            metrics.applyTime.observe(nanoseconds: Clock.monotonic() - applyStart)
-        }
         carryOut()
         serveFurtherRequests()
         flush()
         if nextSweepAt <= now { sweep() }
         if stopsBy != nil { continueStopping() }
+    }
+
+    /// A part of the replica's turn, done before it to be measured by itself.
+    private func applyCommitted() {
+        guard replica.appliedIndex < replica.raft.commitIndex else { return }
+        let start = Clock.monotonic()
+        if replica.applyCommitted(at: now) { needsTurn = true }
+        metrics.applyTime.observe(nanoseconds: Clock.monotonic() - start)
     }
 
     private func dispatch(_ event: Poller.Event) {
@@ -285,6 +291,16 @@ final class NodeLoop {
         }
     }
 
+    /// A node that takes no connections is of no use: it stops and says so.
+    private func watchAgain(_ what: StaticString, _ watch: () throws(SystemError) -> Void) {
+        do throws(SystemError) {
+            try watch()
+        } catch {
+            log.error(what, "the listener cannot be watched", ["error": .text("\(error)")])
+            exitStatus = 1
+        }
+    }
+
     private func count(_ change: RoleChange) {
         if change.role == .candidate { metrics.electionsStarted += 1 }
         if change.role == .leader { metrics.electionsWon += 1 }
@@ -299,7 +315,17 @@ final class NodeLoop {
         nextSweepAt = now.advanced(by: .milliseconds(250))
         if let again = acceptsAgainAt, again <= now {
             acceptsAgainAt = nil
-            try? watchHTTPListener(.read)
+            watchAgain("http") { () throws(SystemError) in try watchHTTPListener() }
+        }
+        if let again = acceptsPeersAgainAt, again <= now {
+            acceptsPeersAgainAt = nil
+            watchAgain("peer") { () throws(SystemError) in
+                try poller.add(
+                    peerListener.descriptor,
+                    token: PollToken.make(.peerListener),
+                    interest: .read
+                )
+            }
         }
         connections.forEach { checkTimeout($0) }
         for case let peer? in inbound where peer.peer == nil {
