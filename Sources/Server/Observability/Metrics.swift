@@ -64,9 +64,6 @@ package struct Metrics {
         dispositions[DispositionLabel(disposition)] += 1
     }
 
-    /// An attempt that became terminal.
-    ///
-    /// - Parameter state: an open one counts nothing.
     /// Takes the attempts by terminal state as the state machine counts them.
     package mutating func setOutcomes(_ count: (AttemptState) -> UInt64) {
         for state in AttemptState.allCases {
