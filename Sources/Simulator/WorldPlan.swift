@@ -50,6 +50,9 @@ package struct WorldPlan: Sendable {
     package private(set) var faults: [Fault] = []
     private(set) var attempts: [AttemptPlan] = []
 
+    package var faultCount: Int { faults.count }
+    package var attemptCount: Int { attempts.count }
+
     package init(_ options: RunOptions) {
         let seed = options.seed
         var random = SeededRandom(seed: seed, stream: "world")

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Determinism: the seed is the whole run")
 struct DeterminismTests {
-    static func run(_ seed: UInt64, minutes: Double = 2) -> RunResult {
+    static func run(_ seed: UInt64, minutes: Int = 2) -> RunResult {
         var options = RunOptions(seed: seed)
         options.minutes = minutes
         return World(options).run()
