@@ -75,7 +75,8 @@ extension World {
         switch plan.posts[request.post].post {
         case .open(let changes):
             open(number, plan, changes: changes, host, process)
-        case .callback(let callback):
+        case .callback(let callback, let identity):
+            oracle.name(callback, identity, request.attempt, checker: &checker, at: now)
             take(number, callback, host, process)
         case .poll:
             poll(number, plan.id, process)
@@ -237,7 +238,7 @@ extension World {
             answer(number, polled.map { .polled($0) } ?? .notFound)
         case .existence:
             guard process.replica.machine.state(of: plan.id) != nil,
-                case .callback(let callback) = plan.posts[request.post].post
+                case .callback(let callback, _) = plan.posts[request.post].post
             else {
                 answer(number, .notFound)
                 return

@@ -45,8 +45,8 @@ enum SimulateCommand {
 
     private static func run(_ arguments: Arguments) throws(CommandFailure) -> ExitStatus {
         let options = try options(arguments)
-        let runs =
-            try arguments.integer("--runs", 1...Int.max) ?? (arguments.has("--seed") ? 1 : 20)
+        let usual = arguments.has("--mutants") ? 200 : arguments.has("--seed") ? 1 : 20
+        let runs = try arguments.integer("--runs", 1...Int.max) ?? usual
         if arguments.has("--worker") { return try work(options, runs, arguments) }
         if arguments.has("--trace") || arguments.has("--trace-from") {
             return try trace(options, arguments)
