@@ -106,8 +106,12 @@ extension World {
     func resume(_ host: Host) {
         guard host.isPaused else { return }
         host.isPaused = false
-        let missed = host.inbox
+        var missed = host.inbox
         host.inbox = []
+        // A process may look at its clients' sockets before it looks at its peers'.
+        if host.random.chance(percent: 50) {
+            missed = missed.filter(\.isRequest) + missed.filter { !$0.isRequest }
+        }
         for event in missed { queue.schedule(event, at: now) }
         if host.process != nil {
             host.turnAt = .max
