@@ -259,12 +259,31 @@ extension World {
                 at: now
             )
         }
+        if reply == .unavailable { checkAvailability(request) }
         trace.fold(number << 4 | reply.code)
         trace.note(
             now,
             "n\(request.node + 1) answers \(plan.attempts[request.attempt].id): \(reply.words)"
         )
         queue.schedule(.reply(number, reply), at: now + platformDelay(request.attempt))
+    }
+
+    /// When nothing has been wrong for long, requests are answered.
+    private func checkAvailability(_ request: Request) {
+        let patience = 10 * WorldPlan.second + 6 * plan.electionTimeout
+        guard activeFaults == 0, request.arrivedAt > calmSince + patience,
+            now > lastCommitAt + patience,
+            hosts.allSatisfy({ $0.isQuarantined || $0.process != nil })
+        else { return }
+        checker.fail(
+            "available in calm",
+            """
+            n\(request.node + 1) cannot answer, nothing was wrong for \
+            \((now - calmSince) / 1_000_000) ms and nothing committed for \
+            \((now - lastCommitAt) / 1_000_000) ms
+            """,
+            at: now
+        )
     }
 
     /// The process died: its clients' connections end.

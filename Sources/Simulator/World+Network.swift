@@ -57,7 +57,9 @@ extension World {
         queue.schedule(.arrive(parcel), at: now + delay)
         if network.chance(from, to, perMillion: plan.duplication) {
             statistics.duplicates += 1
-            let later = network.below(from, to, plan.electionTimeout * 4)
+            // Right behind the first, or when nobody expects it any more.
+            let isSoon = network.chance(from, to, perMillion: 500_000)
+            let later = network.below(from, to, isSoon ? 1_000_000 : plan.electionTimeout * 4)
             queue.schedule(.arrive(parcel), at: now + delay + later)
         }
     }

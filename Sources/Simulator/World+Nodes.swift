@@ -58,6 +58,7 @@ extension World {
         host.process = process
         host.isPaused = false
         host.inbox = []
+        calmSince = now
         trace.fold(UInt64(node) << 8 | 2)
         trace.note(
             now,
