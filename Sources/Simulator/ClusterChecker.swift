@@ -82,6 +82,20 @@ struct ClusterChecker {
         }
     }
 
+    /// A leader that has nothing left to do takes proposals.
+    mutating func observeRest(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+        guard replica.raft.proposalRefusal == .overloaded else { return }
+        let last = replica.raft.lastIndex
+        guard replica.raft.commitIndex == last, replica.appliedIndex == last,
+            replica.raft.durableIndex == last
+        else { return }
+        fail(
+            "ready when at rest",
+            "n\(node + 1) leads, all is committed, applied and durable, yet it is overloaded",
+            at: now
+        )
+    }
+
     private mutating func observeLog(
         _ node: Int,
         _ replica: borrowing ReplicaNode,

@@ -237,6 +237,11 @@ struct DomainOracle {
         }
     }
 
+    /// What is publicly known of an attempt: nothing, that it exists, or how it ended.
+    func knowledge(of attempt: Int) -> Int {
+        facts[attempt].terminalAt != nil ? 2 : facts[attempt].knownAt != nil ? 1 : 0
+    }
+
     /// Everything that was acknowledged is in a replica's timelines.
     func missing(in timeline: (AttemptID) -> [TimelineEntry]?, _ plans: [AttemptPlan]) -> String? {
         for (number, facts) in facts.enumerated() where !facts.acknowledged.isEmpty {

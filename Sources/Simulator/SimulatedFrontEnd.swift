@@ -251,6 +251,8 @@ extension World {
     func answer(_ number: UInt64, _ reply: Reply) {
         guard let request = requests[number] else { return }
         if reply != .noConnection {
+            let before = oracle.knowledge(of: request.attempt)
+            defer { if oracle.knowledge(of: request.attempt) > before { spread(request) } }
             oracle.answered(
                 reply,
                 request,
@@ -266,6 +268,25 @@ extension World {
             "n\(request.node + 1) answers \(plan.attempts[request.attempt].id): \(reply.words)"
         )
         queue.schedule(.reply(number, reply), at: now + platformDelay(request.attempt))
+    }
+
+    /// Whoever hears something new asks at the other nodes at once: nobody may know less.
+    private func spread(_ request: Request) {
+        let attempt = request.attempt
+        guard platforms[attempt].chance(percent: 30) else { return }
+        for node in hosts.indices where node != request.node {
+            let number = nextRequest
+            nextRequest += 1
+            requests[number] = Request(
+                attempt: attempt,
+                post: plan.attempts[attempt].posts.count - 1,
+                tries: 0,
+                node: node,
+                secret: secret
+            )
+            let soon = 100_000 + platforms[attempt].below(20 * WorldPlan.millisecond)
+            queue.schedule(.request(number), at: now + soon)
+        }
     }
 
     /// When nothing has been wrong for long, requests are answered.

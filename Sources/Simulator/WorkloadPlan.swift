@@ -147,6 +147,8 @@ private struct Story {
         deliverAll()
         reads()
         posts.sort { $0.at < $1.at }
+        // Not sent by the plan, but by whoever hears of the outcome.
+        post(.read, at: .max)
         return AttemptPlan(
             id: id,
             kind: kind,

@@ -65,7 +65,7 @@ package final class World {
             queue.schedule(.fault(number), at: fault.at)
         }
         for (attempt, story) in plan.attempts.enumerated() {
-            for (post, planned) in story.posts.enumerated() {
+            for (post, planned) in story.posts.enumerated() where planned.at != .max {
                 queue.schedule(.post(attempt: attempt, post: post, tries: 0), at: planned.at)
                 if planned.isStubborn { unanswered += 1 }
             }
