@@ -12,7 +12,7 @@ struct ReadTable {
     private struct Round {
         var number: UInt64
         var waiters: [Waiter]
-        var startedAt: Instant
+        var askedAt: Instant
         /// Set once the round is confirmed: served when this is applied.
         var index: LogIndex?
     }
@@ -33,7 +33,7 @@ struct ReadTable {
     /// - Returns: its number.
     mutating func beginRound(at now: Instant) -> UInt64 {
         defer { nextRound += 1 }
-        rounds.append(Round(number: nextRound, waiters: collecting, startedAt: now, index: nil))
+        rounds.append(Round(number: nextRound, waiters: collecting, askedAt: now, index: nil))
         collecting.removeAll(keepingCapacity: true)
         return nextRound
     }
@@ -51,11 +51,25 @@ struct ReadTable {
         rounds.remove(at: i)
     }
 
-    /// The leader could not serve the round: it starts again with the next house-keeping, when this
-    /// node may know better who leads.
+    /// The leader could not serve the round: it is asked again with the next house-keeping, when
+    /// this node may know better who leads.
     mutating func refused(round number: UInt64) {
         guard let i = rounds.firstIndex(where: { $0.number == number }) else { return }
-        rounds[i].startedAt = Instant(nanoseconds: 0)
+        rounds[i].askedAt = Instant(nanoseconds: 0)
+    }
+
+    /// Rounds that were asked for some time ago and have no answer: they are asked for again.
+    ///
+    /// Under the same number, since a late answer to the first question is as good: a round that
+    /// started anew each time would never end where an answer takes longer than `retryAfter`.
+    mutating func takeOverdue(at now: Instant, retryAfter: Duration) -> [UInt64] {
+        var overdue: [UInt64] = []
+        for i in rounds.indices
+        where rounds[i].index == nil && rounds[i].askedAt.advanced(by: retryAfter) <= now {
+            rounds[i].askedAt = now
+            overdue.append(rounds[i].number)
+        }
+        return overdue
     }
 
     /// Rounds not confirmed yet start again: another node may lead.
@@ -74,13 +88,9 @@ struct ReadTable {
         }
     }
 
-    /// Takes out reads that waited too long; rounds without an answer for a while start again.
-    mutating func expire(at now: Instant, retryAfter: Duration) -> [ReadCompletion] {
+    /// Takes out reads that waited too long.
+    mutating func expire(at now: Instant) -> [ReadCompletion] {
         guard !rounds.isEmpty || !collecting.isEmpty else { return [] }
-        for round in rounds
-        where round.index == nil && round.startedAt.advanced(by: retryAfter) <= now {
-            failed(round: round.number)
-        }
         var expired: [ReadCompletion] = []
         let takeExpired: (inout [Waiter]) -> Void = { waiters in
             waiters.removeAll { waiter in

@@ -24,6 +24,18 @@ extension ReplicaNode {
         }
     }
 
+    /// Asks the leader again for rounds that it has not answered.
+    ///
+    /// A leader's own rounds wait in the core, which answers or refuses each.
+    mutating func askAgain(at now: Instant) {
+        guard raft.role != .leader, let leader = raft.leader,
+            peers.contains(where: { $0.node == leader && $0.isConnected })
+        else { return }
+        for round in reads.takeOverdue(at: now, retryAfter: configuration.forwardRetry) {
+            output.messages.append(.init(to: leader, message: .readIndex(round: round)))
+        }
+    }
+
     /// The core confirmed a read round, or refused it (`index` is `nil`).
     mutating func readAnswered(_ number: UInt64, index: LogIndex?) {
         if PeerReads.isPeers(number) {

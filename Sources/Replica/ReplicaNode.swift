@@ -197,9 +197,8 @@ package struct ReplicaNode: ~Copyable {
             counters.timedOut += 1
             output.completions.append(completion)
         }
-        for completion in reads.expire(at: now, retryAfter: configuration.forwardRetry) {
-            output.reads.append(completion)
-        }
+        for completion in reads.expire(at: now) { output.reads.append(completion) }
+        askAgain(at: now)
         if nextPingAt <= now {
             nextPingAt = now.advanced(by: configuration.pingInterval)
             for peer in peers where peer.isConnected {

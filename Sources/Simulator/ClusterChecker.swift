@@ -82,6 +82,20 @@ struct ClusterChecker {
         }
     }
 
+    /// A leader that has nothing left to do takes proposals.
+    mutating func observeRest(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+        guard replica.raft.proposalRefusal == .overloaded else { return }
+        let last = replica.raft.lastIndex
+        guard replica.raft.commitIndex == last, replica.appliedIndex == last,
+            replica.raft.durableIndex == last
+        else { return }
+        fail(
+            "ready when at rest",
+            "n\(node + 1) leads, all is committed, applied and durable, yet it is overloaded",
+            at: now
+        )
+    }
+
     private mutating func observeLog(
         _ node: Int,
         _ replica: borrowing ReplicaNode,
@@ -188,6 +202,18 @@ struct ClusterChecker {
             )
         }
         leaders[term] = node
+        let own = replica.node
+        var voters = 1
+        for voter in records.indices where voter != node {
+            if votes[Vote(node: voter, term: term)] == own { voters += 1 }
+        }
+        if voters < quorum {
+            fail(
+                "elected by a majority",
+                "n\(node + 1) leads term \(term) with \(voters) votes",
+                at: now
+            )
+        }
         for entry in committed where entry.id.term < term {
             guard records[node].log.term(at: entry.id.index) != entry.id.term else { continue }
             fail(
@@ -203,7 +229,15 @@ struct ClusterChecker {
         if commit < records[node].commit {
             fail("commit index", "n\(node + 1) takes its commit index back to \(commit)", at: now)
         }
-        var index = records[node].commit.next
+        let record = records[node]
+        if record.role == .leader, record.log.term(at: commit) != record.term {
+            fail(
+                "commit rule",
+                "n\(node + 1) leads term \(record.term) and commits by counting an older entry",
+                at: now
+            )
+        }
+        var index = record.commit.next
         records[node].commit = commit
         while index <= commit {
             let id = EntryID(

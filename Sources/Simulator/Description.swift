@@ -20,7 +20,7 @@ extension WorldPlan {
 func describe(_ post: Post) -> String {
     switch post {
     case .open(let changes): changes ? "open, with another meaning" : "open"
-    case .callback(let callback): describe(callback)
+    case .callback(let callback, _): describe(callback)
     case .poll: "poll"
     case .read: "read"
     }

@@ -15,6 +15,7 @@ struct DomainOracle {
         var terminalAt: UInt64?
         var wasSubmitted = false
         var acknowledged: [Acknowledged] = []
+        var identities: [(key: CallbackKey, identity: Int)] = []
     }
     private struct Acknowledged {
         var key: CallbackKey
@@ -32,6 +33,28 @@ struct DomainOracle {
 
     /// Someone asked for an attempt to be opened.
     mutating func asked(for attempt: Int) { facts[attempt].wasSubmitted = true }
+
+    /// A callback's key is its own: no other event of the attempt has it.
+    mutating func name(
+        _ callback: Callback,
+        _ identity: Int,
+        _ attempt: Int,
+        checker: inout ClusterChecker,
+        at now: UInt64
+    ) {
+        let known = facts[attempt].identities.first { $0.key == callback.key }
+        guard let known else {
+            facts[attempt].identities.append((callback.key, identity))
+            return
+        }
+        if known.identity != identity {
+            checker.fail(
+                "callback identity",
+                "\(callback.attempt): two events have the key \(callback.key)",
+                at: now
+            )
+        }
+    }
 
     /// A replica's result of applying a request is the model's.
     mutating func compare(
@@ -147,7 +170,7 @@ struct DomainOracle {
         _ checker: inout ClusterChecker,
         at now: UInt64
     ) {
-        guard case .callback(let callback) = plan.posts[request.post].post else { return }
+        guard case .callback(let callback, _) = plan.posts[request.post].post else { return }
         guard let first = attempt.first(callback.key) else {
             checker.fail(
                 "nothing acknowledged is lost",
@@ -212,6 +235,11 @@ struct DomainOracle {
                 at: now
             )
         }
+    }
+
+    /// What is publicly known of an attempt: nothing, that it exists, or how it ended.
+    func knowledge(of attempt: Int) -> Int {
+        facts[attempt].terminalAt != nil ? 2 : facts[attempt].knownAt != nil ? 1 : 0
     }
 
     /// Everything that was acknowledged is in a replica's timelines.

@@ -44,6 +44,12 @@ enum Event {
     }
 }
 
+extension Event {
+    var isRequest: Bool {
+        if case .request = self { true } else { false }
+    }
+}
+
 /// A message under way.
 struct Parcel {
     var from: Int

@@ -87,6 +87,7 @@ extension FaultKind {
             if random.chance(percent: 60) { amount /= 100 }
         case .clockDrift: amount = Int64(random.between(1, 200_000)) - 100_000
         case .failRead: amount = Int64(random.between(1, 3))
+        case .transfer: amount = Int64(random.below(2))
         case .hungDisk: duration = min(duration, second * 25)
         default: break
         }

@@ -26,6 +26,8 @@ package struct RunStatistics: Hashable, Sendable {
     /// Outcomes told, by `AttemptState.rawValue`.
     package var outcomes: [Int] = []
     package var faults: [FaultKind: Int] = [:]
+
+    package init() {}
 }
 
 package struct RunResult: Sendable {

@@ -75,7 +75,8 @@ extension World {
         switch plan.posts[request.post].post {
         case .open(let changes):
             open(number, plan, changes: changes, host, process)
-        case .callback(let callback):
+        case .callback(let callback, let identity):
+            oracle.name(callback, identity, request.attempt, checker: &checker, at: now)
             take(number, callback, host, process)
         case .poll:
             poll(number, plan.id, process)
@@ -237,7 +238,7 @@ extension World {
             answer(number, polled.map { .polled($0) } ?? .notFound)
         case .existence:
             guard process.replica.machine.state(of: plan.id) != nil,
-                case .callback(let callback) = plan.posts[request.post].post
+                case .callback(let callback, _) = plan.posts[request.post].post
             else {
                 answer(number, .notFound)
                 return
@@ -250,6 +251,8 @@ extension World {
     func answer(_ number: UInt64, _ reply: Reply) {
         guard let request = requests[number] else { return }
         if reply != .noConnection {
+            let before = oracle.knowledge(of: request.attempt)
+            defer { if oracle.knowledge(of: request.attempt) > before { spread(request) } }
             oracle.answered(
                 reply,
                 request,
@@ -258,12 +261,50 @@ extension World {
                 at: now
             )
         }
+        if reply == .unavailable { checkAvailability(request) }
         trace.fold(number << 4 | reply.code)
         trace.note(
             now,
             "n\(request.node + 1) answers \(plan.attempts[request.attempt].id): \(reply.words)"
         )
         queue.schedule(.reply(number, reply), at: now + platformDelay(request.attempt))
+    }
+
+    /// Whoever hears something new asks at the other nodes at once: nobody may know less.
+    private func spread(_ request: Request) {
+        let attempt = request.attempt
+        guard platforms[attempt].chance(percent: 30) else { return }
+        for node in hosts.indices where node != request.node {
+            let number = nextRequest
+            nextRequest += 1
+            requests[number] = Request(
+                attempt: attempt,
+                post: plan.attempts[attempt].posts.count - 1,
+                tries: 0,
+                node: node,
+                secret: secret
+            )
+            let soon = 100_000 + platforms[attempt].below(20 * WorldPlan.millisecond)
+            queue.schedule(.request(number), at: now + soon)
+        }
+    }
+
+    /// When nothing has been wrong for long, requests are answered.
+    private func checkAvailability(_ request: Request) {
+        let patience = 10 * WorldPlan.second + 6 * plan.electionTimeout
+        guard activeFaults == 0, request.arrivedAt > calmSince + patience,
+            now > lastCommitAt + patience,
+            hosts.allSatisfy({ $0.isQuarantined || $0.process != nil })
+        else { return }
+        checker.fail(
+            "available in calm",
+            """
+            n\(request.node + 1) cannot answer, nothing was wrong for \
+            \((now - calmSince) / 1_000_000) ms and nothing committed for \
+            \((now - lastCommitAt) / 1_000_000) ms
+            """,
+            at: now
+        )
     }
 
     /// The process died: its clients' connections end.

@@ -42,4 +42,10 @@ package struct Violation: Hashable, Sendable {
     package var what: String
     /// Virtual nanoseconds since the start of the run.
     package var at: UInt64
+
+    package init(checker: String, what: String, at: UInt64) {
+        self.checker = checker
+        self.what = what
+        self.at = at
+    }
 }

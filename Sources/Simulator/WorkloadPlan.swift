@@ -5,7 +5,8 @@ internal import Verification
 enum Post: Sendable {
     /// Opens the attempt; `changes` makes it mean something else.
     case open(changes: Bool)
-    case callback(Callback)
+    /// `identity` numbers what happened: the same one again is a repeat, or a twisted one.
+    case callback(Callback, identity: Int)
     /// A live call asks what to do.
     case poll
     case read
@@ -146,6 +147,8 @@ private struct Story {
         deliverAll()
         reads()
         posts.sort { $0.at < $1.at }
+        // Not sent by the plan, but by whoever hears of the outcome.
+        post(.read, at: .max)
         return AttemptPlan(
             id: id,
             kind: kind,
@@ -297,25 +300,29 @@ private struct Story {
 
     /// How the callbacks come: late, in bursts, to several regions, under a key used before.
     private mutating func deliverAll() {
-        for (at, callback) in callbacks {
+        for (identity, (at, callback)) in callbacks.enumerated() {
             var arrival = at + random.below(50) * Story.ms
             if random.chance(percent: 15) { arrival += random.below(4000) * Story.ms }
             if random.chance(percent: 4) { arrival += random.below(240_000) * Story.ms }
             arrival = min(arrival, end)
-            post(.callback(callback), at: arrival, stubborn: true)
+            post(.callback(callback, identity: identity), at: arrival, stubborn: true)
             if random.chance(percent: 12) {
                 for _ in 0..<random.between(1, 4) {
                     let soon = random.below(40) * Story.ms
-                    post(.callback(callback), at: arrival + soon)
+                    post(.callback(callback, identity: identity), at: arrival + soon)
                 }
             }
             if random.chance(percent: 10) {
                 let later = random.below(200_000) * Story.ms
-                post(.callback(callback), at: min(end, arrival + later))
+                post(.callback(callback, identity: identity), at: min(end, arrival + later))
             }
             if random.chance(percent: 5) {
                 let soon = random.below(3000) * Story.ms
-                post(.callback(twisted(callback)), at: arrival + soon, stubborn: true)
+                post(
+                    .callback(twisted(callback), identity: identity),
+                    at: arrival + soon,
+                    stubborn: true
+                )
             }
         }
     }

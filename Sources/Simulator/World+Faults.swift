@@ -7,6 +7,7 @@ extension World {
         // After the healing began nothing goes wrong any more.
         guard !isHealing else { return }
         trace.note(now, "FAULT \(number): \(fault)")
+        calmSince = now
         statistics.faults[fault.kind, default: 0] += 1
         let host = hosts[fault.node]
         var ends = true
@@ -49,21 +50,21 @@ extension World {
             rot(host, fault.duration)
             ends = false
         case .transfer:
-            if let process = host.process, !host.isPaused {
-                _ = process.replica.transferLeadership(to: nil, at: instant)
-                checker.observe(fault.node, process.replica, at: now)
-                wake(fault.node, after: plan.turnDelay)
-            }
-            ends = false
+            transfer(fault)
         case .rotateSecret: rotateSecret()
         }
-        if ends { queue.schedule(.faultEnds(number), at: fault.endsAt) }
+        if ends {
+            activeFaults += 1
+            queue.schedule(.faultEnds(number), at: fault.endsAt)
+        }
     }
 
     func end(_ fault: Fault) {
         guard !isHealing else { return }
         let host = hosts[fault.node]
         trace.note(now, "ends: \(fault)")
+        calmSince = now
+        activeFaults -= 1
         switch fault.kind {
         case .crashAtDiskOperation: host.disk.powerFailsAfter = nil
         case .pause: resume(host)
@@ -79,7 +80,8 @@ extension World {
         case .fullDisk: host.disk.isFull = false
         case .failSync, .failWrite, .failRead: host.disk.clearFailures()
         case .rotateSecret: if secret == hosts[0].secret { secret += 1 }
-        case .kill, .powerCut, .blackout, .reset, .clockJump, .bitRot, .transfer: break
+        case .transfer: endDeafness()
+        case .kill, .powerCut, .blackout, .reset, .clockJump, .bitRot: break
         }
     }
 
@@ -103,11 +105,41 @@ extension World {
         }
     }
 
+    /// The leader, whoever it is, is told to hand over; now and then it cannot hear its successor
+    /// for a while, and goes on believing that it leads.
+    private func transfer(_ fault: Fault) {
+        let leader = hosts.first { host in
+            host.process?.replica.raft.role == .leader && !host.isPaused
+        }
+        guard let leader, let process = leader.process else { return }
+        _ = process.replica.transferLeadership(to: nil, at: instant)
+        checker.observe(leader.number, process.replica, at: now)
+        wake(leader.number, after: plan.turnDelay)
+        guard fault.amount > 0, deafNode == nil else { return }
+        deafNode = leader.number
+        for peer in hosts.indices where peer != leader.number {
+            network.block(from: peer, to: leader.number)
+        }
+    }
+
+    private func endDeafness() {
+        guard let node = deafNode else { return }
+        deafNode = nil
+        for peer in hosts.indices where peer != node {
+            network.unblock(from: peer, to: node)
+            release(from: peer, to: node)
+        }
+    }
+
     func resume(_ host: Host) {
         guard host.isPaused else { return }
         host.isPaused = false
-        let missed = host.inbox
+        var missed = host.inbox
         host.inbox = []
+        // A process may look at its clients' sockets before it looks at its peers'.
+        if host.random.chance(percent: 50) {
+            missed = missed.filter(\.isRequest) + missed.filter { !$0.isRequest }
+        }
         for event in missed { queue.schedule(event, at: now) }
         if host.process != nil {
             host.turnAt = .max
@@ -143,6 +175,8 @@ extension World {
     /// Every fault ends: now the cluster has to recover, completely and in bounded time.
     func heal() {
         isHealing = true
+        calmSince = now
+        activeFaults = 0
         trace.note(now, "HEALING begins")
         network.unblockAll()
         for host in hosts {

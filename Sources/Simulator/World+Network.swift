@@ -57,7 +57,9 @@ extension World {
         queue.schedule(.arrive(parcel), at: now + delay)
         if network.chance(from, to, perMillion: plan.duplication) {
             statistics.duplicates += 1
-            let later = network.below(from, to, plan.electionTimeout * 4)
+            // Right behind the first, or when nobody expects it any more.
+            let isSoon = network.chance(from, to, perMillion: 500_000)
+            let later = network.below(from, to, isSoon ? 1_000_000 : plan.electionTimeout * 4)
             queue.schedule(.arrive(parcel), at: now + delay + later)
         }
     }
@@ -125,9 +127,26 @@ extension World {
 
     private func deliver(_ message: PeerMessage, _ from: Int, _ to: Int, _ process: Process) {
         trace.note(now, "n\(from + 1) → n\(to + 1)  \(describe(message))")
+        let timer = process.replica.raft.role == .leader ? nil : process.replica.raft.nextDeadline
         process.replica.received(message, from: hosts[from].id, at: instant)
+        if let timer, case .raft(let message) = message, message.isVoteRequest {
+            checkTimer(timer, message, process, to)
+        }
         checker.observe(to, process.replica, at: now)
         wake(to, after: plan.turnDelay)
+    }
+
+    /// Only a vote that was granted starts the election timer again (dissertation §3.4).
+    private func checkTimer(_ timer: Instant, _ message: Message, _ process: Process, _ node: Int) {
+        let isGranted =
+            process.replica.raft.votedFor == message.from
+            && process.replica.raft.currentTerm == message.term
+        guard process.replica.raft.nextDeadline > timer, !isGranted else { return }
+        checker.fail(
+            "election timer",
+            "n\(node + 1) refuses \(message.from) its vote and starts its timer again",
+            at: now
+        )
     }
 
     /// Nothing has got through for long: the link is given up.
@@ -220,6 +239,15 @@ extension World {
                 ),
                 at: now + delay
             )
+        }
+    }
+}
+
+extension Message {
+    fileprivate var isVoteRequest: Bool {
+        switch body {
+        case .preVote, .requestVote: true
+        default: false
         }
     }
 }

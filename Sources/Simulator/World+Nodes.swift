@@ -58,6 +58,7 @@ extension World {
         host.process = process
         host.isPaused = false
         host.inbox = []
+        calmSince = now
         trace.fold(UInt64(node) << 8 | 2)
         trace.note(
             now,
@@ -172,6 +173,7 @@ extension World {
         let wall = host.wall(at: now)
         let hasMore = process.replica.turn(at: instant, wall: wall)
         checker.observe(node, process.replica, at: now)
+        checker.observeRest(node, process.replica, at: now)
         let isIdle = process.replica.output.isEmpty && !hasMore
         carryOut(host, process)
         guard host.process === process else { return }

@@ -17,6 +17,14 @@ package final class World {
     var statistics = RunStatistics()
     var isHealing = false
     var isDone = false
+    /// A former leader that hears nobody for a while.
+    var deafNode: Int?
+    /// Faults that have begun and not ended.
+    var activeFaults = 0
+    /// When something last went wrong, or was put right.
+    var calmSince: UInt64 = 0
+    /// When an entry was last committed anywhere.
+    var lastCommitAt: UInt64 = 0
 
     // Platforms.
     /// Posts under way; looked up only.
@@ -57,7 +65,7 @@ package final class World {
             queue.schedule(.fault(number), at: fault.at)
         }
         for (attempt, story) in plan.attempts.enumerated() {
-            for (post, planned) in story.posts.enumerated() {
+            for (post, planned) in story.posts.enumerated() where planned.at != .max {
                 queue.schedule(.post(attempt: attempt, post: post, tries: 0), at: planned.at)
                 if planned.isStubborn { unanswered += 1 }
             }
@@ -74,7 +82,9 @@ package final class World {
             now = time
             statistics.steps += 1
             trace.fold(time)
+            let committed = checker.committed.count
             happen(event)
+            if checker.committed.count != committed { lastCommitAt = now }
         }
         if let violation = checker.violation {
             trace.note(now, "VIOLATION of \(violation.checker): \(violation.what)")

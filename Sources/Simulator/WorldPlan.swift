@@ -50,11 +50,14 @@ package struct WorldPlan: Sendable {
     package private(set) var faults: [Fault] = []
     private(set) var attempts: [AttemptPlan] = []
 
+    package var faultCount: Int { faults.count }
+    package var attemptCount: Int { attempts.count }
+
     package init(_ options: RunOptions) {
         let seed = options.seed
         var random = SeededRandom(seed: seed, stream: "world")
         let total = UInt64(options.minutes * 60_000) * WorldPlan.millisecond
-        nodes = [1, 3, 3, 3, 3, 3, 3, 3, 5, 5][random.below(10)]
+        nodes = [1, 3, 3, 3, 3, 3, 3, 5, 5, 5][random.below(10)]
         if let wanted = options.nodes { nodes = wanted }
         // The last part is for healing; what is left undone by then is never done.
         endsAt = total
@@ -62,11 +65,11 @@ package struct WorldPlan: Sendable {
 
         delays = WorldPlan.drawDelays(nodes, &random)
         jitter = random.pick([0, 50_000, 1_000_000, 10_000_000])
-        isOrdered = random.chance(percent: 70)
+        isOrdered = random.chance(percent: 60)
         let unordered = [random.next(), random.next(), random.next()]
         if !isOrdered {
             loss = [0, 1000, 20_000, 100_000][Int(unordered[0] % 4)]
-            duplication = [0, 1000, 50_000][Int(unordered[1] % 3)]
+            duplication = [0, 5000, 200_000][Int(unordered[1] % 3)]
             reordering = [0, 10_000, 200_000][Int(unordered[2] % 3)]
         }
         isEncoded = random.chance(percent: 50)
