@@ -19,7 +19,12 @@ struct ReadTable {
 
     private var collecting: [Waiter] = []
     private var rounds: [Round] = []
-    private var nextRound: UInt64 = 1
+    private var nextRound: UInt64
+
+    /// Numbers its rounds from here on: a number drawn anew each time the process starts, so that a
+    /// leader's answer to an earlier run's round, which may be older than this run's reads, is not
+    /// taken for the answer to one of this run's.
+    init(firstRound: UInt64) { nextRound = firstRound }
 
     var isCollecting: Bool { !collecting.isEmpty }
     var count: Int { collecting.count + rounds.reduce(0) { $0 + $1.waiters.count } }

@@ -68,6 +68,9 @@ struct PeerReads {
     private var questions: [Question] = []
     private var next: UInt64 = 1 << 63
 
+    /// The bits that numbers of `ReadTable` start with, so that they do not run into these.
+    static let ownNumbers: UInt64 = (1 << 62) - 1
+
     static func isPeers(_ number: UInt64) -> Bool { number >= 1 << 63 }
 
     mutating func begin(peer: NodeID, round: UInt64) -> UInt64 {

@@ -17,7 +17,7 @@ package struct ReplicaNode: ~Copyable {
     /// Actions of the core not carried out yet; empty between calls.
     var actions: [Action] = []
     var requests: RequestTable
-    var reads = ReadTable()
+    var reads: ReadTable
     var peerReads = PeerReads()
     var peers: [PeerState]
     var ledger: RepeatLedger
@@ -65,6 +65,7 @@ package struct ReplicaNode: ~Copyable {
         self.journal = recovered.takeJournal()
         self.machine = machine
         self.counters = counters
+        self.reads = ReadTable(firstRound: configuration.incarnation & PeerReads.ownNumbers)
         self.requests = RequestTable(limit: configuration.maxPendingRequests)
         self.ledger = RepeatLedger(maxItems: configuration.maxRepeatItems)
         self.peers = configuration.raft.membership.others(than: configuration.raft.node)

@@ -174,9 +174,11 @@ struct RequestTable {
     /// Gives memory back; not while slots are being walked.
     mutating func compact() {
         advanceHead()
-        guard head > 1024, head > slots.count / 2 else { return }
-        slots.removeFirst(head)
-        firstQueued = max(0, firstQueued - head)
+        // Holes too: one request that waits for hours must not keep all that came after it.
+        let finished = slots.count - count
+        guard finished > 1024, finished > count else { return }
+        slots.removeAll { $0.isFinished }
         head = 0
+        firstQueued = 0
     }
 }
