@@ -84,8 +84,11 @@ let package = Package(
         tests(of: "Reactor", ["Reactor", "CLinux", "Journal", "Raft"]),
         tests(of: "Server", ["Server", "HTTP", "Providers", "Verification"]),
 
+        // Real processes of the command, whole clusters of them.
+        tests(of: "Cluster", ["verdict", "Server", "HTTP", "Providers", "Digest"]),
+
         // This repository's own rules: what stands in its files, not what they do.
         tests(of: "Repository", []),
-        tests(of: "Command", ["verdict", "Server", "Providers", "Verification"]),
+        tests(of: "Command", ["verdict", "Server", "HTTP", "Providers", "Verification"]),
     ]
 )

@@ -1,0 +1,204 @@
+import Glibc
+import HTTP
+import Testing
+
+extension ClusterTests {
+    @Suite("through faults")
+    struct Faults {
+        @Test("all nodes killed at once: everything that was acknowledged is there, byte for byte")
+        func allKilled() throws {
+            try withCluster { cluster in
+                var acknowledged: [(attempt: String, node: Int, opened: Response)] = []
+                var decided: [String: Response] = [:]
+                for number in 1...6 {
+                    let attempt = "va_\(number)"
+                    let node = number % 3 + 1
+                    let opened = try cluster.open(attempt, at: node)
+                    #expect(opened.status == 201)
+                    acknowledged.append((attempt, node, opened))
+                    if number <= 4 {
+                        decided[attempt] = try cluster.twilio(
+                            .gathered(number == 4 ? "000000" : LocalCluster.digits),
+                            of: attempt,
+                            at: number % 3 + 1
+                        )
+                    }
+                }
+                acknowledged += try openWhileKilling(cluster)
+
+                for node in cluster.numbers { try cluster.start(node) }
+                try cluster.awaitReady()
+                for (attempt, node, opened) in acknowledged {
+                    let again = try cluster.open(attempt, at: node % 3 + 1)
+                    #expect(again.status == 200, "\(attempt) is lost")
+                    #expect(again.body == opened.body)
+                }
+                for (attempt, first) in decided {
+                    for node in cluster.numbers {
+                        let again = try cluster.twilio(
+                            .gathered(attempt == "va_4" ? "000000" : LocalCluster.digits),
+                            of: attempt,
+                            at: node
+                        )
+                        #expect(again.status == 200)
+                        #expect(again.disposition == "repeated")
+                        #expect(again.body == first.body)
+                    }
+                }
+            }
+        }
+
+        /// Kills all nodes in the middle of a stream of requests; returns what was answered.
+        private func openWhileKilling(_ cluster: LocalCluster) throws -> [(
+            attempt: String, node: Int, opened: Response
+        )] {
+            let perNode = 60
+            var answered: [(attempt: String, node: Int, opened: Response)] = []
+            var connections: [(node: Int, Connection)] = []
+            for node in cluster.numbers {
+                let connection = try Connection(port: cluster.httpPort(node))
+                let requests = (1...perNode).map { number in
+                    Wire.request(
+                        "PUT",
+                        "/v1/attempts/stream-\(node)-\(number)",
+                        token: cluster.document.tokens.ingest,
+                        body: LocalCluster.openBody
+                    )
+                }
+                try connection.send(requests.joined())
+                connections.append((node, connection))
+            }
+            for (position, (node, connection)) in connections.enumerated() {
+                for number in 1...perNode {
+                    if position == 0, number == 5 { cluster.numbers.forEach(cluster.kill) }
+                    guard let response = try? connection.receive().response else { break }
+                    #expect(response.status == 201)
+                    answered.append(("stream-\(node)-\(number)", node, response))
+                }
+            }
+            #expect(answered.count >= 4)
+            return answered
+        }
+
+        @Test(
+            "a killed leader costs less than an election time-out: the callback is held, not lost"
+        )
+        func killedLeader() throws {
+            // With the timers that a node has by default.
+            try withCluster(timers: "") { cluster in
+                #expect(try cluster.open("va_1", at: 1).status == 201)
+                let leader = try cluster.leader()
+                let survivor = cluster.numbers.first { $0 != leader } ?? 0
+                cluster.kill(leader)
+                let start = ContinuousClock.now
+                let answer = try cluster.twilio(
+                    .gathered(LocalCluster.digits),
+                    of: "va_1",
+                    at: survivor
+                )
+                let time = ContinuousClock.now - start
+                print("after the leader was killed, a callback was decided within \(time)")
+                #expect(answer.status == 200)
+                #expect(answer.disposition == "accepted")
+                #expect(time < .seconds(5))
+                #expect(try cluster.leader(besides: leader) != leader)
+            }
+        }
+
+        @Test("a frozen leader is replaced; thawed, it steps down and gives the same answers")
+        func frozenLeader() throws {
+            try withCluster { cluster in
+                #expect(try cluster.open("va_1", at: 1).status == 201)
+                let leader = try cluster.leader()
+                let others = cluster.numbers.filter { $0 != leader }
+                try cluster.signal(leader, SIGSTOP)
+                let answer = try cluster.twilio(
+                    .gathered(LocalCluster.digits),
+                    of: "va_1",
+                    at: others[0]
+                )
+                #expect(answer.status == 200)
+                #expect(answer.disposition == "accepted")
+                #expect(try cluster.leader(accordingTo: others) != leader)
+
+                try cluster.signal(leader, SIGCONT)
+                let same = try cluster.twilio(
+                    .gathered(LocalCluster.digits),
+                    of: "va_1",
+                    at: leader
+                )
+                #expect(same.status == 200)
+                #expect(same.disposition == "repeated")
+                #expect(same.body == answer.body)
+                try eventually("the old leader has stepped down") {
+                    try cluster.view(of: leader).node(leader)?.role == "follower"
+                }
+                _ = try cluster.leader()
+            }
+        }
+
+        @Test("without a majority an open attempt waits and gets 503, a decided one its answer")
+        func noQuorum() throws {
+            let timers = LocalCluster.quickTimers + ", request_hold_ms: 600"
+            try withCluster(timers: timers) { cluster in
+                #expect(try cluster.open("decided", at: 1).status == 201)
+                #expect(try cluster.open("open", at: 1).status == 201)
+                let decided = try cluster.twilio(
+                    .gathered(LocalCluster.digits),
+                    of: "decided",
+                    at: 1
+                )
+                #expect(decided.disposition == "accepted")
+                try eventually("node 3 has it too") {
+                    try cluster.timeline("open", at: 3, isLocal: true).entries.count == 1
+                }
+                cluster.kill(1)
+                cluster.kill(2)
+
+                let start = ContinuousClock.now
+                let refused = try cluster.twilio(
+                    .gathered(LocalCluster.digits),
+                    of: "open",
+                    at: 3
+                )
+                let time = ContinuousClock.now - start
+                #expect(refused.status == 503)
+                #expect(time > .milliseconds(500) && time < .seconds(5), "held for \(time)")
+                let problem = try #require(refused.problem)
+                #expect(["no-quorum", "undecided-in-time"].contains(problem.name))
+                #expect(refused.headers.first("retry-after") == problem.retry_after.map { "\($0)" })
+                #expect(problem.retry_after != nil)
+
+                let known = try cluster.twilio(
+                    .gathered(LocalCluster.digits),
+                    of: "decided",
+                    at: 3
+                )
+                #expect(known.status == 200)
+                #expect(known.disposition == "repeated")
+                #expect(known.body == decided.body)
+                let shown: AttemptDocument = try cluster.decode(
+                    cluster.get("/v1/attempts/decided", at: 3)
+                )
+                #expect(shown.state == "verified")
+                #expect(try cluster.get("/v1/attempts/open", at: 3).status == 503)
+                #expect(try cluster.get("/livez", at: 3, token: nil).status == 200)
+                try eventually("node 3 knows that it is alone") {
+                    try cluster.get("/readyz", at: 3, token: nil).status == 503
+                }
+
+                for node in [1, 2] { try cluster.start(node) }
+                try cluster.awaitReady()
+                let healed = try cluster.twilio(
+                    .gathered(LocalCluster.digits),
+                    of: "open",
+                    at: 3
+                )
+                #expect(healed.status == 200)
+                // What was held may have been decided as soon as the cluster healed.
+                #expect(["accepted", "repeated"].contains(healed.disposition))
+                #expect(healed.body == decided.body)
+            }
+        }
+    }
+}
