@@ -87,8 +87,8 @@ let package = Package(
         // Real processes of the command, whole clusters of them.
         tests(of: "Cluster", ["verdict", "Server", "HTTP", "Providers", "Digest"]),
 
-        // This repository's own rules: what stands in its files, not what they do.
-        tests(of: "Repository", []),
+        // This repository's own rules, and the commands of its README against the built command.
+        tests(of: "Repository", ["verdict"]),
         tests(of: "Command", ["verdict", "Server", "HTTP", "Providers", "Verification"]),
     ]
 )

@@ -3,7 +3,8 @@
 set -euo pipefail
 
 repository=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-verdict="$repository/.build/release/verdict"
+# The command; VERDICT_BINARY names another build of it, which cluster/up then takes as it is.
+verdict=${VERDICT_BINARY:-$repository/.build/release/verdict}
 directory=.verdict
 
 fail() {
@@ -30,7 +31,7 @@ resolve_directory() {
 require_cluster() {
     resolve_directory
     [ -f "$directory/cluster.json" ] || fail "there is no cluster in $directory; cluster/up starts one"
-    [ -x "$verdict" ] || fail "the release build is missing; cluster/up makes it"
+    [ -x "$verdict" ] || fail "$verdict is missing; cluster/up makes the release build"
 }
 
 # Reads the command line of a script that takes one node: sets node and directory.
