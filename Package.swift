@@ -65,7 +65,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "verdict",
-            dependencies: ["Server", "Reactor", "HTTP", "Digest", "Providers", "Simulator"],
+            dependencies: [
+                "Server", "Reactor", "Journal", "HTTP", "Digest", "Providers", "Raft", "Simulator",
+            ],
             swiftSettings: strict
         ),
 

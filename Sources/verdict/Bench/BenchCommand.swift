@@ -27,8 +27,17 @@ enum BenchCommand {
                 help: "decided attempts that dup uses (default 2000)"
             ),
             .init(name: "--report", value: "FILE", help: "write a page of HTML"),
+            .init(
+                name: "--disk",
+                value: "DIR",
+                help: "only measure this directory's disk: 4 KiB writes with fdatasync"
+            ),
         ]
     ) { arguments throws(CommandFailure) in
+        if let directory = arguments.value("--disk") {
+            Terminal.print(try DiskBench.measure(directory))
+            return .done
+        }
         let file = try ClusterFile.load(arguments)
         let text = arguments.value("--workload") ?? "fresh"
         guard let name = BenchWorkload.Name(rawValue: text) else {
