@@ -157,5 +157,46 @@ extension ClusterTests {
                 #expect(try idle.isClosed())
             }
         }
+
+        @Test("what is unusual but good is served: chunks, 100-continue, many requests at once")
+        func unusual() throws {
+            try withCluster(nodes: 1) { cluster in
+                let head =
+                    "Host: node\r\nAuthorization: Bearer \(cluster.document.tokens.ingest)\r\n"
+                    + "Content-Type: application/json\r\n"
+                let connection = try Connection(port: cluster.httpPort(1))
+                try connection.send(
+                    "PUT /v1/attempts/chunks HTTP/1.1\r\n\(head)Transfer-Encoding: chunked\r\n\r\n"
+                        + "4;why=not\r\n{\"fl\r\n"
+                )
+                try connection.send("00d\r\now\":\"login\" }\r\n0\r\n\r\n")
+                #expect(try connection.receive().response?.status == 201)
+                // The body is sent only when the server asks for it.
+                try connection.send(
+                    "PUT /v1/attempts/continue HTTP/1.1\r\n\(head)Expect: 100-continue\r\n"
+                        + "Content-Length: 2\r\n\r\n"
+                )
+                #expect(try connection.awaitContinue())
+                try connection.send("{}")
+                #expect(try connection.receive().response?.status == 201)
+                var many = ""
+                for number in 1...50 {
+                    many += "PUT /v1/attempts/many-\(number) HTTP/1.1\r\n\(head)"
+                    many += "Content-Length: 2\r\n\r\n{}"
+                    many += "GET /livez HTTP/1.1\r\nHost: node\r\n\r\n"
+                }
+                try connection.send(many)
+                for number in 1...50 {
+                    let opened = try connection.receive().response
+                    #expect(opened?.status == 201)
+                    #expect(opened?.text.contains("\"many-\(number)\"") == true)
+                    #expect(try connection.receive().response?.text == "alive\n")
+                }
+                let old = try Connection(port: cluster.httpPort(1))
+                try old.send("GET /livez HTTP/1.0\r\n\r\n")
+                #expect(try old.receive().response?.status == 200)
+                #expect(try old.isClosed())
+            }
+        }
     }
 }

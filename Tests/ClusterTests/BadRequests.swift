@@ -142,7 +142,7 @@ struct BadRequests {
             ),
             callback("an event that is none", #"{"call":"c","event":"rang"}"#, "event"),
             callback("no event", #"{"call":"c"}"#, "event"),
-            callback("digits without a key", #"{"event":"digits","digits":"1"}"#, "sequence"),
+            callback("digits without a key", #"{"event":"digits","digits":"1"}"#, "call"),
             callback(
                 "digits of another event",
                 #"{"call":"c","event":"ringing","digits":"1"}"#,

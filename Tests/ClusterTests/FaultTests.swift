@@ -187,6 +187,10 @@ extension ClusterTests {
                     try cluster.get("/readyz", at: 3, token: nil).status == 503
                 }
 
+                let status = try cluster.command("status", "--cluster", cluster.clusterFile)
+                #expect(status.status == 1)
+                #expect(status.output.hasPrefix("no leader\n"), "\(status.output)")
+
                 for node in [1, 2] { try cluster.start(node) }
                 try cluster.awaitReady()
                 let healed = try cluster.twilio(
@@ -198,6 +202,63 @@ extension ClusterTests {
                 // What was held may have been decided as soon as the cluster healed.
                 #expect(["accepted", "repeated"].contains(healed.disposition))
                 #expect(healed.body == decided.body)
+            }
+        }
+
+        @Test("leaders are killed one after the other under load; no acknowledged outcome is lost")
+        func rollingKills() throws {
+            try withCluster { cluster in
+                var outcomes: [(attempt: String, digits: String, body: [UInt8])] = []
+                var number = 0
+                for round in 1...4 {
+                    let leader = try cluster.leader()
+                    let others = cluster.numbers.filter { $0 != leader }
+                    for turn in 1...12 {
+                        number += 1
+                        let attempt = "va_\(number)"
+                        let digits = number % 3 == 0 ? "000000" : LocalCluster.digits
+                        // Sent twice at once to two nodes: only one of them can be the first.
+                        let node = others[turn % 2]
+                        #expect(try [200, 201].contains(cluster.open(attempt, at: node).status))
+                        let pair = try others.map { node in
+                            let connection = try Connection(port: cluster.httpPort(node))
+                            try connection.send(
+                                cluster.request(.gathered(digits), of: attempt, at: node)
+                            )
+                            return connection
+                        }
+                        if turn == 6 { cluster.kill(leader) }
+                        let answers = try pair.map { try $0.receive().response }
+                        let dispositions = answers.map { $0?.disposition ?? "none" }.sorted()
+                        #expect(
+                            dispositions == ["accepted", "repeated"]
+                                || dispositions == ["repeated", "repeated"],
+                            "\(attempt) in round \(round)"
+                        )
+                        #expect(answers[0]?.body == answers[1]?.body)
+                        outcomes.append((attempt, digits, answers[0]?.body ?? []))
+                    }
+                    try cluster.start(leader)
+                    try cluster.awaitReady()
+                }
+                for node in cluster.numbers {
+                    for (attempt, digits, body) in outcomes {
+                        let again = try cluster.twilio(.gathered(digits), of: attempt, at: node)
+                        #expect(again.disposition == "repeated")
+                        #expect(again.body == body, "\(attempt) at node \(node)")
+                    }
+                }
+                let last = "va_\(number)"
+                try eventually("all nodes tell the same of each attempt") {
+                    let told = try cluster.numbers.map {
+                        try cluster.timelineResponse(last, at: $0, isLocal: true).body
+                    }
+                    return told.allSatisfy { $0 == told[0] }
+                }
+                for (attempt, _, _) in outcomes {
+                    let entries = try cluster.timeline(attempt, at: 1).entries
+                    #expect(entries.map(\.event) == ["opened", "digits"], "\(attempt)")
+                }
             }
         }
     }

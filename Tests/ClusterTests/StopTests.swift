@@ -68,7 +68,7 @@ extension ClusterTests {
                 }
                 #expect(try cluster.child(leader).exitStatus() == 0)
                 let log = try cluster.log(leader)
-                #expect(log.contains(#"msg="leadership transfer ended""#), "\(log)")
+                #expect(log.contains(#"message="leadership transfer ended""#), "\(log)")
                 #expect(log.contains("succeeded=true"), "\(log)")
                 #expect(log.contains("drained=true"), "\(log)")
                 #expect(clients.count == 6, "only the stopping node closes connections")

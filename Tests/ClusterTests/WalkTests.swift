@@ -119,7 +119,7 @@ extension ClusterTests {
             ]
             for node in cluster.numbers {
                 let log = try cluster.log(node)
-                #expect(log.contains("msg=started"), "node \(node) logs nothing: \(log)")
+                #expect(log.contains("message=started"), "node \(node) logs nothing: \(log)")
                 for secret in secrets {
                     #expect(!log.contains(secret), "the log of node \(node) has \(secret)")
                 }
@@ -168,6 +168,79 @@ extension ClusterTests {
                 )
                 #expect(other.disposition == "contradicted")
                 #expect(other.body == last.body)
+            }
+        }
+
+        @Test("a caller waits on the line at one node while the person confirms at another")
+        func confirmed() throws {
+            try withCluster { cluster in
+                let opened = try cluster.send(
+                    "PUT",
+                    "/v1/attempts/va_3",
+                    at: 1,
+                    token: cluster.document.tokens.ingest,
+                    body: #"{"flow":"app","targets":{"verified":"https://bank.example/ivr/ok"}}"#
+                )
+                #expect(opened.status == 201, "\(opened.text)")
+                let voice = try cluster.twilio(.voice(), of: "va_3", at: 2)
+                #expect(voice.text.contains("<Pause length="), "\(voice.text)")
+                #expect(voice.text.contains("../twilio/va_3?poll=1"))
+                let before = try cluster.commitIndex(at: 2)
+                let poll = try cluster.twilio(.polled(1), of: "va_3", at: 3)
+                #expect(poll.text.contains("../twilio/va_3?poll=2"), "\(poll.text)")
+                #expect(try cluster.commitIndex(at: 2) == before, "a poll is a read")
+
+                let confirmed = try cluster.send(
+                    "POST",
+                    "/v1/attempts/va_3/callbacks",
+                    at: 1,
+                    token: cluster.document.tokens.ingest,
+                    headers: [("Idempotency-Key", "tap-1")],
+                    body: #"{"event":"outcome","outcome":"verified","channel":"app"}"#
+                )
+                #expect(confirmed.status == 200)
+                #expect(confirmed.disposition == "accepted")
+                #expect(confirmed.text.contains(#""state":"verified","terminal":true"#))
+                try eventually("the waiting call is sent on") {
+                    try cluster.twilio(.polled(2), of: "va_3", at: 2).text == redirect
+                }
+                let denied = try cluster.send(
+                    "POST",
+                    "/v1/attempts/va_3/callbacks",
+                    at: 3,
+                    token: cluster.document.tokens.ingest,
+                    headers: [("Idempotency-Key", "tap-2")],
+                    body: #"{"event":"outcome","outcome":"rejected","channel":"app"}"#
+                )
+                #expect(denied.disposition == "contradicted")
+                #expect(denied.text.contains(#""state":"verified","terminal":true"#))
+            }
+        }
+
+        @Test("leadership is handed to the node that an operator names")
+        func handOver() throws {
+            try withCluster { cluster in
+                let leader = try cluster.leader()
+                let target = leader % 3 + 1
+                let body = #"{"node":\#(target)}"#
+                func handOver(at node: Int) throws -> Response {
+                    try cluster.send(
+                        "POST",
+                        "/v1/cluster/leader",
+                        at: node,
+                        token: cluster.document.tokens.operate,
+                        body: body
+                    )
+                }
+                let asked = try handOver(at: leader)
+                #expect(asked.status == 200, "\(asked.text)")
+                #expect(try cluster.leader() == target)
+                let again = try handOver(at: target)
+                #expect(again.status == 200, "\(again.text)")
+                let elsewhere = try handOver(at: leader)
+                #expect(elsewhere.status == 409)
+                #expect(elsewhere.problem?.name == "not-leader")
+                #expect(try cluster.open("va_1", at: leader).status == 201)
             }
         }
     }

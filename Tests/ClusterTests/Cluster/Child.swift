@@ -41,7 +41,8 @@ final class Child {
         // A killed or trapping node says so by its status; a backtrace would only cost seconds.
         environment["SWIFT_BACKTRACE"] = "enable=no"
         let number = unsafe try Child.withCStrings([program] + words) { arguments in
-            unsafe try Child.withCStrings(environment.map { "\($0.key)=\($0.value)" }) { variables in
+            unsafe try Child.withCStrings(environment.map { "\($0.key)=\($0.value)" }) {
+                variables in
                 var number: pid_t = 0
                 let code = unsafe posix_spawn(
                     &number,
@@ -125,7 +126,8 @@ final class Child {
         _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) throws -> Result
     ) throws -> Result {
         var pointers = unsafe texts.map { unsafe strdup($0) } + [nil]
-        defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+        defer { unsafe pointers.forEach { unsafe free($0) } }
+
         return unsafe try pointers.withUnsafeMutableBufferPointer { buffer in
             guard let base = buffer.baseAddress else {
                 throw Failure(description: "an array of arguments without a place")

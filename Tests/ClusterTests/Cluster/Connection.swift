@@ -92,6 +92,18 @@ final class Connection {
         }
     }
 
+    /// Whether the server asks for the body of a request that waits for that.
+    func awaitContinue(within limit: Duration = .seconds(5)) throws(Failure) -> Bool {
+        let wanted = Array("HTTP/1.1 100 Continue\r\n\r\n".utf8)
+        let deadline = ContinuousClock.now + limit
+        var received: [UInt8] = []
+        while received.count < wanted.count, wanted.starts(with: received) {
+            guard let bytes = try read(until: deadline), !bytes.isEmpty else { return false }
+            received += bytes
+        }
+        return received == wanted
+    }
+
     /// Whether the other side closes the connection, sending nothing more.
     func isClosed(within limit: Duration = .seconds(5)) throws(Failure) -> Bool {
         guard let bytes = try read(until: ContinuousClock.now + limit) else { return false }

@@ -323,6 +323,13 @@ struct TwilioCallback {
             form: TwilioCallback.call(call, [("CallStatus", "in-progress"), ("Digits", digits)])
         )
     }
+    /// The call asks again whether there is something to do.
+    static func polled(_ number: Int, call: Int = 1) -> TwilioCallback {
+        TwilioCallback(
+            query: "?poll=\(number)",
+            form: TwilioCallback.call(call, [("CallStatus", "in-progress")])
+        )
+    }
     /// The call has ended, as the platform tells beside it.
     static func completed(call: Int = 1) -> TwilioCallback {
         TwilioCallback(
