@@ -30,6 +30,36 @@ extension ClusterTests {
             }
         }
 
+        @Test("a frame of another version is refused by its version")
+        func otherVersion() throws {
+            try withCluster(nodes: 1) { cluster in
+                let connection = try Connection(port: cluster.peerPort(1))
+                try connection.send(Array("VDCT".utf8) + [9] + [UInt8](repeating: 0, count: 11))
+                #expect(try connection.isClosed())
+                try eventually("the log names the version") {
+                    try cluster.log(1).split(separator: "\n").contains {
+                        $0.contains("component=peer") && $0.contains("version 9")
+                    }
+                }
+            }
+        }
+
+        @Test("a stranger's endless frame is cut off, long before it fills the memory")
+        func endlessFrame() throws {
+            try withCluster(nodes: 1) { cluster in
+                let connection = try Connection(port: cluster.peerPort(1))
+                // A good header, of a body of 16 MiB that never ends.
+                let header: [UInt8] = [1, 3, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
+                try connection.send(Array("VDCT".utf8) + header)
+                try connection.send([UInt8](repeating: 7, count: 8192))
+                // Sooner than the time that it has to say who it is.
+                #expect(try connection.isClosed(within: .milliseconds(2500)))
+                try eventually("the log says why") {
+                    try cluster.log(1).contains("before it said who it is")
+                }
+            }
+        }
+
         private func refusals(_ log: String) -> Int {
             log.split(separator: "\n").count {
                 $0.contains("component=peer") && $0.contains("connection refused or closed")

@@ -269,6 +269,9 @@ extension NodeLoop {
 
     /// Connections to the peer port, at most.
     private static let maxInbound = 256
+    /// Bytes that may wait of somebody who has not said who it is, above what a hello has: a frame
+    /// of a known peer may be large, a stranger's must not fill the memory.
+    private static let maxGreetingBytes = 1024
 
     func inboundIsReady(slot: Int, generation: UInt64) {
         guard slot < inbound.count, let peer = inbound[slot], peer.generation == generation else {
@@ -284,6 +287,11 @@ extension NodeLoop {
                 }
             } catch {
                 closeInbound(peer, "\(error)")
+            }
+            if inbound[slot] === peer, peer.peer == nil,
+                peer.decoder.bufferedBytes > NodeLoop.maxGreetingBytes
+            {
+                closeInbound(peer, "it sent more than a hello before it said who it is")
             }
         case .wouldBlock: break
         case .closed: closeInbound(peer, nil)
