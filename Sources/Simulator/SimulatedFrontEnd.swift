@@ -292,7 +292,8 @@ extension World {
     /// When nothing has been wrong for long, requests are answered.
     private func checkAvailability(_ request: Request) {
         let patience = 10 * WorldPlan.second + 6 * plan.electionTimeout
-        guard activeFaults == 0, request.arrivedAt > calmSince + patience,
+        guard plan.loss == 0 || isHealing, activeFaults == 0,
+            request.arrivedAt > calmSince + patience,
             now > lastCommitAt + patience,
             hosts.allSatisfy({ $0.isQuarantined || $0.process != nil })
         else { return }
