@@ -228,6 +228,16 @@ extension World {
             return
         }
         statistics.reads += 1
+        if process.replica.appliedIndex.number < UInt64(request.floor) {
+            checker.fail(
+                "linearizability",
+                """
+                n\(request.node + 1) reads at \(process.replica.appliedIndex), entry \
+                \(request.floor) was acknowledged before the read began
+                """,
+                at: now
+            )
+        }
         let plan = plan.attempts[request.attempt]
         switch reading {
         case .view:
