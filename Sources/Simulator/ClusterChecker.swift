@@ -21,6 +21,8 @@ struct NodeRecord {
 /// One committed entry.
 struct CommittedEntry {
     var id: EntryID
+    /// The term of the leader that committed it, which may be later than the entry's own.
+    var inTerm: Term
     var time: UInt64
     var request: RequestID?
     var expectation: DomainModel.Expectation
@@ -214,7 +216,8 @@ struct ClusterChecker {
                 at: now
             )
         }
-        for entry in committed where entry.id.term < term {
+        // A leader of an earlier term, elected by votes that were long under way, may lack it.
+        for entry in committed where entry.inTerm < term {
             guard records[node].log.term(at: entry.id.index) != entry.id.term else { continue }
             fail(
                 "leader completeness",
@@ -301,6 +304,7 @@ struct ClusterChecker {
         committed.append(
             CommittedEntry(
                 id: id,
+                inTerm: records[node].term,
                 time: time,
                 request: request,
                 expectation: expectation,

@@ -35,6 +35,8 @@ package struct Fault: Sendable {
     package var peer: Int
     /// A factor, a jump in milliseconds, a mask of nodes, a count: what the kind needs.
     package var amount: Int64
+    /// It hits whoever leads when it comes, instead of `node`.
+    package var aimsAtLeader = false
 
     var endsAt: UInt64 { at + duration }
 }
@@ -97,7 +99,8 @@ extension FaultKind {
             duration: min(duration, longest),
             node: node,
             peer: peer,
-            amount: amount
+            amount: amount,
+            aimsAtLeader: random.chance(percent: 40)
         )
     }
 }

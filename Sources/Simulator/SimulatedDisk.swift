@@ -16,7 +16,8 @@ struct SimulatedDisk: Disk {
         var durable: [UInt8] = []
         /// Ranges written since the last sync.
         var unsynced: [Range<Int>] = []
-        /// Where the newest write began.
+        /// Where the newest write that was synced began: damage above it cannot be told from an
+        /// unfinished write (FAST'18, protocol-aware recovery).
         var lastWrite = 0
     }
 
@@ -91,7 +92,6 @@ struct SimulatedDisk: Disk {
             if offset + bytes.count > files[file].now.count { try takeRoom("write \(name)") }
             files[file].now.lay(bytes[...], at: offset)
             files[file].unsynced.append(offset..<offset + bytes.count)
-            files[file].lastWrite = offset
         case .sync(let name):
             let file = try number(of: name)
             if failsNextSync {
@@ -150,7 +150,9 @@ struct SimulatedDisk: Disk {
     private mutating func flush(_ file: Int) {
         let size = files[file].now.count
         files[file].durable.resize(to: size)
-        for range in files[file].unsynced {
+        let written = files[file].unsynced.filter { !$0.isEmpty }
+        if let first = written.map(\.lowerBound).min() { files[file].lastWrite = first }
+        for range in written {
             let range = range.clamped(to: 0..<size)
             files[file].durable.replaceSubrange(range, with: files[file].now[range])
         }

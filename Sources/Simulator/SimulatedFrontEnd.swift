@@ -228,6 +228,16 @@ extension World {
             return
         }
         statistics.reads += 1
+        if process.replica.appliedIndex.number < UInt64(request.floor) {
+            checker.fail(
+                "linearizability",
+                """
+                n\(request.node + 1) reads at \(process.replica.appliedIndex), entry \
+                \(request.floor) was acknowledged before the read began
+                """,
+                at: now
+            )
+        }
         let plan = plan.attempts[request.attempt]
         switch reading {
         case .view:
@@ -292,7 +302,8 @@ extension World {
     /// When nothing has been wrong for long, requests are answered.
     private func checkAvailability(_ request: Request) {
         let patience = 10 * WorldPlan.second + 6 * plan.electionTimeout
-        guard activeFaults == 0, request.arrivedAt > calmSince + patience,
+        guard plan.loss == 0 || isHealing, activeFaults == 0,
+            request.arrivedAt > calmSince + patience,
             now > lastCommitAt + patience,
             hosts.allSatisfy({ $0.isQuarantined || $0.process != nil })
         else { return }

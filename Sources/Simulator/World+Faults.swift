@@ -3,9 +3,10 @@ internal import Replica
 internal import Verification
 
 extension World {
-    func begin(_ fault: Fault, _ number: Int) {
+    func begin(_ planned: Fault, _ number: Int) {
         // After the healing began nothing goes wrong any more.
         guard !isHealing else { return }
+        let fault = aim(planned, number)
         trace.note(now, "FAULT \(number): \(fault)")
         calmSince = now
         statistics.faults[fault.kind, default: 0] += 1
@@ -57,6 +58,16 @@ extension World {
             activeFaults += 1
             queue.schedule(.faultEnds(number), at: fault.endsAt)
         }
+    }
+
+    private func aim(_ planned: Fault, _ number: Int) -> Fault {
+        let leader = hosts.firstIndex { $0.process?.replica.raft.role == .leader }
+        guard planned.aimsAtLeader, let leader, planned.kind != .bitRot else { return planned }
+        var fault = planned
+        if fault.peer == leader { fault.peer = fault.node }
+        fault.node = leader
+        aimed[number] = fault
+        return fault
     }
 
     func end(_ fault: Fault) {

@@ -17,6 +17,8 @@ package final class World {
     var statistics = RunStatistics()
     var isHealing = false
     var isDone = false
+    /// What the faults became that aimed at the leader, by their numbers.
+    var aimed: [Int: Fault] = [:]
     /// A former leader that hears nobody for a while.
     var deafNode: Int?
     /// Faults that have begun and not ended.
@@ -123,7 +125,7 @@ package final class World {
         case .diskRead(let node, let run, let read): diskRead(node, run: run, read)
         case .restart(let node, let run): restart(node, run: run)
         case .fault(let number): begin(plan.faults[number], number)
-        case .faultEnds(let number): end(plan.faults[number])
+        case .faultEnds(let number): end(aimed[number] ?? plan.faults[number])
         case .heal: heal()
         case .inspect: inspect()
         case .post(let attempt, let post, let tries): self.post(attempt, post, tries: tries)
