@@ -71,7 +71,7 @@ extension ReplicaNode {
     }
 
     /// Requests of this node's own clients that wait for their entry.
-    package var pendingRequests: Int { requests.count }
+    package var pendingRequests: Int { requests.awaitedCount }
     /// Whether some of them wait to be proposed or forwarded in the next turn.
     package var hasQueuedRequests: Bool { requests.hasQueued || reads.isCollecting }
     /// Commands of peers that wait to be proposed.
@@ -177,6 +177,12 @@ extension ReplicaNode {
         forwardedBytes += bytes.count
         tickIndex = raft.lastIndex.advanced(by: 1)
     }
+
+    /// Reports the repeats counted so far at once rather than in time; for an orderly stop.
+    package mutating func reportRepeats(at now: Instant) { makeReport(at: now) }
+
+    /// Whether repeats counted here are not known to be in the log yet.
+    package var hasUnreportedRepeats: Bool { report != nil || !ledger.isEmpty }
 
     /// Starts the next report of repeats unless one is under way.
     mutating func makeReport(at now: Instant) {

@@ -33,6 +33,8 @@ struct RequestTable {
     /// Slots before this are finished.
     private var head = 0
     private(set) var count = 0
+    /// Those of `count` that somebody waits for.
+    private(set) var awaitedCount = 0
     private(set) var nextSequence: UInt64 = 1
     /// Slots from here on may be queued; all before are sent or finished.
     private var firstQueued = 0
@@ -57,6 +59,7 @@ struct RequestTable {
         }
         slots.append(request)
         count += 1
+        if request.context != nil { awaitedCount += 1 }
     }
 
     /// Finishes a request.
@@ -66,6 +69,7 @@ struct RequestTable {
         guard let slot = slot(of: sequence), !slots[slot].isFinished else { return nil }
         slots[slot].isFinished = true
         count -= 1
+        if slots[slot].context != nil { awaitedCount -= 1 }
         let request = slots[slot]
         slots[slot].command = []
         slots[slot].definition = nil

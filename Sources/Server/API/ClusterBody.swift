@@ -5,7 +5,8 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
     package struct Node: Hashable, Sendable, Decodable {
         package var node: UInt32
         package var region: String
-        /// `leader`, `follower`, `candidate` or `learner`; `unknown` for a peer not heard of.
+        /// `leader`, `follower`, `pre_candidate`, `candidate` or `learner`; `unknown` for a peer not
+        /// heard of.
         package var role: String
         /// As last heard; `nil` if this node cannot know.
         package var commitIndex: UInt64?

@@ -13,6 +13,7 @@ extension NodeLoop {
         }
         log.info("node", "stopping", ["signal": .number(Int64(signal))])
         stopsBy = now.advanced(by: configuration.timers.shutdown)
+        replica.reportRepeats(at: now)
         httpListener = nil
         connections.forEach { connection in
             if connection.exchange == nil, connection.parser.phase == .idle {
@@ -37,6 +38,7 @@ extension NodeLoop {
         guard let stopsBy else { return }
         let isDrained =
             !transferIsUnderWay && replica.pendingRequests == 0 && connections.count == 0
+            && (!replica.hasUnreportedRepeats || !replica.canCommit)
         guard isDrained || stopsBy <= now else { return }
         log.info(
             "node",

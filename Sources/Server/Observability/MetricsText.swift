@@ -2,6 +2,7 @@
 package struct Gauges: Sendable {
     package enum Role: String, CaseIterable, Sendable {
         case follower, candidate, leader, learner
+        case preCandidate = "pre_candidate"
     }
     package struct Peer: Sendable {
         package var node: UInt32
