@@ -26,7 +26,7 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
         case .otherCluster(let file, let found, let expected):
             "\(file) belongs to cluster \"\(found)\", this node is of cluster \"\(expected)\""
         case .otherNode(let file, let found, let expected):
-            "\(file) belongs to node \(found), this is node \(expected)"
+            "\(file) belongs to node \(found.number), this is node \(expected.number)"
         case .unsupportedVersion(let file, let found, let supported):
             "\(file) has format version \(found), this program knows up to \(supported)"
         case .damaged(let file, let offset, let what):

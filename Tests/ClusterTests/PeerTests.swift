@@ -30,6 +30,22 @@ extension ClusterTests {
             }
         }
 
+        @Test("strangers who hold connections and say nothing do not keep a peer out")
+        func flood() throws {
+            try withCluster(nodes: 3) { cluster in
+                _ = try cluster.leader()
+                cluster.kill(3)
+                var strangers: [Connection] = []
+                for _ in 0..<200 { strangers.append(try Connection(port: cluster.peerPort(1))) }
+                try cluster.start(3)
+                try eventually("node 3 is let in") {
+                    try cluster.log(1).contains("the oldest are closed")
+                        && cluster.open("va_1", at: 3).status == 201
+                }
+                #expect(strangers.count == 200)
+            }
+        }
+
         @Test("a frame of another version is refused by its version")
         func otherVersion() throws {
             try withCluster(nodes: 1) { cluster in

@@ -15,7 +15,7 @@ extension ClusterTests {
                 try cluster.start(2)
                 #expect(try cluster.child(2).exitStatus() == 1)
                 var log = try cluster.log(2)
-                #expect(log.contains("belongs to node n1, this is node n2"), "\(log)")
+                #expect(log.contains("belongs to node 1, this is node 2"), "\(log)")
 
                 try cluster.edit(cluster.configuration(of: 1)) {
                     $0.replacingFirst("cluster: \"\(name)\"", with: "cluster: \"other\"")

@@ -241,11 +241,8 @@ extension NodeLoop {
                 acceptsPeersAgainAt = now.advanced(by: .milliseconds(500))
                 return
             }
+            makeRoomForStranger()
             let slot = inbound.firstIndex { $0 == nil } ?? inbound.count
-            guard slot < NodeLoop.maxInbound else {
-                log.warning("peer", "too many connections to the peer port; one is refused")
-                return
-            }
             let peer = InboundPeer(
                 descriptor,
                 slot: slot,
@@ -267,8 +264,24 @@ extension NodeLoop {
         }
     }
 
-    /// Connections to the peer port, at most.
-    private static let maxInbound = 256
+    /// Connections to the peer port whose owner has not said who it is, at most.
+    private static let maxStrangers = 64
+
+    /// Closes the oldest stranger when there are as many as may be: a flood of them must not keep a
+    /// real peer out, which says who it is at once.
+    private func makeRoomForStranger() {
+        let strangers = inbound.compactMap { $0 }.filter { $0.peer == nil }
+        guard strangers.count >= NodeLoop.maxStrangers,
+            let oldest = strangers.min(by: { $0.since < $1.since })
+        else { return }
+        closeInbound(oldest, nil)
+        guard strangerFloodLoggedAt.map({ $0.advanced(by: .seconds(10)) <= now }) ?? true else {
+            return
+        }
+        strangerFloodLoggedAt = now
+        log.warning("peer", "many connections to the peer port say nothing; the oldest are closed")
+    }
+
     /// Bytes that may wait of somebody who has not said who it is, above what a hello has: a frame
     /// of a known peer may be large, a stranger's must not fill the memory.
     private static let maxGreetingBytes = 1024
@@ -335,13 +348,13 @@ extension NodeLoop {
                 "it is of cluster \"\(hello.cluster)\", this node of \"\(configuration.cluster)\""
         }
         if hello.to != configuration.node {
-            return "it looks for node \(hello.to), this is node \(configuration.node)"
+            return "it looks for node \(hello.to.number), this is node \(configuration.node.number)"
         }
         if hello.from == configuration.node {
-            return "it says it is node \(hello.from), which this node is"
+            return "it says it is node \(hello.from.number), which this node is"
         }
         guard configuration.peers.contains(where: { $0.node == hello.from }) else {
-            return "node \(hello.from) is not in this node's configuration"
+            return "node \(hello.from.number) is not in this node's configuration"
         }
         return nil
     }

@@ -58,6 +58,8 @@ final class NodeLoop {
     /// The same for the peer listener.
     var acceptsPeersAgainAt: Instant?
 
+    /// When a flood of strangers at the peer port was last logged.
+    var strangerFloodLoggedAt: Instant?
     /// Set when the node is to stop: it hands over and drains until then.
     var stopsBy: Instant?
     var transferIsUnderWay = false
