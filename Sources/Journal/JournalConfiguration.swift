@@ -1,6 +1,6 @@
 package import Raft
 
-/// Settings of a `Journal` that do not change while it runs.
+/// Settings of a `LogJournal` that do not change while it runs.
 package struct JournalConfiguration: Sendable {
     /// Name of the cluster whose log this is; 1 to 128 bytes of UTF-8.
     package var cluster: String

@@ -1,6 +1,6 @@
 package import Raft
 
-extension Journal {
+extension LogJournal {
     /// Plans to read old entries, for a follower that lags behind what is kept in memory.
     ///
     /// - Parameters:

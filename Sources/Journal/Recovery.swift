@@ -8,16 +8,16 @@ package struct Recovered: ~Copyable {
     ///
     /// Worth a log line.
     package let tornTail: TornTail?
-    private var journal: Journal
+    private var journal: LogJournal
 
-    fileprivate init(log: RecoveredLog, tornTail: TornTail?, journal: consuming Journal) {
+    fileprivate init(log: RecoveredLog, tornTail: TornTail?, journal: consuming LogJournal) {
         self.log = log
         self.tornTail = tornTail
         self.journal = journal
     }
 
     /// The journal, ready to go on.
-    package consuming func takeJournal() -> Journal { journal }
+    package consuming func takeJournal() -> LogJournal { journal }
 }
 
 /// The place at which an unfinished batch was cut off.
@@ -33,7 +33,7 @@ package struct TornTail: Hashable, Sendable {
     }
 }
 
-extension Journal {
+extension LogJournal {
     /// Reads the whole log once and makes its end fit to be continued.
     ///
     /// What is not whole at the end and has nothing after it is an unfinished write: it is cut.
@@ -63,7 +63,7 @@ extension Journal {
         return Recovered(
             log: replay.recovered,
             tornTail: recovery.tornTail,
-            journal: Journal(
+            journal: LogJournal(
                 configuration: configuration,
                 replay: replay,
                 segments: recovery.segments
@@ -72,12 +72,12 @@ extension Journal {
     }
 }
 
-/// The steps of `Journal.recover`.
+/// The steps of `LogJournal.recover`.
 private struct Recovery {
     private let configuration: JournalConfiguration
     private let files: [String]
     private(set) var replay: LogReplay
-    private(set) var segments: [Journal.Segment] = []
+    private(set) var segments: [LogJournal.Segment] = []
     private(set) var tornTail: TornTail?
     /// Why reading stopped at the end of the newest segment.
     private var endReason = ""
@@ -117,7 +117,7 @@ private struct Recovery {
             }
             try check(header, file: file)
             segments.append(
-                Journal.Segment(
+                LogJournal.Segment(
                     sequence: header.sequence,
                     salt: header.salt,
                     capacity: reader.size,

@@ -11,7 +11,7 @@ package struct ReplicaNode: ~Copyable {
     package let configuration: ReplicaConfiguration
     package var output = ReplicaOutput()
     package internal(set) var raft: RaftNode
-    package internal(set) var journal: Journal
+    package internal(set) var journal: LogJournal
     package internal(set) var machine: StateMachine
 
     /// Actions of the core not carried out yet; empty between calls.
@@ -55,7 +55,7 @@ package struct ReplicaNode: ~Copyable {
     ) throws(JournalError) {
         var machine = StateMachine(limits: configuration.limits)
         var counters = ReplicaCounters()
-        let recovered = try Journal.recover(from: &disk, configuration: configuration.journal) {
+        let recovered = try LogJournal.recover(from: &disk, configuration: configuration.journal) {
             entry in
             ReplicaNode.replay(entry, into: &machine, &counters)
         }

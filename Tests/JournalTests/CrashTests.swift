@@ -20,7 +20,7 @@ private func moments(
 ) throws -> [Moment] {
     var disk = start
     var moments: [Moment] = []
-    var journal = try Journal.recover(from: &disk, configuration: configuration) { _ in }
+    var journal = try LogJournal.recover(from: &disk, configuration: configuration) { _ in }
         .takeJournal()
     var durable = 0
     var handed = 0
@@ -80,7 +80,7 @@ private func check(
             Issue.record("\(what()): second recovery found \(again.log), \(again.tornTail as Any)")
             return
         }
-        var journal = try Journal.recover(from: &disk, configuration: configuration(salt: 99)) {
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration(salt: 99)) {
             _ in
         }.takeJournal()
         var expected = model
@@ -180,7 +180,7 @@ struct CrashTests {
             disk.failsAt = disk.performed + draws.below(14)
             var possible = [sure]
             do {
-                let recovered = try Journal.recover(
+                let recovered = try LogJournal.recover(
                     from: &disk,
                     configuration: configuration(salt: UInt64(round))
                 ) { _ in }

@@ -85,16 +85,16 @@ func recover(
     _ configuration: JournalConfiguration = configuration()
 ) throws(JournalError) -> Found {
     var committed: [Entry] = []
-    let recovered = try Journal.recover(from: &disk, configuration: configuration) {
+    let recovered = try LogJournal.recover(from: &disk, configuration: configuration) {
         committed.append($0)
     }
     return Found(log: recovered.log, committed: committed, tornTail: recovered.tornTail)
 }
 
-/// Macros cannot look into a `Journal`, which has no copies.
+/// Macros cannot look into a `LogJournal`, which has no copies.
 func required<T>(_ value: T?) throws -> T { try #require(value) }
 
-extension Journal {
+extension LogJournal {
     /// Carries out work until none is left; returns the newest durable write.
     mutating func finish(on disk: inout CrashDisk) throws(DiskError) -> WriteNumber {
         var durable = WriteNumber.zero

@@ -5,7 +5,7 @@ import Testing
 @Suite("reading old entries")
 struct ReadingTests {
     private func read(
-        _ journal: inout Journal,
+        _ journal: inout LogJournal,
         _ disk: CrashDisk,
         from index: LogIndex,
         maxBytes: Int
@@ -20,7 +20,7 @@ struct ReadingTests {
     func everyEntry() throws {
         var disk = CrashDisk()
         var model = ModelLog()
-        var journal = try Journal.recover(from: &disk, configuration: configuration()) { _ in }
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
             .takeJournal()
         var draws = Draws(state: 3)
         for number in UInt64(1)...120 {
@@ -40,12 +40,13 @@ struct ReadingTests {
         }
         _ = try journal.finish(on: &disk)
         try checkAll(&journal, disk, model)
-        var again = try Journal.recover(from: &disk, configuration: configuration()) { _ in }
+        var again = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
             .takeJournal()
         try checkAll(&again, disk, model)
     }
 
-    private func checkAll(_ journal: inout Journal, _ disk: CrashDisk, _ model: ModelLog) throws {
+    private func checkAll(_ journal: inout LogJournal, _ disk: CrashDisk, _ model: ModelLog) throws
+    {
         var several = 0
         for (at, entry) in model.entries.enumerated() {
             for maxBytes in [1, 500, 4_000] {
@@ -67,7 +68,7 @@ struct ReadingTests {
     @Test("a read takes in little more than was asked for")
     func bounded() throws {
         var disk = CrashDisk()
-        var journal = try Journal.recover(
+        var journal = try LogJournal.recover(
             from: &disk,
             configuration: configuration(segmentSize: 1 << 20)
         ) { _ in }.takeJournal()
@@ -93,7 +94,7 @@ struct ReadingTests {
     func notDurable() throws {
         var disk = CrashDisk()
         var model = ModelLog()
-        var journal = try Journal.recover(from: &disk, configuration: configuration()) { _ in }
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
             .takeJournal()
         let first = model.write(1, term: 1, from: 1, sizes: [1, 2, 3])
         model.apply(first)
@@ -126,7 +127,7 @@ struct ReadingTests {
     func damage() throws {
         var disk = CrashDisk()
         var model = ModelLog()
-        var journal = try Journal.recover(from: &disk, configuration: configuration()) { _ in }
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
             .takeJournal()
         let write = model.write(1, term: 1, from: 1, sizes: [50, 60])
         model.apply(write)

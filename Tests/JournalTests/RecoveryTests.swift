@@ -5,7 +5,7 @@ import Testing
 private func disk(with script: [[LogWrite]]) throws -> (disk: CrashDisk, model: ModelLog) {
     var disk = CrashDisk()
     var model = ModelLog()
-    var journal = try Journal.recover(from: &disk, configuration: configuration()) { _ in }
+    var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
         .takeJournal()
     for writes in script {
         for write in writes {
@@ -63,7 +63,7 @@ struct RecoveryTests {
         var (disk, model) = try disk(with: lifeOfAFollower())
         var extra = model.write(100, term: 6, from: 17, sizes: [10, 10])
         extra.hardState = nil
-        var journal = try Journal.recover(from: &disk, configuration: configuration()) { _ in }
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
             .takeJournal()
         journal.append(extra)
         model.apply(extra)
@@ -204,7 +204,7 @@ struct RecoveryTests {
     @Test("takes no payload for a later batch unless it knows the salt", arguments: [0, 0x5A17])
     func forgedBatch(salt: UInt64) throws {
         var (disk, model) = try disk(with: [lifeOfAFollower()[0]])
-        var journal = try Journal.recover(from: &disk, configuration: configuration()) { _ in }
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
             .takeJournal()
         // The payload begins 48 + 34 bytes into the batch; its byte 430 is on a sector's start.
         var entry = model.write(2, term: 1, from: 1, sizes: [1_500])

@@ -11,7 +11,7 @@ struct WritingTests {
     @Test("all that is appended while a batch is under way shares the next sync")
     func groupCommit() throws {
         var disk = CrashDisk()
-        var journal = try Journal.recover(from: &disk, configuration: configuration()) { _ in }
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
             .takeJournal()
         journal.append(write(1, 1))
         let first = try required(journal.nextBatch())
@@ -38,7 +38,7 @@ struct WritingTests {
     @Test("a write that changes nothing becomes durable like any other")
     func emptyWrite() throws {
         var disk = CrashDisk()
-        var journal = try Journal.recover(from: &disk, configuration: configuration()) { _ in }
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
             .takeJournal()
         _ = try journal.finish(on: &disk)
         journal.append(LogWrite(number: WriteNumber(1)))
@@ -51,7 +51,7 @@ struct WritingTests {
     @Test("batches never share a sector and end with a sync")
     func sectors() throws {
         var disk = CrashDisk()
-        var journal = try Journal.recover(from: &disk, configuration: configuration()) { _ in }
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
             .takeJournal()
         var taken: Set<String> = []
         for number in UInt64(1)...40 {
@@ -79,7 +79,7 @@ struct WritingTests {
     @Test("the next segment is made before it is needed, and not together with a commit")
     func spareSegment() throws {
         var disk = CrashDisk()
-        var journal = try Journal.recover(from: &disk, configuration: configuration()) { _ in }
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
             .takeJournal()
         var number: UInt64 = 0
         var creations = 0
@@ -108,7 +108,7 @@ struct WritingTests {
         var disk = CrashDisk()
         var model = ModelLog()
         for run in UInt64(1)...5 {
-            let recovered = try Journal.recover(
+            let recovered = try LogJournal.recover(
                 from: &disk,
                 configuration: configuration(salt: run)
             ) { _ in }
@@ -135,8 +135,9 @@ struct WritingTests {
     func gap() async {
         await #expect(processExitsWith: .failure) {
             var disk = CrashDisk()
-            var journal = try Journal.recover(from: &disk, configuration: configuration()) { _ in }
-                .takeJournal()
+            var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in
+            }
+            .takeJournal()
             journal.append(ModelLog().write(1, term: 1, from: 2, sizes: [1]))
         }
     }

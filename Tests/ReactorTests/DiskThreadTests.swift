@@ -156,7 +156,8 @@ struct DiskThreadTests {
         var expected: [Entry] = []
         for run in UInt64(1)...3 {
             var disk = try FileDisk(directory: directory.path)
-            let recovered = try Journal.recover(from: &disk, configuration: configuration) { _ in }
+            let recovered = try LogJournal.recover(from: &disk, configuration: configuration) { _ in
+            }
             let isSame = recovered.log.tail == expected
             let isTorn = recovered.tornTail != nil
             #expect(isSame && !isTorn)

@@ -6,7 +6,7 @@ package import Raft
 /// Pure: it says what is to be done on the disk and is told when it is. At most one batch is under
 /// way; what is appended meanwhile goes into the next one, so that one sync serves all that wait
 /// (group commit). docs/formats.md describes the files and the argument on which recovery rests.
-package struct Journal: ~Copyable {
+package struct LogJournal: ~Copyable {
     let configuration: JournalConfiguration
 
     /// The log with all that was appended, durable or not.
