@@ -107,6 +107,12 @@ struct RaftLog {
         }
     }
 
+    /// Time of the entry at an index; zero where it is not in memory.
+    func time(at index: LogIndex) -> Timestamp {
+        guard index > evicted, index <= lastIndex else { return .zero }
+        return window[index.distance(from: evicted) - 1].time
+    }
+
     func cost(at index: LogIndex) -> Int { window[index.distance(from: evicted) - 1].cost }
 
     /// Entries in memory from `from` through `through`, capped by cost but at least one.

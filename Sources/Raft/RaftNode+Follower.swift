@@ -43,7 +43,10 @@ extension RaftNode {
             reply(.rejected(at: append.previous.index, hint: hint), to: sender, into: &actions)
             return
         }
-        take(append.entries, from: sender)
+        guard take(append.entries, from: sender) else {
+            droppedMessages += 1
+            return
+        }
         let last = append.previous.index.advanced(by: append.entries.count)
         matched = max(matched, last)
         commit(through: min(append.leaderCommit, matched))
@@ -63,13 +66,16 @@ extension RaftNode {
     ///
     /// An entry that is there already stays, and so does what follows it: the message may be an
     /// old one that overtook, or was overtaken by, its successors.
-    private mutating func take(_ entries: [Entry], from sender: NodeID) {
+    ///
+    /// - Returns: false if their time runs back behind the log's: no correct leader sends that.
+    private mutating func take(_ entries: [Entry], from sender: NodeID) -> Bool {
         var known = 0
         while known < entries.count, log.term(at: entries[known].index) == entries[known].term {
             known += 1
         }
-        guard known < entries.count else { return }
+        guard known < entries.count else { return true }
         let first = entries[known]
+        guard first.time >= log.time(at: first.index.previous) else { return false }
         if first.index <= lastIndex {
             invariant(
                 first.index > commitIndex,
@@ -84,6 +90,7 @@ extension RaftNode {
         }
         for position in known..<entries.count { log.append(entries[position]) }
         writes.append(contentsOf: known == 0 ? entries : Array(entries[known...]))
+        return true
     }
 
     private var accepted: AppendEntriesReply.Result {

@@ -16,6 +16,8 @@ package enum Frame {
     static let magic: [UInt8] = Array("VDCT".utf8)
     /// Longest body, in bytes; above every limit on what a message may carry.
     package static let maxBodyLength = 32 * 1024 * 1024
+    /// Longest body of a greeting, in bytes: whoever sends one is not known yet.
+    static let maxGreetingLength = 4096
 
     package enum Kind: UInt8, Sendable {
         case hello = 1
@@ -78,15 +80,16 @@ package struct FrameDecoder: Sendable {
         var header = ByteReader(buffer, from: start + 8, to: start + Frame.headerLength)
         let length = Int(try header.uint32())
         let sum = try header.uint32()
-        guard length <= Frame.maxBodyLength else { throw .tooLong(length) }
+        guard let kind = Frame.Kind(rawValue: buffer[start + 5]) else {
+            throw .invalid(field: "frame type")
+        }
+        let limit = kind == .message ? Frame.maxBodyLength : Frame.maxGreetingLength
+        guard length <= limit else { throw .tooLong(length) }
         let bodyStart = start + Frame.headerLength
         guard buffer.count - bodyStart >= length else { return nil }
         var computed = CRC32C.checksum(of: buffer[(start + 4)..<(start + 12)])
         computed = CRC32C.checksum(of: buffer[bodyStart..<bodyStart + length], continuing: computed)
         guard computed == sum else { throw .badChecksum }
-        guard let kind = Frame.Kind(rawValue: buffer[start + 5]) else {
-            throw .invalid(field: "frame type")
-        }
         var reader = ByteReader(buffer, from: bodyStart, to: bodyStart + length)
         let frame = try PeerFrame(kind, from: &reader)
         try reader.expectEnd()

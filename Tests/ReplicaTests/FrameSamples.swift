@@ -1,0 +1,193 @@
+import Raft
+import Replica
+
+/// Frames for the tests of the wire format.
+enum FrameSamples {
+    static let status = NodeStatus(
+        role: .learner,
+        term: Term(7),
+        commitIndex: LogIndex(1 << 40),
+        appliedIndex: LogIndex(9)
+    )
+
+    /// One of each kind at least, with the values at the edges of what the fields hold.
+    static let table: [PeerFrame] =
+        [
+            .hello(Hello(cluster: "", from: NodeID(0), to: NodeID(.max), incarnation: .max)),
+            .hello(
+                Hello(cluster: "Zürich ☎", from: NodeID(1), to: NodeID(2), incarnation: 0x0102)
+            ),
+            .helloReply(.welcome(incarnation: 0)),
+            .helloReply(.refused("")),
+            .helloReply(.refused("this is n2 of cluster “b”")),
+            .message(.forward([])),
+            .message(.forward([[]])),
+            .message(.forward([[1, 2, 3], [], [UInt8](repeating: 0xFF, count: 60)])),
+            .message(.forwardRefused),
+            .message(.readIndex(round: .max)),
+            .message(.readIndexReply(round: 3, index: nil)),
+            .message(.readIndexReply(round: 1 << 63, index: LogIndex(0))),
+            .message(.readIndexReply(round: 4, index: LogIndex(.max))),
+            .message(.ping(sentAt: Instant(nanoseconds: .max), status)),
+            .message(.pong(sentAt: Instant(nanoseconds: 0), status)),
+        ]
+        + bodies.map {
+            .message(
+                .raft(Message(from: NodeID(3), to: NodeID(1), term: Term(0x0102_0304), body: $0))
+            )
+        }
+
+    private static let bodies: [Message.Body] = [
+        .preVote(VoteRequest(lastEntry: .zero, isTransfer: false)),
+        .preVoteReply(VoteReply(granted: true)),
+        .requestVote(
+            VoteRequest(
+                lastEntry: EntryID(term: Term(.max), index: LogIndex(.max)),
+                isTransfer: true
+            )
+        ),
+        .requestVoteReply(VoteReply(granted: false)),
+        .appendEntries(append(entries: [])),
+        .appendEntries(
+            append(entries: [
+                (4, 100, .noop, []), (4, 100, .command, [0]),
+                (6, .max, .configuration, [UInt8](repeating: 7, count: 40)),
+            ])
+        ),
+        .appendEntriesReply(
+            AppendEntriesReply(
+                result: .accepted(durable: LogIndex(5), matched: LogIndex(8)),
+                readRound: 12
+            )
+        ),
+        .appendEntriesReply(
+            AppendEntriesReply(
+                result: .rejected(
+                    at: LogIndex(77),
+                    hint: EntryID(term: Term(2), index: LogIndex(50))
+                ),
+                readRound: 0
+            )
+        ),
+        .timeoutNow,
+    ]
+
+    private static func append(
+        entries: [(term: UInt64, time: UInt64, kind: Entry.Kind, payload: [UInt8])]
+    ) -> AppendEntries {
+        var index = LogIndex(41)
+        return AppendEntries(
+            previous: EntryID(term: Term(3), index: index),
+            leaderCommit: LogIndex(40),
+            leaderDurable: LogIndex(39),
+            readRound: 1 << 50,
+            entries: entries.map { entry in
+                index = index.next
+                return Entry(
+                    id: EntryID(term: Term(entry.term), index: index),
+                    time: Timestamp(milliseconds: entry.time),
+                    kind: entry.kind,
+                    payload: entry.payload
+                )
+            }
+        )
+    }
+}
+
+extension PeerFrame {
+    var encoded: [UInt8] {
+        var bytes: [UInt8] = []
+        encode(into: &bytes)
+        return bytes
+    }
+}
+
+/// Draws frames of every kind.
+struct FrameGenerator {
+    var random: SeededGenerator
+    init(seed: UInt64) { random = SeededGenerator(seed: seed) }
+
+    private mutating func number() -> UInt64 { random.next() >> UInt64(random.below(64)) }
+    private mutating func flag() -> Bool { random.chance(percent: 50) }
+    private mutating func node() -> NodeID { NodeID(UInt32(truncatingIfNeeded: number())) }
+    private mutating func bytes(_ most: Int) -> [UInt8] {
+        (0..<random.below(most + 1)).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+    }
+    private mutating func text() -> String {
+        String((0..<random.below(20)).map { _ in "abcé☎".randomElement(using: &random) ?? "a" })
+    }
+    private mutating func entryID() -> EntryID {
+        EntryID(term: Term(number()), index: LogIndex(number()))
+    }
+    private mutating func status() -> NodeStatus {
+        let roles: [Role] = [.follower, .preCandidate, .candidate, .leader, .learner]
+        return NodeStatus(
+            role: roles[random.below(roles.count)],
+            term: Term(number()),
+            commitIndex: LogIndex(number()),
+            appliedIndex: LogIndex(number())
+        )
+    }
+
+    mutating func next() -> PeerFrame {
+        switch random.below(9) {
+        case 0:
+            .hello(Hello(cluster: text(), from: node(), to: node(), incarnation: number()))
+        case 1: .helloReply(flag() ? .welcome(incarnation: number()) : .refused(text()))
+        case 2: .message(.forward((0..<random.below(6)).map { _ in bytes(40) }))
+        case 3: .message(flag() ? .forwardRefused : .readIndex(round: number()))
+        case 4:
+            .message(
+                .readIndexReply(round: number(), index: flag() ? LogIndex(number()) : nil)
+            )
+        case 5: .message(.ping(sentAt: Instant(nanoseconds: number()), status()))
+        case 6: .message(.pong(sentAt: Instant(nanoseconds: number()), status()))
+        default:
+            .message(
+                .raft(Message(from: node(), to: node(), term: Term(number()), body: body()))
+            )
+        }
+    }
+
+    private mutating func body() -> Message.Body {
+        switch random.below(8) {
+        case 0: .preVote(VoteRequest(lastEntry: entryID(), isTransfer: flag()))
+        case 1: .preVoteReply(VoteReply(granted: flag()))
+        case 2: .requestVote(VoteRequest(lastEntry: entryID(), isTransfer: flag()))
+        case 3: .requestVoteReply(VoteReply(granted: flag()))
+        case 4: .timeoutNow
+        case 5:
+            .appendEntriesReply(
+                AppendEntriesReply(
+                    result: flag()
+                        ? .accepted(durable: LogIndex(number()), matched: LogIndex(number()))
+                        : .rejected(at: LogIndex(number()), hint: entryID()),
+                    readRound: number()
+                )
+            )
+        default: .appendEntries(append())
+        }
+    }
+
+    private mutating func append() -> AppendEntries {
+        let previous = EntryID(term: Term(number()), index: LogIndex(number() >> 1))
+        var index = previous.index
+        let kinds: [Entry.Kind] = [.noop, .command, .configuration]
+        let entries = (0..<random.below(5)).map { _ in
+            index = index.next
+            return Entry(
+                id: EntryID(term: Term(number()), index: index),
+                time: Timestamp(milliseconds: number()),
+                kind: kinds[random.below(3)],
+                payload: bytes(50)
+            )
+        }
+        return AppendEntries(
+            previous: previous,
+            leaderCommit: LogIndex(number()),
+            leaderDurable: LogIndex(number()),
+            readRound: number(),
+            entries: entries
+        )
+    }
+}
