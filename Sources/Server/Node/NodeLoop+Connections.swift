@@ -31,7 +31,7 @@ extension NodeLoop {
     }
 
     private func admit(_ descriptor: consuming FileDescriptor) {
-        guard connections.count < configuration.limits.connections else {
+        guard connections.count < maxConnections else {
             metrics.connectionsRefused += 1
             refuse(descriptor)
             return
