@@ -100,6 +100,29 @@ extension ClusterTests {
             }
         }
 
+        @Test("a client that closes its side gets all that it asked for before, in order")
+        func halfClosed() throws {
+            try withCluster(nodes: 1) { cluster in
+                for number in 1...3 {
+                    #expect(try cluster.open("va_\(number)", at: 1).status == 201)
+                }
+                let connection = try Connection(port: cluster.httpPort(1))
+                // Linearizable reads: none is answered at once, so the others wait behind it.
+                let token = cluster.document.tokens.read
+                try connection.send(
+                    (1...3).map { Wire.request("GET", "/v1/attempts/va_\($0)", token: token) }
+                        .joined()
+                )
+                connection.finishSending()
+                for number in 1...3 {
+                    let response = try #require(try connection.receive().response)
+                    #expect(response.status == 200)
+                    #expect(response.text.contains(#""attempt":"va_\#(number)""#))
+                }
+                #expect(try connection.isClosed())
+            }
+        }
+
         @Test("the same key with another meaning is 422, and an attempt opened otherwise is 409")
         func otherMeaning() throws {
             try withCluster(nodes: 1) { cluster in

@@ -5,6 +5,37 @@ import Testing
 extension ClusterTests {
     @Suite("through faults")
     struct Faults {
+        @Test("clients that take all connections leave descriptors for the log: the node goes on")
+        func descriptorsRunOut() throws {
+            let cluster = try LocalCluster(nodes: 1, starts: false)
+            try cluster.start(1, descriptors: 64)
+            try cluster.awaitReady()
+            let writer = try Connection(port: cluster.httpPort(1))
+            try writer.send(Wire.request("GET", "/livez", token: nil))
+            #expect(try writer.receive().response?.status == 200)
+            let others = try (1...80).map { _ in try Connection(port: cluster.httpPort(1)) }
+            let refused = try #require(others.last)
+            #expect(try refused.receive().response?.status == 503)
+            // Until another file of the journal has to be made.
+            let subject = String(repeating: "s", count: 250)
+            let segment = cluster.directory + "/node-1/log-0000000000000002.seg"
+            var number = 0
+            while unsafe access(segment, F_OK) != 0 {
+                number += 1
+                try #require(number < 10_000, "no further segment is made")
+                try writer.send(
+                    Wire.request(
+                        "PUT",
+                        "/v1/attempts/va_\(number)",
+                        token: cluster.document.tokens.ingest,
+                        body: #"{"flow":"login","subject":"\#(subject)"}"#
+                    )
+                )
+                try #require(try writer.receive().response?.status == 201)
+            }
+            #expect(cluster.isRunning(1))
+        }
+
         @Test("all nodes killed at once: everything that was acknowledged is there, byte for byte")
         func allKilled() throws {
             try withCluster { cluster in

@@ -87,6 +87,28 @@ extension ClusterTests {
             }
         }
 
+        @Test("a request that came with the signal is answered, on old connections and on new ones")
+        func cameWithTheSignal() throws {
+            try withCluster(nodes: 1) { cluster in
+                let old = try Connection(port: cluster.httpPort(1))
+                let livez = Wire.request("GET", "/livez", token: nil)
+                try old.send(livez)
+                #expect(try old.receive().response?.status == 200)
+                // Asleep, so that the node finds the signal before the requests.
+                try cluster.signal(1, SIGSTOP)
+                try cluster.signal(1, SIGTERM)
+                try old.send(livez)
+                let new = try Connection(port: cluster.httpPort(1))
+                try new.send(livez)
+                try cluster.signal(1, SIGCONT)
+                for connection in [old, new] {
+                    #expect(try connection.receive().response?.status == 200)
+                    #expect(try connection.isClosed())
+                }
+                #expect(try cluster.child(1).exitStatus(within: .seconds(5)) == 0)
+            }
+        }
+
         @Test(
             "an idle connection and one in the middle of a request do not hold a node up for long"
         )

@@ -20,6 +20,8 @@ final class HTTPConnection {
     /// The client is in the middle of a request that is refused: closing at once would have its
     /// system throw our answer away, so what still comes is read and dropped for a while.
     var lingers = false
+    /// The client has closed its side; what it sent before is still answered.
+    var inputHasEnded = false
     /// Requests wait because the client does not take its answers.
     var isThrottled = false
     /// Since when bytes wait that the client does not take.

@@ -31,7 +31,7 @@ extension NodeLoop {
     }
 
     private func admit(_ descriptor: consuming FileDescriptor) {
-        guard connections.count < configuration.limits.connections else {
+        guard connections.count < maxConnections else {
             metrics.connectionsRefused += 1
             refuse(descriptor)
             return
@@ -88,7 +88,7 @@ extension NodeLoop {
         if event.isReadable {
             if connection.lingers {
                 drop(connection)
-            } else if !connection.isClosing {
+            } else if !connection.isClosing, !connection.inputHasEnded {
                 read(connection)
             }
         }
@@ -113,7 +113,7 @@ extension NodeLoop {
         }
     }
 
-    private func read(_ connection: HTTPConnection) {
+    func read(_ connection: HTTPConnection) {
         switch Socket.read(connection.descriptor, into: &readBuffer) {
         case .bytes(let count):
             metrics.httpBytesReceived += UInt64(count)
@@ -126,13 +126,10 @@ extension NodeLoop {
             }
         case .wouldBlock: break
         case .closed:
-            guard connection.exchange != nil || !connection.output.isEmpty else {
-                close(connection)
-                return
-            }
-            // The client may have closed its side only: it still gets its answer.
-            connection.isClosing = true
+            // The client may have closed its side only: all that it asked for is still answered.
+            connection.inputHasEnded = true
             watch(connection, connection.interest.subtracting(.read))
+            serve(connection)
         case .failed: close(connection)
         }
     }
@@ -148,6 +145,7 @@ extension NodeLoop {
             switch connection.parser.next() {
             case .needsMore:
                 notePhase(connection)
+                if connection.inputHasEnded { closeWhenWritten(connection) }
                 return
             case .sendContinue:
                 connection.output.bytes.append(contentsOf: ResponseSerializer.continueBytes)
@@ -182,8 +180,10 @@ extension NodeLoop {
             let ready = readyConnections
             readyConnections.removeAll(keepingCapacity: true)
             for connection in ready {
-                if connection.parser.bufferedByteCount > 0 { serve(connection) }
-                if !connection.isClosing, !connection.isThrottled,
+                if connection.parser.bufferedByteCount > 0 || connection.inputHasEnded {
+                    serve(connection)
+                }
+                if !connection.isClosing, !connection.isThrottled, !connection.inputHasEnded,
                     !connection.interest.contains(.read)
                 {
                     watch(connection, connection.interest.union(.read))
@@ -202,7 +202,9 @@ extension NodeLoop {
         connection.exchange = nil
         var response = response
         response.headers.append("Verdict-Node", nodeHeader)
-        let keepsAlive = exchange.keepsAlive && !connection.isClosing && stopsBy == nil
+        let isLast = connection.inputHasEnded && connection.parser.bufferedByteCount == 0
+        let keepsAlive =
+            exchange.keepsAlive && !connection.isClosing && !isLast && stopsBy == nil
         ResponseSerializer.append(
             response,
             date: date,

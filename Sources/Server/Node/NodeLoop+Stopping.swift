@@ -14,9 +14,14 @@ extension NodeLoop {
         log.info("node", "stopping", ["signal": .number(Int64(signal))])
         stopsBy = now.advanced(by: configuration.timers.shutdown)
         replica.reportRepeats(at: now)
+        // Who has been let in by the system, or has sent a request, gets an answer.
+        acceptConnections()
         httpListener = nil
         connections.forEach { connection in
-            if connection.exchange == nil, connection.parser.phase == .idle {
+            if connection.exchange == nil, !connection.isClosing { read(connection) }
+            if connection.exchange == nil, !connection.isClosing,
+                connection.parser.phase == .idle
+            {
                 closeWhenWritten(connection)
             }
         }

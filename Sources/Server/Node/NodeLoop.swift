@@ -28,6 +28,8 @@ final class NodeLoop {
     var replica: ReplicaNode
 
     var httpListener: Listener?
+    /// HTTP connections, at most: as configured, or fewer where descriptors are few.
+    let maxConnections: Int
     let peerListener: Listener
     var connections = ConnectionTable()
     var links: [PeerLink]
@@ -92,6 +94,22 @@ final class NodeLoop {
         self.authorizer = Authorizer(secrets)
         self.flows = NodeLoop.prepare(configuration.flows)
         self.bodies = NodeLoop.makeBodyReader(configuration, flows, secrets)
+        let descriptors = try DescriptorLimit.raise()
+        maxConnections = NodeLoop.connectionLimit(
+            configured: configuration.limits.connections,
+            descriptors: descriptors
+        )
+        if maxConnections < configuration.limits.connections {
+            log.warning(
+                "http",
+                "the process may have too few descriptors open for all connections it is to take",
+                [
+                    "descriptors": .number(Int64(descriptors)),
+                    "configured": .number(Int64(configuration.limits.connections)),
+                    "connections": .number(Int64(maxConnections)),
+                ]
+            )
+        }
         poller = try Poller()
         httpListener = try Listener(on: HostPort(configuration.http))
         peerListener = try Listener(on: HostPort(configuration.peerListen))

@@ -16,10 +16,18 @@ final class Child {
     /// Starts the command that was built beside these tests.
     ///
     /// Both outputs go to files, so that no full pipe can stop it.
-    init(_ words: [String], output: String, errors: String) throws {
+    ///
+    /// `descriptors` are what it may have open, as the system's limit.
+    init(_ words: [String], output: String, errors: String, descriptors: Int? = nil) throws {
         outputPath = output
         errorsPath = errors
-        let program = try Child.command()
+        let command = try Child.command()
+        var program = command
+        var words = [command] + words
+        if let descriptors {
+            program = "/bin/sh"
+            words = [program, "-c", "ulimit -n \(descriptors); exec \"$0\" \"$@\""] + words
+        }
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -40,7 +48,7 @@ final class Child {
         var environment = ProcessInfo.processInfo.environment
         // A killed or trapping node says so by its status; a backtrace would only cost seconds.
         environment["SWIFT_BACKTRACE"] = "enable=no"
-        let number = unsafe try Child.withCStrings([program] + words) { arguments in
+        let number = unsafe try Child.withCStrings(words) { arguments in
             unsafe try Child.withCStrings(environment.map { "\($0.key)=\($0.value)" }) {
                 variables in
                 var number: pid_t = 0

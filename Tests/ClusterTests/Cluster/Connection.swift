@@ -66,6 +66,9 @@ final class Connection {
         }
     }
 
+    /// Says that nothing more will be sent; answers can still be received.
+    func finishSending() { _ = shutdown(descriptor, Int32(SHUT_WR)) }
+
     /// The next response of the connection.
     func receive(within limit: Duration = .seconds(15)) throws(Failure) -> Outcome {
         let deadline = ContinuousClock.now + limit

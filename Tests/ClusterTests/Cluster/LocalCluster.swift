@@ -85,12 +85,13 @@ final class LocalCluster {
 
     // MARK: Processes
 
-    func start(_ node: Int) throws {
+    func start(_ node: Int, descriptors: Int? = nil) throws {
         nodes[node]?.end()
         nodes[node] = try Child(
             ["serve", "--config", configuration(of: node)],
             output: logFile(of: node),
-            errors: logFile(of: node)
+            errors: logFile(of: node),
+            descriptors: descriptors
         )
     }
 
