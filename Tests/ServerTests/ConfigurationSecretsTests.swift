@@ -115,6 +115,32 @@ struct ConfigurationSecretsTests {
         }
     }
 
+    @Test("a secret that stands where a field's name belongs is not quoted either")
+    func noNames() {
+        let token = "read-token-000001"
+        #expect(
+            SecretsFixture.findings([4: "    '\(token)': 'read', read: ['another-token-0001'],"])
+                == "secrets.json5:4: tokens.<redacted>: is not a field; known here: ingest, "
+                + "operate, read"
+        )
+        for (line, text) in [
+            (4, "    '\(token)': ['read'],"),
+            (4, "    \(token.replacing("-", with: "_")): 'read', read: ['another-token-0001'],"),
+            (4, "    read: ['another-token-0001'], '\(token)': 1, '\(token)': 2,"),
+            (7, "  '\(SecretsFixture.key)': 'digest_key',"),
+            (10, "      '\(token)': 'secrets',"),
+            (11, "      shared_keys: { '\(token)': 'SK-1' },"),
+            (11, "      shared_keys: { '\(token)': '\(SecretsFixture.key)' },"),
+            (11, "      shared_keys: { '\(token)': ['x'] }, 'x\(token)': { '\(token)': 1 },"),
+        ] {
+            let findings = SecretsFixture.findings([line: text])
+            #expect(findings.contains("secrets.json5:"), "\(text) is taken")
+            for word in ["token-0", "token_0", "0c0d"] {
+                #expect(!findings.contains(word), "\(findings)")
+            }
+        }
+    }
+
     @Test("a secret shows nothing, printed, dumped or inside of others")
     func redacted() throws {
         let secrets = try SecretsFixture.read()

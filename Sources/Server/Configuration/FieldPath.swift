@@ -26,6 +26,18 @@ package struct FieldPath: Hashable, Sendable, CustomStringConvertible {
         return path
     }
 
+    /// The same place with each name of so many bytes, or more, made unreadable.
+    package func redactingNames(from length: Int) -> FieldPath {
+        var path = self
+        path.steps = steps.map { step in
+            if case .field(let name) = step, name.utf8.count >= length {
+                return .field("<redacted>")
+            }
+            return step
+        }
+        return path
+    }
+
     package var description: String {
         var text = ""
         for step in steps {

@@ -34,7 +34,7 @@ final class ConfigurationDocument {
                 .init(
                     file: file.path,
                     line: duplicate.line,
-                    field: duplicate.path,
+                    field: shown(duplicate.path),
                     problem: "is given twice; first on line \(duplicate.first)"
                 )
             )
@@ -43,8 +43,15 @@ final class ConfigurationDocument {
 
     func report(_ path: FieldPath, _ problem: String) {
         findings.append(
-            .init(file: file.path, line: line(of: path), field: path, problem: problem)
+            .init(file: file.path, line: line(of: path), field: shown(path), problem: problem)
         )
+    }
+    /// A place as a message may name it.
+    ///
+    /// Somebody may write a secret where the name of a field belongs, say `{ "TOKEN": "read" }`. No
+    /// field of a file of secrets has a name as long as a secret must be.
+    func shown(_ path: FieldPath) -> FieldPath {
+        isSecret ? path.redactingNames(from: Secrets.lengths.lowerBound) : path
     }
     func line(of path: FieldPath) -> Int { map.line(of: path) }
     var hasFindings: Bool { !findings.isEmpty }

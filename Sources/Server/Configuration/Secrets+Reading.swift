@@ -2,6 +2,9 @@ import Digest
 import Providers
 
 extension Secrets {
+    /// Bytes that a token or a platform's secret may have.
+    static let lengths = 16...512
+
     /// Reads a file of secrets; nobody but its owner may be able to use it.
     ///
     /// - Throws: all findings, each with file, line and field; none quotes a secret.
@@ -85,7 +88,8 @@ private struct SecretUses {
         if let first = places[secret] {
             document.report(
                 path,
-                "must not be used twice; it is \(first) too, line \(document.line(of: first))"
+                "must not be used twice; it is \(document.shown(first)) too, "
+                    + "line \(document.line(of: first))"
             )
         } else if !secret.isEmpty {
             places[secret] = path
@@ -115,7 +119,7 @@ private struct SecretUses {
 }
 
 private func secretProblem(_ text: String) -> String? {
-    (16...512).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7e).contains($0) }
+    Secrets.lengths.contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7e).contains($0) }
         ? nil : "must be 16…512 visible ASCII characters, has \(text.utf8.count)"
 }
 

@@ -113,6 +113,15 @@ final class Connection {
         return bytes.isEmpty
     }
 
+    /// Whether the other side closes the connection, whatever it may send before.
+    func isClosedInTheEnd(within limit: Duration = .seconds(5)) throws(Failure) -> Bool {
+        let deadline = ContinuousClock.now + limit
+        while let bytes = try read(until: deadline) {
+            if bytes.isEmpty { return true }
+        }
+        return false
+    }
+
     /// What has come, nothing if the other side has closed; `nil` if the time is over.
     private func read(until deadline: ContinuousClock.Instant) throws(Failure) -> [UInt8]? {
         while true {
