@@ -30,11 +30,15 @@ extension ReplicaNode {
     /// `definition` is, for an open, the flow it names; it is proposed first where the log lacks
     /// it.
     ///
+    /// `heldSince` is when its client began to wait, if that was before now: no request is held
+    /// longer than `requestHold` in all.
+    ///
     /// - Returns: the ID it was given, or why it was not taken.
     package mutating func submit(
         _ command: Command,
         definition: FlowDefinition? = nil,
         context: UInt64,
+        heldSince: Instant? = nil,
         at now: Instant
     ) -> Submission {
         guard requests.count < requests.limit else {
@@ -63,7 +67,7 @@ extension ReplicaNode {
                 definition: definitionBytes,
                 context: context,
                 submittedAt: now,
-                deadline: now.advanced(by: configuration.requestHold),
+                deadline: (heldSince ?? now).advanced(by: configuration.requestHold),
                 state: .queued
             )
         )

@@ -3,8 +3,7 @@ internal import Verification
 
 /// Requests of this node's own clients that wait for their entry to be applied.
 ///
-/// Ordered by sequence number, which is also the order of deadlines, since the hold time is the
-/// same for all. Kept as a queue with holes: requests finish nearly in order.
+/// Ordered by sequence number, and kept as a queue with holes: requests finish nearly in order.
 struct RequestTable {
     struct Request {
         var sequence: UInt64

@@ -29,7 +29,7 @@ package func serve(configurationAt path: String) -> Int32 {
     do {
         return try run(configuration, secrets, log)
     } catch {
-        log.error("node", "cannot go on", ["error": .text("\(error)")])
+        log.error("node", "cannot go on", ["error": .text(describe(error))])
         return 1
     }
 }
@@ -101,6 +101,15 @@ extension Log.Level {
         case .warning: self = .warning
         case .error: self = .error
         }
+    }
+}
+
+/// An error in words, with the system's own for its numbers.
+func describe(_ error: any Error) -> String {
+    switch error {
+    case let error as DiskError: SystemError(error.operation, code: error.code).description
+    case JournalError.disk(let error): SystemError(error.operation, code: error.code).description
+    default: "\(error)"
     }
 }
 

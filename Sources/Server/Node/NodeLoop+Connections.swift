@@ -151,6 +151,8 @@ extension NodeLoop {
                 connection.output.bytes.append(contentsOf: ResponseSerializer.continueBytes)
                 markDirty(connection)
             case .request(let request):
+                // The next one has its own time, also if it is here in part already.
+                connection.phase = .idle
                 serve(request, on: connection)
             case .failed(let error):
                 metrics.malformed += 1

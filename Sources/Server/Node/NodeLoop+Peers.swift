@@ -334,6 +334,12 @@ extension NodeLoop {
         // A peer has one link: a new one means that it gave the old one up.
         for case let old? in inbound where old.peer == hello.from { closeInbound(old, nil) }
         peer.peer = hello.from
+        // It is there again: no need to wait for the next try to reach it.
+        if let link = links.first(where: { $0.peer == hello.from }), case .down = link.state {
+            link.backoff = PeerLink.firstBackoff
+            link.state = .down(until: now)
+            needsTurn = true
+        }
         PeerFrame.helloReply(.welcome(incarnation: replica.configuration.incarnation))
             .encode(into: &peer.output.bytes)
         if peer.output.write(to: peer.descriptor) != nil {
@@ -364,11 +370,14 @@ extension NodeLoop {
         poller.remove(peer.descriptor)
         if inbound[peer.slot] === peer { inbound[peer.slot] = nil }
         guard let reason else { return }
+        // Anybody can connect: a few lines a second at most are about strangers.
+        if peer.peer == nil, !strangerLines.allows(at: now) { return }
         log.warning(
             "peer",
             "connection refused or closed",
             [
                 "peer": .number(Int64(peer.peer?.number ?? 0)), "reason": .text(reason),
+                "left_out_before": .number(Int64(strangerLines.takeLeftOut())),
             ]
         )
     }

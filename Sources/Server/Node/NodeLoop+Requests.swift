@@ -198,6 +198,7 @@ extension NodeLoop {
             command,
             definition: definition,
             context: connection.context,
+            heldSince: connection.exchange?.startedAt,
             at: now
         )
         {

@@ -60,6 +60,8 @@ final class NodeLoop {
     /// The same for the peer listener.
     var acceptsPeersAgainAt: Instant?
 
+    /// Bounds the log lines about strangers at the peer port.
+    var strangerLines = LineLimit(perSecond: 5)
     /// When a flood of strangers at the peer port was last logged.
     var strangerFloodLoggedAt: Instant?
     /// Set when the node is to stop: it hands over and drains until then.
@@ -267,7 +269,7 @@ final class NodeLoop {
             log.error(
                 "journal",
                 "writing the log failed; the node stops, and a restart goes by what the disk has",
-                ["error": .text("\(error)")]
+                ["error": .text(describe(error))]
             )
             exitStatus = 1
         case .read(let number, let result):

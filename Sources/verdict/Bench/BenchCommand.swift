@@ -160,9 +160,16 @@ enum BenchCommand {
     ) -> BenchResult.ReadBack {
         var outcome = BenchResult.ReadBack()
         let stride = max(1, decided.count / 200)
+        // A node that does not answer is asked once only.
+        var silent: Set<Int> = []
         for (turn, i) in Swift.stride(from: 0, to: decided.count, by: stride).enumerated() {
             let name = workload.attemptName(decided[i])
-            guard let origin = file.nodes[turn % file.nodes.count].origin,
+            let node = turn % file.nodes.count
+            guard !silent.contains(node) else {
+                outcome.unreadable += 1
+                continue
+            }
+            guard let origin = file.nodes[node].origin,
                 let reply = try? HTTPClient.send(
                     "GET",
                     origin,
@@ -171,6 +178,7 @@ enum BenchCommand {
                     within: .seconds(10)
                 )
             else {
+                silent.insert(node)
                 outcome.unreadable += 1
                 continue
             }
