@@ -181,7 +181,6 @@ struct ForwardTests {
         let cluster = try Cluster { $0.maxForwardedBytes = 3000 }
         try cluster.elect(0)
         try cluster.open("z", at: 0)
-        // A leader whose disk hangs proposes no more: what is forwarded waits there.
         var refusals = 0
         cluster.intercept = { _, _, message in
             if case .forwardRefused = message { refusals += 1 }

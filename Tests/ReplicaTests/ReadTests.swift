@@ -97,6 +97,29 @@ struct ReadTests {
         #expect(answers == 2)
     }
 
+    @Test("a question that comes five times before it is answered is answered once")
+    func askedAgain() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("a", at: 0)
+        var answers = 0
+        cluster.intercept = { _, _, message in
+            if case .readIndexReply(round: 7, index: _?) = message { answers += 1 }
+            return message
+        }
+        for _ in 0..<5 {
+            cluster.with(0) {
+                $0.received(.readIndex(round: 7), from: NodeID(2), at: cluster.now)
+            }
+        }
+        cluster.run(for: .seconds(1))
+        #expect(answers == 1)
+        // Once answered, the same number is a new question.
+        cluster.with(0) { $0.received(.readIndex(round: 7), from: NodeID(2), at: cluster.now) }
+        cluster.run(for: .seconds(1))
+        #expect(answers == 2)
+    }
+
     @Test("an answer to the run before is not taken for one to this run")
     func answerOfEarlierRun() throws {
         let cluster = try Cluster()
@@ -115,6 +138,13 @@ struct ReadTests {
         _ = cluster.beginRead(at: 1)
         cluster.run(atMost: .seconds(1)) { kept != nil }
         let old = try #require(kept)
+        guard case .readIndexReply(_, let index?) = old else {
+            Issue.record("\(old)")
+            return
+        }
+        // What that answer asks for is applied here, and known to be committed after a restart.
+        for name in ["b", "c", "d"] { try cluster.open(name, at: 1) }
+        cluster.run(for: .milliseconds(300))
         cluster.crash(1)
         let right = Example.callback("a", .digits, sequence: 1, digits: Example.right)
         try cluster.perform(.callback(right), at: 0)
@@ -137,6 +167,7 @@ struct ReadTests {
         }
         try cluster.start(1)
         cluster.run(for: .milliseconds(200))
+        #expect(try #require(cluster.look(1) { $0.appliedIndex }) >= index)
         let context = cluster.beginRead(at: 1)
         cluster.run(for: .milliseconds(1))
         cluster.with(1) { $0.received(old, from: NodeID(1), at: cluster.now) }
