@@ -1,10 +1,10 @@
-internal import Raft
+package import Raft
 
 /// Linearizable reads that wait (ReadIndex, dissertation §6.4).
 ///
 /// All that came since the last round share the next one: at the leader a round is the core's read,
 /// at a follower a question to the leader.
-struct ReadTable {
+package struct ReadTable {
     private struct Waiter {
         var context: UInt64
         var deadline: Instant
@@ -12,7 +12,8 @@ struct ReadTable {
     private struct Round {
         var number: UInt64
         var waiters: [Waiter]
-        var askedAt: Instant
+        /// `nil` if the leader said that it could not serve it.
+        var askedAt: Instant?
         /// Set once the round is confirmed: served when this is applied.
         var index: LogIndex?
     }
@@ -21,35 +22,37 @@ struct ReadTable {
     private var rounds: [Round] = []
     private var nextRound: UInt64
 
-    /// Numbers its rounds from here on: a number drawn anew each time the process starts, so that a
-    /// leader's answer to an earlier run's round, which may be older than this run's reads, is not
-    /// taken for the answer to one of this run's.
-    init(firstRound: UInt64) { nextRound = firstRound }
+    /// - Parameter incarnation: of this run of the process. An answer to a question of an earlier
+    ///   run may still be on its way: it must not be taken for the answer to one of this run, as the
+    ///   index in it may be older than this run's reads. So each run has its own numbers.
+    package init(incarnation: UInt64) {
+        nextRound = (incarnation & 0x3FFF_FFFF) << 32 + 1
+    }
 
-    var isCollecting: Bool { !collecting.isEmpty }
-    var count: Int { collecting.count + rounds.reduce(0) { $0 + $1.waiters.count } }
+    package var isCollecting: Bool { !collecting.isEmpty }
+    package var count: Int { collecting.count + rounds.reduce(0) { $0 + $1.waiters.count } }
 
-    mutating func append(context: UInt64, deadline: Instant) {
+    package mutating func append(context: UInt64, deadline: Instant) {
         collecting.append(Waiter(context: context, deadline: deadline))
     }
 
     /// Starts a round with all that wait.
     ///
     /// - Returns: its number.
-    mutating func beginRound(at now: Instant) -> UInt64 {
+    package mutating func beginRound(at now: Instant) -> UInt64 {
         defer { nextRound += 1 }
         rounds.append(Round(number: nextRound, waiters: collecting, askedAt: now, index: nil))
         collecting.removeAll(keepingCapacity: true)
         return nextRound
     }
 
-    mutating func resolved(round number: UInt64, index: LogIndex) {
+    package mutating func resolved(round number: UInt64, index: LogIndex) {
         guard let i = rounds.firstIndex(where: { $0.number == number }) else { return }
         rounds[i].index = index
     }
 
     /// The round could not be confirmed; its reads join the next one.
-    mutating func failed(round number: UInt64) {
+    package mutating func failed(round number: UInt64) {
         guard let i = rounds.firstIndex(where: { $0.number == number }), rounds[i].index == nil
         else { return }
         collecting.insert(contentsOf: rounds[i].waiters, at: 0)
@@ -58,19 +61,20 @@ struct ReadTable {
 
     /// The leader could not serve the round: it is asked again with the next house-keeping, when
     /// this node may know better who leads.
-    mutating func refused(round number: UInt64) {
+    package mutating func refused(round number: UInt64) {
         guard let i = rounds.firstIndex(where: { $0.number == number }) else { return }
-        rounds[i].askedAt = Instant(nanoseconds: 0)
+        rounds[i].askedAt = nil
     }
 
     /// Rounds that were asked for some time ago and have no answer: they are asked for again.
     ///
     /// Under the same number, since a late answer to the first question is as good: a round that
     /// started anew each time would never end where an answer takes longer than `retryAfter`.
-    mutating func takeOverdue(at now: Instant, retryAfter: Duration) -> [UInt64] {
+    package mutating func takeOverdue(at now: Instant, retryAfter: Duration) -> [UInt64] {
         var overdue: [UInt64] = []
         for i in rounds.indices
-        where rounds[i].index == nil && rounds[i].askedAt.advanced(by: retryAfter) <= now {
+        where rounds[i].index == nil {
+            if let asked = rounds[i].askedAt, asked.advanced(by: retryAfter) > now { continue }
             rounds[i].askedAt = now
             overdue.append(rounds[i].number)
         }
@@ -78,11 +82,11 @@ struct ReadTable {
     }
 
     /// Rounds not confirmed yet start again: another node may lead.
-    mutating func requeueAll() {
+    package mutating func requeueAll() {
         for number in rounds.filter({ $0.index == nil }).map(\.number) { failed(round: number) }
     }
 
-    mutating func serve(applied: LogIndex, into completions: inout [ReadCompletion]) {
+    package mutating func serve(applied: LogIndex, into completions: inout [ReadCompletion]) {
         guard !rounds.isEmpty else { return }
         rounds.removeAll { round in
             guard let index = round.index, index <= applied else { return false }
@@ -94,7 +98,7 @@ struct ReadTable {
     }
 
     /// Takes out reads that waited too long.
-    mutating func expire(at now: Instant) -> [ReadCompletion] {
+    package mutating func expire(at now: Instant) -> [ReadCompletion] {
         guard !rounds.isEmpty || !collecting.isEmpty else { return [] }
         var expired: [ReadCompletion] = []
         let takeExpired: (inout [Waiter]) -> Void = { waiters in

@@ -101,13 +101,15 @@ extension ReplicaNode {
             peers[i].status = status
             let sample = now.nanoseconds(since: sentAt)
             // The smoothing of TCP's round-trip estimate (RFC 6298 §2).
-            peers[i].roundTrip = peers[i].roundTrip.map { ($0 * 7 + sample) / 8 } ?? sample
+            peers[i].roundTrip = peers[i].roundTrip.map { $0 - $0 / 8 + sample / 8 } ?? sample
         }
     }
 
     mutating func planJournalRead(_ ticket: JournalReadTicket) {
         guard var read = journal.planRead(from: ticket.from, maxBytes: ticket.maxBytes) else {
-            // Applied here but not on this disk yet: it will be, or the node will stop.
+            // Applied here but not on this disk yet: it will be, or the node will stop. The core
+            // asks again after a while, and only its last wish counts.
+            deferredReads.removeAll { $0.peer == ticket.peer }
             deferredReads.append(ticket)
             return
         }
@@ -145,8 +147,8 @@ extension ReplicaNode {
             )
             settle(at: now)
         } catch {
+            // The core asks again after an election time-out, if the peer still needs it.
             output.notices.append(.journalReadFailed("\(error)"))
-            deferredReads.append(ticket)
         }
     }
 }

@@ -51,7 +51,7 @@ extension ReplicaNode {
 
     /// A peer asks this node, as the leader, for a read index.
     mutating func receiveReadIndex(round: UInt64, from peer: NodeID, at now: Instant) {
-        let number = peerReads.begin(peer: peer, round: round)
+        guard let number = peerReads.begin(peer: peer, round: round) else { return }
         raft.read(number, at: now, into: &actions)
     }
 }
@@ -66,14 +66,17 @@ struct PeerReads {
         var round: UInt64
     }
     private var questions: [Question] = []
+    var count: Int { questions.count }
     private var next: UInt64 = 1 << 63
-
-    /// The bits that numbers of `ReadTable` start with, so that they do not run into these.
-    static let ownNumbers: UInt64 = (1 << 62) - 1
 
     static func isPeers(_ number: UInt64) -> Bool { number >= 1 << 63 }
 
-    mutating func begin(peer: NodeID, round: UInt64) -> UInt64 {
+    /// - Returns: its number in the core; `nil` if it is being served already: it was asked again,
+    ///   and the answer to come is as good.
+    mutating func begin(peer: NodeID, round: UInt64) -> UInt64? {
+        guard !questions.contains(where: { $0.peer == peer && $0.round == round }) else {
+            return nil
+        }
         defer { next += 1 }
         questions.append(Question(number: next, peer: peer, round: round))
         return next

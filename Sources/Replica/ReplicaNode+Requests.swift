@@ -67,8 +67,7 @@ extension ReplicaNode {
                 definition: definitionBytes,
                 context: context,
                 submittedAt: now,
-                deadline: (heldSince ?? now).advanced(by: configuration.requestHold),
-                state: .queued
+                deadline: (heldSince ?? now).advanced(by: configuration.requestHold)
             )
         )
         return .taken(id)
@@ -91,8 +90,16 @@ extension ReplicaNode {
         }
     }
 
-    /// Commands in one proposal, at most, so that a backlog does not make one huge batch.
-    private static var maxBatch: Int { 4096 }
+    /// Own commands in one proposal, at most, so that a backlog does not make one huge batch.
+    static var maxBatch: Int { 4096 }
+    /// Cost of the commands in one forward, at most, but at least one request: far below what a
+    /// frame holds, and a small part of what a leader takes from its peers.
+    static var maxForwardBytes: Int { 256 * 1024 }
+
+    /// Requests are left that did not fit into this turn's proposal.
+    var canProposeMore: Bool {
+        raft.role == .leader && requests.hasQueued && raft.proposalRefusal == nil
+    }
 
     private mutating func proposeQueued(at now: Instant, wall: WallTime) {
         guard !forwarded.isEmpty || requests.hasQueued else { return }
@@ -105,12 +112,14 @@ extension ReplicaNode {
             refuseForwarded()
             return
         }
-        var payloads = forwarded
-        forwarded.removeAll(keepingCapacity: true)
+        var payloads: [[UInt8]] = []
+        swap(&payloads, &forwarded)
         forwardedBytes = 0
         forwarders.removeAll(keepingCapacity: true)
+        // However much the peers forward, the own clients have their share.
+        let limit = payloads.count + ReplicaNode.maxBatch
         requests.sendQueued(as: .proposed) { request in
-            guard payloads.count < ReplicaNode.maxBatch else { return false }
+            guard payloads.count < limit else { return false }
             if let definition = request.definition { payloads.append(definition) }
             payloads.append(request.command)
             return true
@@ -132,17 +141,26 @@ extension ReplicaNode {
         guard let leader = raft.leader, leader != node, requests.hasQueued,
             peers.contains(where: { $0.node == leader && $0.isConnected })
         else { return }
-        var commands: [[UInt8]] = []
-        requests.sendQueued(as: .forwarded(at: now)) { request in
-            guard commands.count < ReplicaNode.maxBatch else { return false }
-            if let definition = request.definition { commands.append(definition) }
-            commands.append(request.command)
-            return true
+        while requests.hasQueued {
+            var commands: [[UInt8]] = []
+            var bytes = 0
+            requests.sendQueued(as: .forwarded(at: now)) { request in
+                let more = ReplicaNode.cost(of: request.command) + (request.definition?.count ?? 0)
+                guard commands.isEmpty || bytes + more <= ReplicaNode.maxForwardBytes else {
+                    return false
+                }
+                bytes += more
+                if let definition = request.definition { commands.append(definition) }
+                commands.append(request.command)
+                return true
+            }
+            counters.forwardedOut += UInt64(commands.count)
+            output.messages.append(.init(to: leader, message: .forward(commands)))
         }
-        guard !commands.isEmpty else { return }
-        counters.forwardedOut += UInt64(commands.count)
-        output.messages.append(.init(to: leader, message: .forward(commands)))
     }
+
+    /// Bytes that a forwarded command is counted with: small ones take memory as well.
+    private static func cost(of command: [UInt8]) -> Int { command.count + Entry.headerCost }
 
     /// Tells the peers whose commands wait here that they will not be proposed.
     private mutating func refuseForwarded() {
@@ -156,7 +174,7 @@ extension ReplicaNode {
 
     /// Takes commands that a peer asks this node to propose.
     mutating func receiveForward(_ commands: [[UInt8]], from peer: NodeID) {
-        let bytes = commands.reduce(0) { $0 + $1.count }
+        let bytes = commands.reduce(0) { $0 + ReplicaNode.cost(of: $1) }
         guard raft.role == .leader, forwardedBytes + bytes <= configuration.maxForwardedBytes
         else {
             counters.forwardsRefused += 1
@@ -211,8 +229,7 @@ extension ReplicaNode {
                 definition: nil,
                 context: nil,
                 submittedAt: now,
-                deadline: .distantFuture,
-                state: .queued
+                deadline: .distantFuture
             )
         )
         reportSequence = id.sequence

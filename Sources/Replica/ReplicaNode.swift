@@ -65,8 +65,8 @@ package struct ReplicaNode: ~Copyable {
         self.journal = recovered.takeJournal()
         self.machine = machine
         self.counters = counters
-        self.reads = ReadTable(firstRound: configuration.incarnation & PeerReads.ownNumbers)
         self.requests = RequestTable(limit: configuration.maxPendingRequests)
+        self.reads = ReadTable(incarnation: configuration.incarnation)
         self.ledger = RepeatLedger(maxItems: configuration.maxRepeatItems)
         self.peers = configuration.raft.membership.others(than: configuration.raft.node)
             .map { PeerState(node: $0) }
@@ -86,7 +86,8 @@ package struct ReplicaNode: ~Copyable {
     ///
     /// - Parameters:
     /// - wall: this node's clock; becomes log time if this node leads.
-    /// - Returns: whether committed entries are left to apply, so that another turn is due at once.
+    /// - Returns: whether committed entries are left to apply, or requests to propose, so that
+    ///   another turn is due at once.
     @discardableResult
     package mutating func turn(at now: Instant, wall: WallTime) -> Bool {
         if raft.nextDeadline <= now {
@@ -100,7 +101,7 @@ package struct ReplicaNode: ~Copyable {
         startReads(at: now)
         settle(at: now)
         if let batch = journal.nextBatch() { output.batch = batch }
-        return hasMore
+        return hasMore || canProposeMore
     }
 
     /// When `turn` has to be called, if nothing else happens before.
@@ -112,14 +113,9 @@ package struct ReplicaNode: ~Copyable {
             let due = machine.nextDeadline
         {
             let wait = due.milliseconds.subtractingReportingOverflow(wall.milliseconds)
-            let tick =
-                wait.overflow
-                ? now
-                : now.advanced(
-                    bySeconds: wait.partialValue / 1000,
-                    nanoseconds: wait.partialValue % 1000 * 1_000_000
-                )
-            deadline = min(deadline, tick)
+            // The house-keeping comes sooner than any long wait ends.
+            let milliseconds = wait.overflow ? 0 : min(wait.partialValue, 60_000)
+            deadline = min(deadline, now.advanced(nanoseconds: milliseconds * 1_000_000))
         }
         return deadline
     }
@@ -211,10 +207,13 @@ package struct ReplicaNode: ~Copyable {
         if nextReportAt <= now {
             nextReportAt = now.advanced(by: configuration.repeatReportInterval)
             makeReport(at: now)
+            // More than one report's worth waits: the next goes as soon as this one is applied.
+            if !ledger.isEmpty { nextReportAt = now }
         }
         let deferred = deferredReads
         deferredReads.removeAll()
-        for ticket in deferred { planJournalRead(ticket) }
+        // Only a leader has anyone to read for.
+        if raft.role == .leader { for ticket in deferred { planJournalRead(ticket) } }
     }
 }
 

@@ -1,55 +1,76 @@
-internal import Raft
-internal import Verification
+package import Raft
 
 /// Requests of this node's own clients that wait for their entry to be applied.
 ///
 /// Ordered by sequence number, and kept as a queue with holes: requests finish nearly in order.
-struct RequestTable {
-    struct Request {
-        var sequence: UInt64
-        var command: [UInt8]
+package struct RequestTable {
+    package struct Request {
+        package var sequence: UInt64
+        package var command: [UInt8]
         /// The definition an open needs, to be proposed before it if the log may lack it.
-        var definition: [UInt8]?
+        package var definition: [UInt8]?
         /// `nil` for what nobody waits for (a report of repeats): kept until applied.
-        var context: UInt64?
-        var submittedAt: Instant
-        var deadline: Instant
-        var state: State
+        package var context: UInt64?
+        package var submittedAt: Instant
+        package var deadline: Instant
+        package var state: State
         var isFinished = false
         /// How often it was forwarded.
         var forwards = 0
         /// How often the log lacked the flow that this open names.
         var missingFlow = 0
+
+        package init(
+            sequence: UInt64,
+            command: [UInt8],
+            definition: [UInt8]?,
+            context: UInt64?,
+            submittedAt: Instant,
+            deadline: Instant
+        ) {
+            self.sequence = sequence
+            self.command = command
+            self.definition = definition
+            self.context = context
+            self.submittedAt = submittedAt
+            self.deadline = deadline
+            self.state = .queued
+        }
     }
-    enum State {
+    package enum State: Hashable, Sendable {
         case queued
         /// In this node's own log: it is lost only with this node's office, which puts all back.
         case proposed
         case forwarded(at: Instant)
+        /// Maybe among what the leader refused: sent again with the next house-keeping.
+        case refused
     }
 
     private var slots: [Request] = []
     /// Slots before this are finished.
     private var head = 0
-    private(set) var count = 0
+    package private(set) var count = 0
     /// Those of `count` that somebody waits for.
-    private(set) var awaitedCount = 0
-    private(set) var nextSequence: UInt64 = 1
+    package private(set) var awaitedCount = 0
+    private var nextSequence: UInt64 = 1
     /// Slots from here on may be queued; all before are sent or finished.
     private var firstQueued = 0
-    let limit: Int
+    package let limit: Int
     /// Requests put back after they had been sent.
-    private(set) var sentAgain: UInt64 = 0
+    package private(set) var sentAgain: UInt64 = 0
 
-    init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
-    mutating func takeSequence() -> UInt64 {
+    /// Places taken, finished ones included.
+    package var slotCount: Int { slots.count }
+
+    package mutating func takeSequence() -> UInt64 {
         defer { nextSequence += 1 }
         return nextSequence
     }
 
     /// - Precondition: `request.sequence` is greater than that of all before.
-    mutating func append(_ request: Request) {
+    package mutating func append(_ request: Request) {
         if let last = slots.last {
             invariant(
                 request.sequence > last.sequence,
@@ -64,7 +85,7 @@ struct RequestTable {
     /// Finishes a request.
     ///
     /// - Returns: it, or `nil` if it is not waiting (any more).
-    mutating func finish(_ sequence: UInt64) -> Request? {
+    package mutating func finish(_ sequence: UInt64) -> Request? {
         guard let slot = slot(of: sequence), !slots[slot].isFinished else { return nil }
         slots[slot].isFinished = true
         count -= 1
@@ -77,7 +98,7 @@ struct RequestTable {
     }
 
     /// Puts one request back, to be sent in the next turn.
-    mutating func requeue(_ sequence: UInt64) {
+    package mutating func requeue(_ sequence: UInt64) {
         guard let slot = slot(of: sequence), !slots[slot].isFinished else { return }
         sentAgain += 1
         slots[slot].state = .queued
@@ -87,7 +108,7 @@ struct RequestTable {
     /// Puts an open back whose flow the log lacked.
     ///
     /// - Returns: false if that happened before, or it carries no definition: it is not put back.
-    mutating func requeueForMissingFlow(_ sequence: UInt64) -> Bool {
+    package mutating func requeueForMissingFlow(_ sequence: UInt64) -> Bool {
         guard let slot = slot(of: sequence), !slots[slot].isFinished,
             slots[slot].definition != nil, slots[slot].missingFlow < 2
         else { return false }
@@ -97,23 +118,21 @@ struct RequestTable {
     }
 
     /// What was forwarded counts as lost at the next `expire`.
-    mutating func retrySoon() {
+    package mutating func retrySoon() {
         for slot in head..<slots.count {
-            if case .forwarded = slots[slot].state {
-                slots[slot].state = .forwarded(at: Instant(nanoseconds: 0))
-            }
+            if case .forwarded = slots[slot].state { slots[slot].state = .refused }
         }
     }
 
     /// Puts all requests back.
-    mutating func requeueAll() {
+    package mutating func requeueAll() {
         for slot in head..<slots.count { slots[slot].state = .queued }
         firstQueued = head
     }
 
     /// Calls `send` with the requests that wait to be sent, oldest first, until it answers false;
     /// those it took are in `state` from then on.
-    mutating func sendQueued(as state: State, _ send: (borrowing Request) -> Bool) {
+    package mutating func sendQueued(as state: State, _ send: (borrowing Request) -> Bool) {
         var slot = max(firstQueued, head)
         while slot < slots.count {
             if !slots[slot].isFinished, case .queued = slots[slot].state {
@@ -126,7 +145,7 @@ struct RequestTable {
         firstQueued = slot
     }
 
-    var hasQueued: Bool {
+    package var hasQueued: Bool {
         var slot = max(firstQueued, head)
         while slot < slots.count {
             if !slots[slot].isFinished, case .queued = slots[slot].state { return true }
@@ -137,7 +156,7 @@ struct RequestTable {
 
     /// Takes out requests whose hold time is over, and puts back those forwarded long ago: twice as
     /// long each time, up to eight times, so that a slow leader is not buried in repetitions.
-    mutating func expire(at now: Instant, retryAfter: Duration) -> [Completion] {
+    package mutating func expire(at now: Instant, retryAfter: Duration) -> [Completion] {
         var completions: [Completion] = []
         for slot in head..<slots.count where !slots[slot].isFinished {
             if slots[slot].deadline <= now {
@@ -150,10 +169,15 @@ struct RequestTable {
                         result: .timedOut
                     )
                 )
-            } else if case .forwarded(let at) = slots[slot].state {
+                continue
+            }
+            switch slots[slot].state {
+            case .queued, .proposed: break
+            case .forwarded(let at):
                 let patience = 1 << min(slots[slot].forwards - 1, 3)
                 guard at.advanced(by: retryAfter * patience) <= now else { continue }
                 requeue(slots[slot].sequence)
+            case .refused: requeue(slots[slot].sequence)
             }
         }
         compact()
@@ -175,13 +199,18 @@ struct RequestTable {
     }
 
     /// Gives memory back; not while slots are being walked.
-    mutating func compact() {
-        advanceHead()
-        // Holes too: one request that waits for hours must not keep all that came after it.
-        let finished = slots.count - count
-        guard finished > 1024, finished > count else { return }
+    ///
+    /// Holes too: one request that waits for long, such as a report of repeats while there is no
+    /// leader, must not keep the places of all that came and went behind it.
+    private mutating func compact() {
+        guard slots.count > 1024, slots.count > 2 * count else { return }
+        var firstQueued = 0
+        for slot in head..<min(max(head, self.firstQueued), slots.count)
+        where !slots[slot].isFinished {
+            firstQueued += 1
+        }
         slots.removeAll { $0.isFinished }
+        self.firstQueued = firstQueued
         head = 0
-        firstQueued = 0
     }
 }

@@ -1,0 +1,235 @@
+import Raft
+import Replica
+import Testing
+import Verification
+
+@Suite("Requests at a follower")
+struct ForwardTests {
+    @Test("are forwarded, committed, and answered where they came in")
+    func forwarded() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("a", at: 1)
+        let digits = Example.callback("a", .digits, sequence: 1, digits: Example.right)
+        guard case .decided(let decision) = try cluster.perform(.callback(digits), at: 2) else {
+            Issue.record("no decision")
+            return
+        }
+        #expect(decision.disposition == .accepted)
+        #expect(decision.answer.next == .redirect(url: "https://bank.example/ok"))
+        cluster.expectEqualStates()
+        for node in 0..<3 { #expect(cluster.view("a", at: node)?.state == .verified) }
+        #expect(cluster.look(1) { $0.counters.forwardedOut } == 2)
+        #expect(cluster.look(0) { $0.counters.forwardedIn } == 3)
+    }
+
+    @Test("a forward that is lost is sent again, and what was proposed twice counts once")
+    func lostAndDoubled() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("a", at: 1)
+        // The first forward is lost, the second comes through but its outcome is late: a third
+        // goes out, and is proposed as well.
+        var forwards = 0
+        cluster.intercept = { from, to, message in
+            guard from == 1, to == 0, case .forward = message else { return message }
+            forwards += 1
+            if forwards == 2 {
+                cluster.members[0].holdsDisk = true
+                cluster.members[2].holdsDisk = true
+            }
+            if forwards == 3 {
+                cluster.releaseDisk(0)
+                cluster.releaseDisk(2)
+            }
+            return forwards == 1 ? nil : message
+        }
+        let wrong = Example.callback("a", .digits, sequence: 1, digits: Example.wrong)
+        let context = try cluster.submit(.callback(wrong), at: 1)
+        cluster.run(for: .seconds(4))
+        #expect(forwards == 3)
+        #expect(try cluster.decision(context).disposition == .accepted)
+        cluster.expectEqualStates()
+        for node in 0..<3 {
+            let view = try #require(cluster.view("a", at: node))
+            #expect(view.triesLeft == 2)
+            #expect(view.counts.callbacks == 1)
+            #expect(view.counts.repeated == 0)
+        }
+        #expect(cluster.look(0) { $0.counters.forwardedIn } == 4)
+    }
+
+    @Test("a link that was reset loses no request")
+    func reset() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        let context = try cluster.submit(
+            Example.open("a"),
+            definition: Example.flow,
+            at: 1
+        )
+        cluster.run(for: .milliseconds(1))
+        cluster.resetLink(0, 1)
+        let asked = cluster.now
+        cluster.run(atMost: .seconds(5)) { cluster.completions[context] != nil }
+        guard case .opened(isNew: true, _) = try cluster.applied(context) else {
+            Issue.record("not opened")
+            return
+        }
+        // At once, not with the next repetition of lost forwards.
+        let took = try #require(cluster.completedAt[context]).nanoseconds(since: asked)
+        #expect(took < 100_000_000)
+    }
+
+    @Test("that wait while the leader dies are answered after the election")
+    func leaderDies() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("a", at: 1)
+        let callbacks = (1...2).map {
+            Example.callback("a", .digits, sequence: $0, digits: Example.wrong)
+        }
+        let early = try cluster.submit(.callback(callbacks[0]), at: 1)
+        cluster.run(for: .milliseconds(3))
+        cluster.crash(0)
+        let late = try cluster.submit(.callback(callbacks[1]), at: 2)
+        cluster.run(atMost: .seconds(5)) {
+            cluster.completions[early] != nil && cluster.completions[late] != nil
+        }
+        #expect(try cluster.decision(early).disposition == .accepted)
+        #expect(try cluster.decision(late).disposition == .accepted)
+        try cluster.start(0)
+        cluster.expectEqualStates()
+        #expect(cluster.view("a", at: 0)?.triesLeft == 1)
+    }
+
+    @Test("that find no quorum within the hold are told so, and nothing is claimed")
+    func timeOut() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("a", at: 1)
+        cluster.cutOff(1)
+        let callback = Example.callback("a", .digits, sequence: 1, digits: Example.right)
+        let context = try cluster.submit(.callback(callback), at: 1)
+        let submitted = cluster.now
+        cluster.run(for: .seconds(6))
+        #expect(cluster.completions[context]?.result == .timedOut)
+        let waited = try #require(cluster.completedAt[context]).nanoseconds(since: submitted)
+        #expect((5_000_000_000...5_100_000_000).contains(waited))
+        #expect(cluster.look(1) { $0.pendingRequests } == 0)
+        #expect(cluster.look(1) { $0.counters.timedOut } == 1)
+        cluster.heal()
+        cluster.expectEqualStates()
+        #expect(cluster.view("a", at: 1)?.state == .open)
+    }
+
+    @Test("an open succeeds even if its flow's definition was lost on the way")
+    func lostDefinition() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        var isFirst = true
+        cluster.intercept = { from, _, message in
+            guard from == 1, case .forward(let commands) = message, isFirst else { return message }
+            isFirst = false
+            #expect(commands.count == 2)
+            return .forward(Array(commands.dropFirst()))
+        }
+        try cluster.open("a", at: 1)
+        #expect(!isFirst)
+        cluster.expectEqualStates()
+        // It is one attempt, opened once; the refusal in between moved nothing.
+        #expect(cluster.timeline("a", at: 2).count == 1)
+    }
+
+    @Test("an open whose flow cannot be defined is refused, not tried for ever")
+    func noDefinition() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        let context = try cluster.submit(Example.open("a"), at: 1)
+        cluster.run(for: .seconds(1))
+        #expect(try cluster.applied(context) == .refused(.unknownFlow))
+    }
+
+    @Test("more than may wait are refused at once, with the limit")
+    func tooMany() throws {
+        let cluster = try Cluster { $0.maxPendingRequests = 3 }
+        try cluster.elect(0)
+        cluster.cutOff(1)
+        for i in 1...3 { _ = try cluster.submit(Example.open("a\(i)"), at: 1) }
+        let submission = cluster.with(1) {
+            $0.submit(Example.open("b"), context: 99, at: cluster.now)
+        }
+        #expect(submission == .refused(.tooManyPending(limit: 3)))
+        cluster.run(for: .seconds(6))
+        cluster.heal()
+        try cluster.awaitLeader()
+        try cluster.open("c", at: 1)
+    }
+
+    @Test("one that no frame could carry is refused at once")
+    func tooLarge() throws {
+        let cluster = try Cluster()
+        let subject = String(repeating: "x", count: PeerFrame.maxPayloadLength)
+        let submission = cluster.with(0) {
+            $0.submit(Example.open("a", subject: subject), context: 1, at: cluster.now)
+        }
+        #expect(submission == .refused(.tooLarge(limit: PeerFrame.maxPayloadLength)))
+    }
+
+    @Test("what the leader has no room for is asked again until all are answered")
+    func forwardedBytesBound() throws {
+        let cluster = try Cluster { $0.maxForwardedBytes = 3000 }
+        try cluster.elect(0)
+        try cluster.open("z", at: 0)
+        var refusals = 0
+        cluster.intercept = { _, _, message in
+            if case .forwardRefused = message { refusals += 1 }
+            return message
+        }
+        var contexts: [UInt64] = []
+        for i in 0..<60 {
+            contexts.append(try cluster.submit(Example.open("a\(i)"), at: 1 + i % 2))
+            if i % 5 == 4 { cluster.run(for: .milliseconds(1)) }
+        }
+        // Both followers' forwards arrive within one turn of the leader.
+        for i in 60..<90 {
+            contexts.append(try cluster.submit(Example.open("a\(i)"), at: 1 + i % 2))
+        }
+        cluster.run(atMost: .seconds(5)) { contexts.allSatisfy { cluster.completions[$0] != nil } }
+        for context in contexts {
+            guard case .opened(_, let view) = try cluster.applied(context) else {
+                Issue.record("\(context) was not opened")
+                continue
+            }
+            #expect(view.counts.callbacks == 0)
+        }
+        #expect(refusals > 0)
+        cluster.expectEqualStates()
+    }
+
+    @Test("a backlog larger than a frame, or than what a leader takes at once, gets through")
+    func largeBacklog() throws {
+        let cluster = try Cluster { $0.maxForwardedBytes = 1024 * 1024 }
+        try cluster.elect(0)
+        try cluster.open("z", at: 0)
+        var largest = 0
+        cluster.intercept = { _, _, message in
+            if case .forward(let commands) = message {
+                largest = max(largest, commands.reduce(0) { $0 + $1.count })
+            }
+            return message
+        }
+        let subject = String(repeating: "x", count: 30_000)
+        let contexts = try (0..<100).map {
+            try cluster.submit(Example.open("a\($0)", subject: subject), at: 1)
+        }
+        cluster.run(atMost: .seconds(5)) { contexts.allSatisfy { cluster.completions[$0] != nil } }
+        for context in contexts {
+            guard case .opened = try cluster.applied(context) else {
+                Issue.record("\(context) was not opened")
+                return
+            }
+        }
+        #expect(largest <= 256 * 1024)
+    }
+}

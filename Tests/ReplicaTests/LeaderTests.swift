@@ -1,0 +1,222 @@
+import Raft
+import Replica
+import Testing
+import Verification
+
+@Suite("A leader")
+struct LeaderTests {
+    @Test("lets a deadline pass by itself, at the same entry everywhere")
+    func tick() throws {
+        let cluster = try Cluster()
+        // The leader's clock decides, however wrong the others are.
+        cluster.members[1].skew = 3_600_000
+        cluster.members[2].skew = 7_200_000
+        try cluster.elect(0)
+        try cluster.open("z", at: 0)
+        let contexts = try ["a", "b"].map {
+            try cluster.submit(Example.open($0, expiresIn: 10), at: 0)
+        }
+        cluster.run(for: .milliseconds(100))
+        for context in contexts { _ = try cluster.applied(context) }
+        cluster.expectEqualStates()
+        let before = try #require(cluster.look(0) { $0.appliedIndex })
+        cluster.run(for: .milliseconds(9500))
+        for node in 0..<3 { #expect(cluster.view("a", at: node)?.state == .open) }
+        cluster.run(for: .seconds(1))
+        cluster.expectEqualStates()
+        let outcomes = (0..<3).map { cluster.view("a", at: $0)?.outcome }
+        #expect(outcomes[0]?.state == .expired)
+        #expect(outcomes[0]?.index == EntryIndex(before.number + 1))
+        #expect(outcomes[1] == outcomes[0])
+        #expect(outcomes[2] == outcomes[0])
+        // One tick does for both, and none comes after it.
+        cluster.run(for: .seconds(20))
+        #expect(cluster.look(0) { $0.appliedIndex } == before.next)
+    }
+
+    @Test("that took over lets deadlines pass that the old one had to watch")
+    func tickAfterElection() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("a", at: 0, expiresIn: 3)
+        cluster.crash(0)
+        try cluster.awaitLeader(otherThan: 0)
+        cluster.run(for: .seconds(4))
+        try cluster.start(0)
+        cluster.expectEqualStates()
+        #expect(cluster.view("a", at: 0)?.state == .expired)
+    }
+
+    @Test("hands over when asked, and requests on the way are answered")
+    func transfer() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("a", at: 0)
+        let contexts = try (0..<30).map { i in
+            let context = try cluster.submit(Example.open("b\(i)"), at: i % 3)
+            if i == 15 {
+                let refusal = cluster.with(0) {
+                    $0.transferLeadership(to: NodeID(2), at: cluster.now)
+                }
+                #expect(refusal == .some(nil))
+            }
+            cluster.run(for: .milliseconds(1))
+            return context
+        }
+        #expect(cluster.run(atMost: .milliseconds(100)) { cluster.leader == 1 })
+        cluster.run(for: .seconds(2))
+        for context in contexts {
+            guard case .opened = try cluster.applied(context) else {
+                Issue.record("\(context) was not opened")
+                continue
+            }
+        }
+        #expect(
+            cluster.notices.contains {
+                $0.node == 0 && $0.notice == .transferEnded(to: NodeID(2), succeeded: true)
+            }
+        )
+        let refusal = cluster.with(0) { $0.transferLeadership(to: nil, at: cluster.now) }
+        #expect(refusal != .some(nil), "only a leader hands over")
+        cluster.expectEqualStates()
+    }
+
+    @Test("with a backlog proposes all of it at once, not a part with each house-keeping")
+    func backlog() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("z", at: 0)
+        let last = try #require(cluster.look(0) { $0.raft.lastIndex })
+        let contexts = try (0..<9000).map { try cluster.submit(Example.open("a\($0)"), at: 0) }
+        let start = cluster.now
+        // Before anything else wakes it.
+        cluster.run(for: .milliseconds(1))
+        #expect(cluster.look(0) { $0.raft.lastIndex } == last.advanced(by: 9000))
+        cluster.run(atMost: .seconds(5)) { contexts.allSatisfy { cluster.completions[$0] != nil } }
+        let end = try #require(contexts.compactMap { cluster.completedAt[$0] }.max())
+        #expect(end.nanoseconds(since: start) < 60_000_000)
+    }
+
+    @Test("keeps its own clients' share however much its peers forward")
+    func share() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("z", at: 0)
+        let context = try cluster.submit(Example.open("mine"), at: 0)
+        var tick: [UInt8] = []
+        Command.tick.encode(into: &tick)
+        let commands = Array(repeating: tick, count: 5000)
+        cluster.with(0) { $0.received(.forward(commands), from: NodeID(2), at: cluster.now) }
+        let before = try #require(cluster.look(0) { $0.raft.lastIndex })
+        cluster.run(for: .milliseconds(1))
+        #expect(cluster.look(0) { $0.raft.lastIndex } == before.advanced(by: 5001))
+        cluster.run(for: .seconds(1))
+        #expect(cluster.completions[context] != nil)
+    }
+
+    @Test("counts what it takes from peers by what it costs, empty commands too")
+    func emptyCommands() throws {
+        let cluster = try Cluster { $0.maxForwardedBytes = 32_000 }
+        try cluster.elect(0)
+        let commands = [[UInt8]](repeating: [], count: 1001)
+        cluster.with(0) { $0.received(.forward(commands), from: NodeID(2), at: cluster.now) }
+        #expect(cluster.look(0) { $0.forwardedCount } == 0)
+        #expect(cluster.look(0) { $0.counters.forwardsRefused } == 1)
+    }
+
+    @Test("a command that no version knows moves nothing, and all say so")
+    func undecodable() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("a", at: 0)
+        cluster.with(0) {
+            $0.received(.forward([[0xEE, 1, 2]]), from: NodeID(2), at: cluster.now)
+        }
+        cluster.run(for: .seconds(1))
+        cluster.expectEqualStates()
+        for node in 0..<3 {
+            #expect(cluster.look(node) { $0.counters.undecodable } == 1)
+            let said = cluster.notices.filter {
+                if case .undecodableEntry = $0.notice { $0.node == node } else { false }
+            }
+            #expect(said.count == 1)
+        }
+    }
+
+    @Test("whose entries' time runs back is not obeyed, rather than trusted until a trap")
+    func timeRunsBack() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("a", at: 0)
+        cluster.expectEqualStates()
+        let last = try #require(cluster.look(1) { $0.raft.lastIndex })
+        let dropped = try #require(cluster.look(1) { $0.raft.droppedMessages })
+        let term = cluster.term(0)
+        let append = AppendEntries(
+            previous: EntryID(term: term, index: last),
+            leaderCommit: last.next,
+            leaderDurable: last,
+            readRound: 0,
+            entries: [
+                Entry(
+                    id: EntryID(term: term, index: last.next),
+                    time: Timestamp(milliseconds: 1),
+                    kind: .command,
+                    payload: [1]
+                )
+            ]
+        )
+        let message = Message(
+            from: NodeID(1),
+            to: NodeID(2),
+            term: term,
+            body: .appendEntries(append)
+        )
+        cluster.with(1) { $0.received(.raft(message), from: NodeID(1), at: cluster.now) }
+        cluster.run(for: .milliseconds(1))
+        #expect(cluster.look(1) { $0.raft.droppedMessages } == dropped + 1)
+        #expect(cluster.look(1) { $0.raft.lastIndex } == last)
+        cluster.expectEqualStates()
+    }
+
+    @Test("a message under another's name, or of a stranger, is ignored")
+    func strangers() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        let term = cluster.term(1)
+        let forged = Message(
+            from: NodeID(1),
+            to: NodeID(2),
+            term: Term(term.number + 5),
+            body: .requestVote(VoteRequest(lastEntry: .zero, isTransfer: true))
+        )
+        cluster.with(1) { $0.received(.raft(forged), from: NodeID(3), at: cluster.now) }
+        cluster.with(1) { $0.received(.forward([[1]]), from: NodeID(9), at: cluster.now) }
+        cluster.run(for: .milliseconds(1))
+        #expect(cluster.term(1) == term)
+    }
+
+    @Test(
+        "round trips are measured on each link, and a pong from the beginning of time is harmless"
+    )
+    func roundTrips() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        cluster.run(for: .seconds(3))
+        let measured = cluster.look(0) { $0.peerStates.map(\.roundTrip) } ?? []
+        for roundTrip in measured {
+            #expect((9_900_000...10_100_000).contains(try #require(roundTrip)))
+        }
+        let status = NodeStatus(
+            role: .follower,
+            term: .zero,
+            commitIndex: .zero,
+            appliedIndex: .zero
+        )
+        let late = Instant(nanoseconds: .max - 1)
+        for sentAt in [0, .max] as [UInt64] {
+            let pong = PeerMessage.pong(sentAt: Instant(nanoseconds: sentAt), status)
+            for _ in 0..<50 { cluster.with(0) { $0.received(pong, from: NodeID(2), at: late) } }
+        }
+    }
+}
