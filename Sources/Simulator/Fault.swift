@@ -90,7 +90,10 @@ extension FaultKind {
         case .clockDrift: amount = Int64(random.between(1, 200_000)) - 100_000
         case .failRead: amount = Int64(random.between(1, 3))
         case .transfer: amount = Int64(random.below(2))
-        case .hungDisk: duration = min(duration, second * 25)
+        case .hungDisk:
+            // Long enough for the others to go far ahead, not always.
+            if random.chance(percent: 60) { duration += random.between(2, 12) * second }
+            duration = min(duration, second * 25)
         default: break
         }
         return Fault(

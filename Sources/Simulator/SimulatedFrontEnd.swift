@@ -224,6 +224,7 @@ extension World {
             return
         }
         guard completion.isReady else {
+            checkAvailability(request, isRead: true)
             answer(number, .unavailable)
             return
         }
@@ -300,11 +301,14 @@ extension World {
     }
 
     /// When nothing has been wrong for long, requests are answered.
-    private func checkAvailability(_ request: Request) {
+    ///
+    /// Commands may wait for each other when there are many; a read waits only where a narrow window
+    /// lets a follower lag.
+    private func checkAvailability(_ request: Request, isRead: Bool = false) {
         let patience = 10 * WorldPlan.second + 6 * plan.electionTimeout
         guard plan.loss == 0 || isHealing, activeFaults == 0,
             request.arrivedAt > calmSince + patience,
-            now > lastCommitAt + patience,
+            (isRead && plan.maxInflightAppends > 1) || now > lastCommitAt + patience,
             hosts.allSatisfy({ $0.isQuarantined || $0.process != nil })
         else { return }
         checker.fail(

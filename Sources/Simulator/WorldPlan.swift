@@ -92,7 +92,7 @@ package struct WorldPlan: Sendable {
         maxInflightAppends = random.pick([1, 4, 64])
         maxCachedBytes = random.pick([0, 4000, 64 * 1024, 16 * 1024 * 1024])
         // In bounds that the network can carry away, as a configuration would be.
-        maxUncommittedBytes = random.pick([8 * 1024, 64 * 1024, 16 * 1024 * 1024])
+        maxUncommittedBytes = random.pick([8 * 1024, 8 * 1024, 64 * 1024, 16 * 1024 * 1024])
         if maxAppendBytes < 4096 { maxUncommittedBytes = 8 * 1024 }
         if maxAppendBytes < 1024 { maxInflightAppends = 64 }
         requestHold = random.between(2, 12) * WorldPlan.second
