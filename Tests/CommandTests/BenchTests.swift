@@ -72,6 +72,7 @@ struct BenchTests {
 
     private func requests(_ kinds: [BenchWorkload.Kind], node: Int) throws -> [Request] {
         var bytes: [UInt8] = []
+        var workload = workload
         for (attempt, kind) in kinds.enumerated() {
             workload.append(kind, attempt: attempt, node: node, to: &bytes)
         }
@@ -112,6 +113,7 @@ struct BenchTests {
     func repeats() {
         var first: [UInt8] = []
         var second: [UInt8] = []
+        var workload = workload
         workload.append(.decide, attempt: 7, node: 1, to: &first)
         workload.append(.repeated, attempt: 7, node: 1, to: &second)
         #expect(first == second)
@@ -122,7 +124,8 @@ struct BenchTests {
     func opening() throws {
         let request = try requests([.open], node: 0)[0]
         #expect(request.method == .put)
-        #expect(request.path == "/v1/attempts/load-0")
+        #expect(request.path == "/v1/attempts/load-0000000000")
+        #expect(request.headers.first("content-type") == "application/json")
         #expect(request.headers.first("authorization") == "Bearer an-ingest-token")
         let body = String(decoding: request.body, as: UTF8.self)
         let callback = try requests([.decide], node: 0)[0]
@@ -130,24 +133,44 @@ struct BenchTests {
             String(decoding: callback.body, as: UTF8.self).firstMatch(of: /Digits=([0-9]+)/)
         )
         #expect(body.contains(#""digits":"\#(digits.1)""#))
-        #expect(body.contains(BenchWorkload.target))
+        #expect(body.hasPrefix(#"{"flow":"login","#))
+        #expect(
+            body.hasSuffix(#""targets":{"verified":"https://bank.example/ivr/load-0000000000"}}"#)
+        )
+        #expect(workload.attemptName(9_876_543_210) == "load-9876543210")
     }
 
     // MARK: Answers
 
+    private static func decided(_ attempt: String) -> [UInt8] {
+        let target = "https://bank.example/ivr/\(attempt)"
+        return Array("<Response><Redirect method=\"POST\">\(target)</Redirect></Response>".utf8)
+    }
+    private static let openedBody = Array(
+        #"{"attempt":"load-0000000007","flow":"login","subject":null,"state":"open"}"#.utf8
+    )
+    private static let decidedBody = decided("load-0000000007")
+
+    /// What the load thinks of an answer as a node writes it, to a request about attempt 7.
     private func judge(
         _ kind: BenchWorkload.Kind,
         _ status: Int,
         _ disposition: String? = nil,
-        body: [UInt8] = BenchWorkload.decidedBody,
+        body: [UInt8]? = nil,
         isRetried: Bool = false
-    ) -> BenchWorkload.Judgement {
-        let headers = Headers(disposition.map { [("Verdict-Disposition", $0)] } ?? [])
-        return BenchWorkload.judge(
-            Response(status: status, headers: headers, body: body),
-            to: kind,
-            isRetried: isRetried
+    ) -> BenchWorkload.Judgement? {
+        let right = kind == .open ? BenchTests.openedBody : BenchTests.decidedBody
+        let response = Response(
+            status: status,
+            contentType: "text/xml",
+            headers: Headers(disposition.map { [("Verdict-Disposition", $0)] } ?? []),
+            body: body ?? right
         )
+        var bytes: [UInt8] = []
+        ResponseSerializer.append(response, date: "now", keepAlive: true, into: &bytes)
+        guard case .answer(let answer) = BenchAnswer.scan(bytes, bytes.indices) else { return nil }
+        var workload = workload
+        return workload.judge(answer, in: bytes, to: kind, attempt: 7, isRetried: isRetried)
     }
 
     @Test("the right answers are right, and those that only a retry may get, only then")
@@ -160,6 +183,7 @@ struct BenchTests {
         #expect(judge(.decide, 200, "repeated", isRetried: true) == .right)
         #expect(judge(.repeated, 200, "repeated") == .right)
         #expect(judge(.repeated, 200, "accepted") == .wrong)
+        #expect(judge(.repeated, 200, "accepted", isRetried: true) == .wrong)
     }
 
     @Test("a node that cannot say is not wrong", arguments: BenchWorkload.Kind.allCases)
@@ -170,19 +194,36 @@ struct BenchTests {
 
     @Test("an answer that must not be is wrong", arguments: BenchWorkload.Kind.allCases)
     func wrong(kind: BenchWorkload.Kind) {
-        for status in [204, 302, 400, 403, 404, 409, 422, 429, 500] {
+        for status in [202, 302, 400, 403, 404, 409, 422, 429, 500] {
             #expect(judge(kind, status, "accepted") == .wrong)
             #expect(judge(kind, status, "repeated", isRetried: true) == .wrong)
         }
         guard kind != .open else { return }
-        for disposition in ["late", "contradicted", "stale", "mismatched", ""] {
+        for disposition in ["late", "contradicted", "stale", "mismatched", "acceptee", ""] {
             #expect(judge(kind, 200, disposition) == .wrong)
         }
         #expect(judge(kind, 200) == .wrong)
         let right = kind == .decide ? "accepted" : "repeated"
         #expect(judge(kind, 200, right) == .right)
-        for body in [[], BenchWorkload.decidedBody.dropLast(), [0x20] + BenchWorkload.decidedBody] {
-            #expect(judge(kind, 200, right, body: Array(body)) == .wrong)
+        let body = BenchTests.decidedBody
+        for place in body.indices {
+            var changed = body
+            changed[place] ^= 1
+            #expect(judge(kind, 200, right, body: changed) == .wrong, "byte \(place)")
         }
+        for other in [[], body.dropLast(), [0x20] + body, body + [0x0a]] {
+            #expect(judge(kind, 200, right, body: Array(other)) == .wrong)
+        }
+    }
+
+    @Test("the answer of another attempt is wrong", arguments: BenchWorkload.Kind.allCases)
+    func anotherAttempt(kind: BenchWorkload.Kind) {
+        let body =
+            kind == .open
+            ? Array(#"{"attempt":"load-0000000008","flow":"login","subject":null}"#.utf8)
+            : BenchTests.decided("load-0000000008")
+        let (status, disposition) = kind == .open ? (201, nil) : (200, "accepted")
+        #expect(judge(kind, status, disposition, body: body) == .wrong)
+        #expect(judge(.open, 201, body: [UInt8](#"{"attempt":"load-0"#.utf8)) == .wrong)
     }
 }

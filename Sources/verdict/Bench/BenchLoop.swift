@@ -1,30 +1,20 @@
-import HTTP
-import Raft
+import Glibc
 import Reactor
 
 /// The closed loop: each connection has one request under way, always.
-///
-/// A connection belongs to one node. The callbacks of an attempt go to the next node in the ring
-/// than its opening did: they wait there for a connection that has its answer.
 final class BenchLoop {
-    struct Job {
-        var kind: BenchWorkload.Kind
-        var attempt: Int
-        /// How many more repeats follow.
-        var repeatsLeft = 0
-        var isRetried = false
-    }
-
     private final class Connection {
         let node: Int
         let slot: Int
         var descriptor: FileDescriptorBox?
         var isConnected = false
         var output = OutputBuffer()
-        var parser = ResponseParser()
+        /// The start of an answer whose end has not come yet.
+        var input: [UInt8] = []
         var interest: Poller.Interest = []
-        var job: Job?
-        var sentAt: UInt64 = 0
+        var job: BenchSchedule.Job?
+        /// When what is waited for began: the connecting, or this try of the request.
+        var since: UInt64 = 0
         /// Nothing is done before this time: the node is not to be had.
         var restsUntil: UInt64 = 0
 
@@ -34,27 +24,26 @@ final class BenchLoop {
         }
     }
 
-    private let workload: BenchWorkload
-    private let name: BenchWorkload.Name
+    /// As long as the platform itself would wait.
+    private static let timeout: UInt64 = 15_000_000_000
+    /// Between looks at the connections that no event is about.
+    private static let sweepInterval: UInt64 = 5_000_000
+
+    private var workload: BenchWorkload
+    private var schedule: BenchSchedule
     private let addresses: [ResolvedAddress]
     private var connections: [Connection] = []
-    /// Jobs that wait for a connection to a node; only nodes that have one get any.
-    private var queues: [[Job]]
-    private let ring: Int
     private var poller: Poller
     private var events: [Poller.Event] = []
     private var buffer = [UInt8](repeating: 0, count: 64 * 1024)
-    private var nextAttempt = 0
-    /// For `dup`: attempts that are opened and decided before the measurement.
-    private let preparedCount: Int
-    private var prepared = 0
-    private var nextRepeat = 0
-    private var random: UInt64 = 0x9e37_79b9_7f4a_7c15
-    /// Attempts whose outcome was acknowledged.
-    private(set) var decided: [Int] = []
+    private var nextSweep: UInt64 = 0
+    /// What this process cannot go on without.
+    private var failure: SystemError?
 
     private(set) var tally = BenchTally()
-    private let isStopped: () -> Bool
+    private let signals: SignalSource
+    /// Ctrl-C, or a request to terminate.
+    private(set) var wasStopped = false
 
     init(
         workload: BenchWorkload,
@@ -62,70 +51,92 @@ final class BenchLoop {
         addresses: [ResolvedAddress],
         connections count: Int,
         prepared: Int,
-        isStopped: @escaping () -> Bool
+        seed: UInt64
     ) throws(SystemError) {
         self.workload = workload
-        self.name = name
         self.addresses = addresses
-        self.ring = min(addresses.count, count)
-        self.queues = Array(repeating: [], count: addresses.count)
-        self.preparedCount = name == .dup ? prepared : 0
-        self.isStopped = isStopped
+        schedule = BenchSchedule(
+            name: name,
+            nodes: min(addresses.count, count),
+            backlog: max(256, 4 * count),
+            prepared: prepared,
+            seed: seed
+        )
+        let descriptors = try DescriptorLimit.raise()
+        // A few are this process's own.
+        guard count + 16 <= descriptors else {
+            throw SystemError("\(count) connections with \(descriptors) descriptors", code: EMFILE)
+        }
+        signals = try SignalSource([SignalSource.interrupt, SignalSource.terminate])
         poller = try Poller()
         for slot in 0..<count {
             connections.append(Connection(node: slot % addresses.count, slot: slot))
         }
     }
 
-    var isPrepared: Bool { prepared >= preparedCount }
+    var isPrepared: Bool { schedule.isPrepared }
+    var decided: [Int] { schedule.decided }
+
+    /// Whether it was asked to stop since it was looked at last.
+    func takeSignal() -> Bool { signals.next() != nil }
 
     /// Runs until a time of the monotonic clock, or until `done` says so.
+    ///
+    /// - Throws: what this process lacks; a node's failing is counted instead.
     func run(until end: UInt64, done: () -> Bool = { false }) throws(SystemError) {
-        while !isStopped(), !done() {
+        while !done() {
             let now = Clock.monotonic()
-            guard now < end else { return }
-            for connection in connections { advance(connection, now) }
-            try poller.wait(nanoseconds: min(end - now, 20_000_000), into: &events)
+            guard now < end, !wasStopped else { return }
+            if now >= nextSweep {
+                nextSweep = now + BenchLoop.sweepInterval
+                if takeSignal() {
+                    wasStopped = true
+                    return
+                }
+                for connection in connections { advance(connection, now) }
+            }
+            let wait = min(end, max(nextSweep, now)) - now
+            try poller.wait(nanoseconds: wait, into: &events)
             for event in events { take(event) }
+            if let failure { throw failure }
         }
     }
 
     /// Forgets what was measured so far.
     func resetTally() { tally = BenchTally() }
 
+    /// How long each request has been waiting that was sent and has no right answer yet.
+    ///
+    /// They are in no histogram: at the end of a run some are always left, but none for long.
+    func unanswered(at now: UInt64) -> [UInt64] {
+        (connections.compactMap(\.job) + schedule.retriesWaiting).compactMap { job in
+            job.firstSentAt.map { now - min($0, now) }
+        }
+    }
+
     private func advance(_ connection: Connection, _ now: UInt64) {
         guard connection.restsUntil <= now else { return }
-        if connection.descriptor == nil { connect(connection, now) }
-        guard connection.isConnected else {
+        guard connection.descriptor != nil else {
+            connect(connection, now)
             return
         }
-        if connection.job == nil {
-            guard let job = nextJob(for: connection.node) else { return }
-            send(job, on: connection, now)
-        } else if now - connection.sentAt > 15_000_000_000 {
-            // As long as the platform itself would wait.
+        if connection.isConnected, connection.job == nil {
+            if let job = schedule.next(at: connection.node) {
+                send(job, on: connection, now)
+            } else {
+                // Look again as soon as anything has happened.
+                nextSweep = min(nextSweep, now + 200_000)
+            }
+        } else if now - min(connection.since, now) > BenchLoop.timeout {
             fail(connection, \.timeouts)
         }
     }
 
-    private func nextJob(for node: Int) -> Job? {
-        if !queues[node].isEmpty { return queues[node].removeLast() }
-        switch name {
-        case .fresh, .retry: break
-        case .dup:
-            if isPrepared {
-                nextRepeat = (nextRepeat + 7919) % max(decided.count, 1)
-                return Job(kind: .repeated, attempt: decided[nextRepeat])
-            }
-            guard nextAttempt < preparedCount else { return nil }
-        }
-        nextAttempt += 1
-        return Job(kind: .open, attempt: nextAttempt)
-    }
-
-    private func send(_ job: Job, on connection: Connection, _ now: UInt64) {
+    private func send(_ job: BenchSchedule.Job, on connection: Connection, _ now: UInt64) {
+        var job = job
+        if job.firstSentAt == nil { job.firstSentAt = now }
         connection.job = job
-        connection.sentAt = now
+        connection.since = now
         workload.append(
             job.kind,
             attempt: job.attempt,
@@ -156,7 +167,11 @@ final class BenchLoop {
             )
             connection.descriptor = descriptor
             connection.interest = .write
+            connection.since = now
         } catch {
+            // Not the node's fault: too many connections for this machine.
+            let own = [EMFILE, ENFILE, EADDRNOTAVAIL, ENOBUFS, ENOMEM]
+            if own.contains(error.code) { failure = error }
             fail(connection, \.refused)
         }
     }
@@ -176,94 +191,93 @@ final class BenchLoop {
             return
         }
         if event.isWritable, !connection.output.isEmpty { write(connection) }
-        guard event.isReadable else { return }
+        guard event.isReadable, connection.descriptor != nil else { return }
         switch Socket.read(descriptor.descriptor, into: &buffer) {
-        case .bytes(let count):
-            connection.parser.feed(buffer[..<count])
-            takeResponses(connection)
+        case .bytes(let count): received(connection, count)
         case .wouldBlock: break
-        case .closed, .failed: fail(connection, \.resets)
+        case .closed, .failed:
+            // A node may close a connection that asks for nothing.
+            if connection.job == nil { close(connection) } else { fail(connection, \.resets) }
         }
     }
 
-    private func takeResponses(_ connection: Connection) {
-        while connection.descriptor != nil {
-            switch connection.parser.next() {
-            case .response(let response, let keepsAlive):
-                answered(connection, response)
-                if !keepsAlive { close(connection) }
-            case .needsMore: return
-            default:
-                tally.wrong += 1
-                close(connection)
-                return
+    /// Takes what was read into `buffer`; nearly always that is one whole answer.
+    private func received(_ connection: Connection, _ count: Int) {
+        guard connection.input.isEmpty else {
+            connection.input.append(contentsOf: buffer[..<count])
+            let input = connection.input
+            if takeAnswer(connection, input, input.count) {
+                connection.input.removeAll(keepingCapacity: true)
             }
-        }
-    }
-
-    private func answered(_ connection: Connection, _ response: Response) {
-        let now = Clock.monotonic()
-        guard let job = connection.job else {
-            // An answer to nothing.
-            tally.wrong += 1
             return
         }
-        connection.job = nil
-        switch BenchWorkload.judge(response, to: job.kind, isRetried: job.isRetried) {
-        case .right:
-            tally.answered(job.kind, nanoseconds: now - connection.sentAt)
-            follow(job, at: connection.node)
-        case .wrong:
-            tally.wrong += 1
-            if tally.firstWrong == nil {
-                tally.firstWrong =
-                    "\(job.kind.name) \(workload.attemptName(job.attempt)): "
-                    + "\(response.status) \(String(decoding: response.body, as: UTF8.self))"
+        if !takeAnswer(connection, buffer, count) {
+            connection.input.append(contentsOf: buffer[..<count])
+        }
+    }
+
+    /// - Returns: whether the bytes are done with.
+    private func takeAnswer(_ connection: Connection, _ bytes: [UInt8], _ count: Int) -> Bool {
+        switch BenchAnswer.scan(bytes, 0..<count) {
+        case .needsMore: return false
+        case .failed(let reason):
+            notedWrong(connection, "\(reason)\n", bytes[..<count])
+            connection.job = nil
+            close(connection)
+        case .answer(let answer):
+            guard connection.job != nil, answer.body.upperBound == count else {
+                // Nothing was asked for that the rest could answer.
+                notedWrong(connection, "an answer to nothing\n", bytes[..<count])
+                connection.job = nil
+                close(connection)
+                return true
             }
+            answered(connection, answer, bytes)
+        }
+        return true
+    }
+
+    private func answered(_ connection: Connection, _ answer: BenchAnswer, _ bytes: [UInt8]) {
+        guard let job = connection.job else { return }
+        let now = Clock.monotonic()
+        let judgement = workload.judge(
+            answer,
+            in: bytes,
+            to: job.kind,
+            attempt: job.attempt,
+            isRetried: job.isRetried
+        )
+        switch judgement {
+        case .right:
+            tally.answered(job.kind, nanoseconds: now - (job.firstSentAt ?? connection.since))
+            schedule.complete(job, at: connection.node)
+        case .wrong: notedWrong(connection, "", bytes[..<answer.body.upperBound])
         case .unavailable:
             tally.unavailable += 1
-            retry(job, from: connection.node)
+            schedule.retry(job, after: connection.node)
             connection.restsUntil = now + 20_000_000
         }
+        connection.job = nil
+        if !answer.keepsAlive { close(connection) }
         advance(connection, now)
     }
 
-    /// What comes after a right answer, at the next node.
-    private func follow(_ job: Job, at node: Int) {
-        let next = (node + 1) % ring
-        switch job.kind {
-        case .open:
-            queues[next].append(
-                Job(kind: .decide, attempt: job.attempt, repeatsLeft: name == .retry ? 2 : 0)
-            )
-        case .decide, .repeated:
-            if job.kind == .decide {
-                if preparedCount > 0 || decided.count < 100_000 { decided.append(job.attempt) }
-                if !isPrepared { prepared += 1 }
-            }
-            guard job.repeatsLeft > 0 else { return }
-            queues[next].append(
-                Job(kind: .repeated, attempt: job.attempt, repeatsLeft: job.repeatsLeft - 1)
-            )
+    private func notedWrong(_ connection: Connection, _ reason: String, _ bytes: ArraySlice<UInt8>)
+    {
+        tally.wrong += 1
+        guard tally.firstWrong == nil else { return }
+        let request = connection.job.map {
+            "\($0.kind.name) \(workload.attemptName($0.attempt))\($0.isRetried ? ", again" : "")"
         }
-    }
-
-    /// A platform that got no answer asks again, elsewhere.
-    private func retry(_ job: Job, from node: Int) {
-        var job = job
-        job.isRetried = true
-        queues[(node + 1) % ring].append(job)
+        tally.firstWrong =
+            "node \(connection.node + 1) of the file, \(request ?? "nothing asked"): \(reason)"
+            + String(decoding: bytes.prefix(2048), as: UTF8.self)
     }
 
     private func fail(_ connection: Connection, _ counter: WritableKeyPath<BenchTally, UInt64>) {
         tally[keyPath: counter] += 1
         close(connection)
-        // What waits for this node goes on to the next one, as a platform's would.
-        let next = (connection.node + 1) % ring
-        if next != connection.node {
-            queues[next].append(contentsOf: queues[connection.node])
-            queues[connection.node].removeAll()
-        }
+        schedule.leave(connection.node)
         connection.restsUntil = Clock.monotonic() + 50_000_000
     }
 
@@ -272,10 +286,10 @@ final class BenchLoop {
         connection.descriptor = nil
         connection.isConnected = false
         connection.output.removeAll()
-        connection.parser = ResponseParser()
+        connection.input.removeAll(keepingCapacity: true)
         if let job = connection.job {
             connection.job = nil
-            retry(job, from: connection.node)
+            schedule.retry(job, after: connection.node)
         }
     }
 
@@ -293,28 +307,5 @@ final class BenchLoop {
         } catch {
             fail(connection, \.resets)
         }
-    }
-}
-
-/// What was measured.
-struct BenchTally {
-    var latency: [LatencyHistogram] = Array(
-        repeating: LatencyHistogram(),
-        count: BenchWorkload.Kind.allCases.count
-    )
-    var wrong: UInt64 = 0
-    var firstWrong: String?
-    var unavailable: UInt64 = 0
-    var refused: UInt64 = 0
-    var resets: UInt64 = 0
-    var timeouts: UInt64 = 0
-
-    mutating func answered(_ kind: BenchWorkload.Kind, nanoseconds: UInt64) {
-        latency[kind.rawValue].add(nanoseconds: nanoseconds)
-    }
-    var count: UInt64 { latency.reduce(0) { $0 + $1.count } }
-    var errors: UInt64 { unavailable + refused + resets + timeouts }
-    var all: LatencyHistogram {
-        latency.reduce(into: LatencyHistogram()) { $0.add($1) }
     }
 }

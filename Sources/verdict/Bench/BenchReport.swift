@@ -3,39 +3,49 @@ struct BenchResult {
     struct Slice {
         var second: Int
         var answered: UInt64
+        /// How long it was: a second, unless it was stopped.
+        var nanoseconds: UInt64
         var errors: UInt64
         /// Nanoseconds.
         var median: UInt64
         var p99: UInt64
 
+        var perSecond: UInt64 { BenchResult.rate(answered, nanoseconds) }
+
         func line(of seconds: Int, wrong: UInt64) -> String {
-            "\(second)/\(seconds) s  \(answered)/s  p50 \(milliseconds(median)) ms  "
+            "\(second)/\(seconds) s  \(perSecond)/s  p50 \(milliseconds(median)) ms  "
                 + "p99 \(milliseconds(p99)) ms  errors \(errors)  wrong \(wrong)"
         }
     }
-    struct ReadBack {
-        var right = 0
-        /// Acknowledged as verified, but not so when read.
-        var wrong: [String] = []
-        var unreadable = 0
-    }
 
-    var settings: BenchCommand.Settings
+    var settings: BenchRun.Settings
     var nodes: Int
     var nanoseconds: UInt64 = 0
     var tally = BenchTally()
     var slices: [Slice] = []
-    var readBack = ReadBack()
+    var readBack = BenchReadBack()
+    /// What this process itself had of a processor, in nanoseconds.
+    var processorTime: UInt64 = 0
+    /// How long each request waits that was under way in the end, in nanoseconds.
+    var unanswered: [UInt64] = []
 
-    init(settings: BenchCommand.Settings, nodes: Int) {
+    init(settings: BenchRun.Settings, nodes: Int) {
         self.settings = settings
         self.nodes = nodes
     }
 
     var isRight: Bool { tally.wrong == 0 && readBack.wrong.isEmpty }
 
-    func perSecond(_ count: UInt64) -> UInt64 {
+    func perSecond(_ count: UInt64) -> UInt64 { BenchResult.rate(count, nanoseconds) }
+
+    static func rate(_ count: UInt64, _ nanoseconds: UInt64) -> UInt64 {
         nanoseconds == 0 ? 0 : UInt64(Double(count) / Double(nanoseconds) * 1e9)
+    }
+
+    /// Microseconds of a processor that an answer cost this process.
+    var processorMicroseconds: Double {
+        let thousandths = Double(processorTime) / Double(max(tally.count, 1))
+        return (thousandths / 100).rounded() / 10
     }
 
     /// Each kind that occurred, and all of them.
@@ -76,13 +86,16 @@ enum BenchReport {
         let tally = result.tally
         var text = """
             errors: \(tally.unavailable) unavailable, \(tally.refused) refused, \
-            \(tally.resets) reset, \(tally.timeouts) timed out (each was asked again)
+            \(tally.resets) reset, \(tally.timeouts) timed out (each request was asked again)
+            under way in the end: \(result.unanswered.count), the oldest for \
+            \(milliseconds(result.unanswered.max() ?? 0)) ms
             wrong answers: \(tally.wrong)
             read back: \(result.readBack.right) right, \(result.readBack.wrong.count) wrong, \
             \(result.readBack.unreadable) not readable
+            the load's own share: \(result.processorMicroseconds) µs of a processor an answer
             """
         if let first = tally.firstWrong { text += "\nfirst wrong answer: \(first)" }
-        if let first = result.readBack.wrong.first { text += "\nfirst lost outcome: \(first)" }
+        if let first = result.readBack.wrong.first { text += "\nfirst outcome lost: \(first)" }
         return text
     }
 
@@ -102,6 +115,9 @@ enum BenchReport {
             + "\"latency_ms\":{\(kinds.joined(separator: ","))},"
             + "\"errors\":{\"unavailable\":\(tally.unavailable),\"refused\":\(tally.refused),"
             + "\"reset\":\(tally.resets),\"timed_out\":\(tally.timeouts)},"
+            + "\"under_way\":{\"count\":\(result.unanswered.count),"
+            + "\"oldest_ms\":\(milliseconds(result.unanswered.max() ?? 0))},"
+            + "\"load_cpu_us\":\(result.processorMicroseconds),"
             + "\"wrong\":\(tally.wrong),\"read_back\":{\"right\":\(result.readBack.right),"
             + "\"wrong\":\(result.readBack.wrong.count),"
             + "\"unreadable\":\(result.readBack.unreadable)}}"
@@ -109,7 +125,17 @@ enum BenchReport {
 
     /// One page without anything from elsewhere: the run over time, and the table.
     static func page(_ result: BenchResult) -> String {
-        let rates = result.slices.map { Double($0.answered) }
+        let rates = result.slices.map { Double($0.perSecond) }
+        let seconds = result.slices.map { "\($0.second) s" }
+        let shares = [0.1, 0.25] + quantiles.map(\.share)
+        let colors = ["#1f6feb", "#17693a", "#b35900", "#5b6b7b"]
+        let curves = zip(result.rows, colors).map { row, color in
+            Line(
+                name: row.name,
+                color: color,
+                values: shares.map { Double(row.latency.quantile($0)) / 1e6 }
+            )
+        }
         let p99 = result.slices.map { Double($0.p99) / 1e6 }
         let p50 = result.slices.map { Double($0.median) / 1e6 }
         var table = "<tr><th></th><th>answers</th><th>per second</th>"
@@ -136,27 +162,54 @@ enum BenchReport {
             </style>
             <h1>Workload \(result.settings.name.rawValue)</h1>
             <p>\(result.settings.connections) connections over \(result.nodes) nodes for
-            \(result.slices.count) s: <b>\(result.perSecond(result.tally.count))</b> answers per
+            \(milliseconds(result.nanoseconds / 1000)) s: <b>\(result.perSecond(result.tally.count))</b> answers per
             second, <b class="\(result.isRight ? "right" : "wrong")">\(result.isRight
                 ? "all right" : "some wrong")</b>.</p>
             <table>\(table)</table>
             <h2>Answers per second</h2>
-            \(chart([("answers/s", "#1f6feb", rates)]))
-            <h2>Latency, milliseconds</h2>
-            \(chart([("p99", "#b35900", p99), ("p50", "#1f6feb", p50)]))
-            <pre>\(checks(result))</pre>
+            \(chart([Line(name: "answers/s", color: colors[0], values: rates)], along: seconds))
+            <h2>Latency over time, milliseconds</h2>
+            \(chart(
+                [
+                    Line(name: "p99", color: colors[2], values: p99),
+                    Line(name: "p50", color: colors[0], values: p50),
+                ],
+                along: seconds
+            ))
+            <h2>Latency by percentile, milliseconds</h2>
+            \(chart(curves, along: ["p10", "p25"] + quantiles.map(\.name)))
+            <pre>\(escaped(checks(result)))</pre>
             </html>
 
             """
     }
 
-    private static func chart(_ series: [(name: String, color: String, values: [Double])]) -> String
-    {
+    /// What a node said may be anything.
+    private static func escaped(_ text: String) -> String {
+        var escaped = ""
+        for character in text {
+            switch character {
+            case "&": escaped += "&amp;"
+            case "<": escaped += "&lt;"
+            case ">": escaped += "&gt;"
+            default: escaped.append(character)
+            }
+        }
+        return escaped
+    }
+
+    private struct Line {
+        var name: String
+        var color: String
+        var values: [Double]
+    }
+
+    private static func chart(_ lines: [Line], along labels: [String]) -> String {
         let (width, height, left, bottom) = (900.0, 240.0, 70.0, 30.0)
-        let top = max(series.flatMap(\.values).max() ?? 1, 1e-9) * 1.1
-        let count = series.map(\.values.count).max() ?? 1
+        let top = max(lines.flatMap(\.values).max() ?? 1, 1e-9) * 1.1
+        let count = labels.count
         func x(_ i: Int) -> Double {
-            left + (width - left - 10) * Double(i) / Double(max(count - 1, 1))
+            left + (width - left - 30) * Double(i) / Double(max(count - 1, 1))
         }
         func y(_ value: Double) -> Double { (height - bottom) * (1 - value / top) + 5 }
         func short(_ value: Double) -> String {
@@ -173,13 +226,18 @@ enum BenchReport {
         for i in Swift.stride(from: 0, to: count, by: max(1, count / 10)) {
             svg +=
                 "<text x=\"\(x(i))\" y=\"\(height - 6)\" text-anchor=\"middle\" "
-                + "fill=\"#5b6b7b\">\(i + 1) s</text>"
+                + "fill=\"#5b6b7b\">\(labels[i])</text>"
         }
-        for (position, line) in series.enumerated() {
-            let points = line.values.enumerated().map { "\(x($0.offset)),\(y($0.element))" }
+        for (position, line) in lines.enumerated() {
+            let points = line.values.enumerated().map { (x($0.offset), y($0.element)) }
+            // A line of one point shows nothing.
+            for (x, y) in points where count <= 60 {
+                svg += "<circle cx=\"\(x)\" cy=\"\(y)\" r=\"2.5\" fill=\"\(line.color)\"/>"
+            }
+            let path = points.map { "\($0.0),\($0.1)" }.joined(separator: " ")
             svg +=
                 "<polyline fill=\"none\" stroke=\"\(line.color)\" stroke-width=\"2\" "
-                + "points=\"\(points.joined(separator: " "))\"/>"
+                + "points=\"\(path)\"/>"
                 + "<text x=\"\(left + 10 + Double(position) * 90)\" y=\"18\" fill=\"\(line.color)\">"
                 + "\(line.name)</text>"
         }

@@ -1,8 +1,10 @@
 import Digest
-package import HTTP
-import Providers
 
 /// What is sent: the bytes of each request, and what its answer has to be.
+///
+/// All attempts of a run are alike but for their number, which has always the same width; so nearly
+/// every byte is made once. Each attempt has a target of its own, so that an answer that belongs to
+/// another attempt is found.
 package struct BenchWorkload {
     package enum Name: String, CaseIterable, Sendable {
         /// Attempts opened, then decided by a Twilio gather's digits.
@@ -25,31 +27,45 @@ package struct BenchWorkload {
         }
     }
 
+    /// The unchanging bytes of a node's requests.
     private struct Node {
-        /// `Host` and what else each request to the node carries.
-        var hostHeader: [UInt8]
-        /// The origin that the platform signs.
-        var origin: [UInt8]
+        /// From the opening's path to its body.
+        var openHead: [UInt8]
+        /// From the callback's path to its signature.
+        var callbackHead: [UInt8]
+        /// The URL that is signed, before the attempt.
+        var signedStart: [UInt8]
     }
 
     private let nodes: [Node]
-    private let prefix: String
-    private let openHead: [UInt8]
-    private let openBody: [UInt8]
+    private let prefix: [UInt8]
+    private let openBodyStart: [UInt8]
+    private let callbackTail: [UInt8]
+    /// The rest of the signed URL, and the form's pairs as the signature has them: sorted, without
+    /// separators.
+    private let signedEnd: [UInt8]
     private let key: HMACKey
-    private let formBody: [UInt8]
-    /// The form's pairs as the signature has them: sorted, without separators.
-    private let signedForm: [UInt8]
+    /// What is signed, and what is expected; kept for its memory.
+    private var scratch: [UInt8] = []
 
-    package static let target = "https://bank.example/ivr/ok"
     private static let digits = "482913"
-    private static let accepted = Array("accepted".utf8)[...]
+    private static let numberWidth = 10
 
-    /// The body of each deciding callback's answer.
-    package static let decidedBody = Array(
-        "<Response><Redirect method=\"POST\">\(target)</Redirect></Response>".utf8
+    private static let openStart = Array("PUT /v1/attempts/".utf8)
+    private static let callbackStart = Array("POST \(callbackPath)".utf8)
+    private static let callbackPath = "/v1/callbacks/twilio/"
+    private static let callbackQuery = "?step=1"
+    private static let openBodyEnd = Array(#""}}"#.utf8)
+    private static let targetStart = "https://bank.example/ivr/"
+    private static let decidedStart = Array(
+        "<Response><Redirect method=\"POST\">\(targetStart)".utf8
     )
+    private static let decidedEnd = Array("</Redirect></Response>".utf8)
+    private static let openedStart = Array(#"{"attempt":""#.utf8)
+    private static let openedMiddle = Array(#"","flow":"login","#.utf8)
 
+    /// A workload for nodes with these `Host`s and with these origins, which the platform signs;
+    /// the prefix tells the attempts of this run from all others.
     package init(
         hosts: [String],
         origins: [String],
@@ -57,69 +73,92 @@ package struct BenchWorkload {
         twilioSecret: String,
         prefix: String
     ) {
-        nodes = zip(hosts, origins).map { host, origin in
-            Node(hostHeader: Array("Host: \(host)\r\n".utf8), origin: Array(origin.utf8))
-        }
-        self.prefix = prefix
-        openBody = Array(
+        typealias Me = BenchWorkload
+        self.prefix = Array("\(prefix)-".utf8)
+        openBodyStart = Array(
             """
-            {"flow":"login","challenge":{"digits":"\(BenchWorkload.digits)"},\
-            "targets":{"verified":"\(BenchWorkload.target)"}}
+            {"flow":"login","challenge":{"digits":"\(Me.digits)"},\
+            "targets":{"verified":"\(Me.targetStart)
             """.utf8
         )
-        openHead = Array(
-            """
-            Authorization: Bearer \(ingestToken)\r
-            Content-Type: application/json\r
-            Content-Length: \(openBody.count)\r
-            \r
-
-            """.utf8
-        )
-        key = HMACKey(algorithm: .sha1, key: Array(twilioSecret.utf8))
+        let openLength =
+            openBodyStart.count + self.prefix.count + Me.numberWidth + Me.openBodyEnd.count
         let account = "AC" + String(repeating: "0", count: 32)
         let call = "CA" + String(repeating: "1", count: 32)
-        formBody = Array(
-            "AccountSid=\(account)&CallSid=\(call)&CallStatus=in-progress&Digits=\(BenchWorkload.digits)"
-                .utf8
-        )
-        signedForm = Array(
-            "AccountSid\(account)CallSid\(call)CallStatusin-progressDigits\(BenchWorkload.digits)"
-                .utf8
-        )
+        let form = [
+            ("AccountSid", account), ("CallSid", call), ("CallStatus", "in-progress"),
+            ("Digits", Me.digits),
+        ]
+        let body = form.map { "\($0)=\($1)" }.joined(separator: "&")
+        callbackTail = Array("\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)".utf8)
+        signedEnd = Array((Me.callbackQuery + form.map { $0 + $1 }.joined()).utf8)
+        nodes = zip(hosts, origins).map { host, origin in
+            Node(
+                openHead: Array(
+                    """
+                     HTTP/1.1\r
+                    Host: \(host)\r
+                    Authorization: Bearer \(ingestToken)\r
+                    Content-Type: application/json\r
+                    Content-Length: \(openLength)\r
+                    \r
+
+                    """.utf8
+                ),
+                callbackHead: Array(
+                    ("\(Me.callbackQuery) HTTP/1.1\r\nHost: \(host)\r\n"
+                        + "Content-Type: application/x-www-form-urlencoded\r\n"
+                        + "X-Twilio-Signature: ").utf8
+                ),
+                signedStart: Array((origin + Me.callbackPath).utf8)
+            )
+        }
+        key = HMACKey(algorithm: .sha1, key: Array(twilioSecret.utf8))
     }
 
-    package func attemptName(_ number: Int) -> String { "\(prefix)-\(number)" }
+    package func attemptName(_ number: Int) -> String {
+        var name: [UInt8] = []
+        appendName(number, to: &name)
+        return String(decoding: name, as: UTF8.self)
+    }
 
     /// Appends the request of this kind for an attempt, to be sent to a node.
-    package func append(_ kind: Kind, attempt: Int, node: Int, to bytes: inout [UInt8]) {
+    package mutating func append(
+        _ kind: Kind,
+        attempt: Int,
+        node: Int,
+        to bytes: inout [UInt8]
+    ) {
         switch kind {
         case .open:
-            bytes.append(contentsOf: "PUT /v1/attempts/".utf8)
-            bytes.append(contentsOf: attemptName(attempt).utf8)
-            bytes.append(contentsOf: " HTTP/1.1\r\n".utf8)
-            bytes.append(contentsOf: nodes[node].hostHeader)
-            bytes.append(contentsOf: openHead)
-            bytes.append(contentsOf: openBody)
+            bytes.append(contentsOf: BenchWorkload.openStart)
+            appendName(attempt, to: &bytes)
+            bytes.append(contentsOf: nodes[node].openHead)
+            bytes.append(contentsOf: openBodyStart)
+            appendName(attempt, to: &bytes)
+            bytes.append(contentsOf: BenchWorkload.openBodyEnd)
         case .decide, .repeated:
-            var target = Array("/v1/callbacks/twilio/".utf8)
-            target.append(contentsOf: attemptName(attempt).utf8)
-            target.append(contentsOf: "?step=1".utf8)
-            let signature = Base64.encode(
-                key.authenticate(nodes[node].origin + target + signedForm)
-            )
-            bytes.append(contentsOf: "POST ".utf8)
-            bytes.append(contentsOf: target)
-            bytes.append(contentsOf: " HTTP/1.1\r\n".utf8)
-            bytes.append(contentsOf: nodes[node].hostHeader)
-            bytes.append(
-                contentsOf:
-                    "Content-Type: application/x-www-form-urlencoded\r\nX-Twilio-Signature: "
-                    .utf8
-            )
-            bytes.append(contentsOf: signature)
-            bytes.append(contentsOf: "\r\nContent-Length: \(formBody.count)\r\n\r\n".utf8)
-            bytes.append(contentsOf: formBody)
+            bytes.append(contentsOf: BenchWorkload.callbackStart)
+            appendName(attempt, to: &bytes)
+            bytes.append(contentsOf: nodes[node].callbackHead)
+            scratch.removeAll(keepingCapacity: true)
+            scratch.append(contentsOf: nodes[node].signedStart)
+            appendName(attempt, to: &scratch)
+            scratch.append(contentsOf: signedEnd)
+            bytes.append(contentsOf: Base64.encode(key.authenticate(scratch)))
+            bytes.append(contentsOf: callbackTail)
+        }
+    }
+
+    private func appendName(_ number: Int, to bytes: inout [UInt8]) {
+        bytes.append(contentsOf: prefix)
+        bytes.append(contentsOf: repeatElement(UInt8(ascii: "0"), count: BenchWorkload.numberWidth))
+        var rest = number
+        var place = bytes.count
+        while rest > 0 {
+            place -= 1
+            bytes[place] += UInt8(rest % 10)
+            rest /= 10
         }
     }
 
@@ -132,24 +171,45 @@ package struct BenchWorkload {
         case unavailable
     }
 
-    /// Judges an answer.
+    /// Judges an answer in the bytes that were read.
     ///
     /// `isRetried` means that an earlier try of this very request got no answer: it may have been
     /// carried out all the same, so that the answer now may say that it is not the first.
-    package static func judge(_ response: Response, to kind: Kind, isRetried: Bool) -> Judgement {
-        if response.status == 503 || response.status == 408 { return .unavailable }
+    package mutating func judge(
+        _ answer: BenchAnswer,
+        in bytes: [UInt8],
+        to kind: Kind,
+        attempt: Int,
+        isRetried: Bool
+    ) -> Judgement {
+        if answer.status == 503 || answer.status == 408 { return .unavailable }
+        scratch.removeAll(keepingCapacity: true)
         switch kind {
         case .open:
-            return response.status == 201 || (response.status == 200 && isRetried) ? .right : .wrong
+            guard answer.status == 201 || (answer.status == 200 && isRetried) else { return .wrong }
+            scratch.append(contentsOf: BenchWorkload.openedStart)
+            appendName(attempt, to: &scratch)
+            scratch.append(contentsOf: BenchWorkload.openedMiddle)
+            // The rest holds times that only the node knows.
+            guard answer.body.count > scratch.count else { return .wrong }
+            return stands(in: bytes, at: answer.body.lowerBound) ? .right : .wrong
         case .decide, .repeated:
-            guard response.status == 200, response.body == decidedBody,
-                let disposition = response.headers.firstBytes("verdict-disposition")
-            else { return .wrong }
-            if disposition == repeatedName {
-                return kind == .repeated || isRetried ? .right : .wrong
+            guard answer.status == 200 else { return .wrong }
+            switch answer.disposition {
+            case .accepted: guard kind == .decide else { return .wrong }
+            case .repeated: guard kind == .repeated || isRetried else { return .wrong }
+            case .none, .other: return .wrong
             }
-            return disposition == accepted && kind == .decide ? .right : .wrong
+            scratch.append(contentsOf: BenchWorkload.decidedStart)
+            appendName(attempt, to: &scratch)
+            scratch.append(contentsOf: BenchWorkload.decidedEnd)
+            guard answer.body.count == scratch.count else { return .wrong }
+            return stands(in: bytes, at: answer.body.lowerBound) ? .right : .wrong
         }
     }
-    private static let repeatedName = Array("repeated".utf8)[...]
+
+    private func stands(in bytes: [UInt8], at start: Int) -> Bool {
+        for i in scratch.indices where bytes[start + i] != scratch[i] { return false }
+        return true
+    }
 }
