@@ -93,7 +93,7 @@ struct RecoveryTests {
         #expect("\(cluster)".contains("\"test\"") && "\(cluster)".contains("\"prod\""))
         let node = JournalError.otherNode(file: file, found: NodeID(1), expected: NodeID(2))
         #expect(throws: node) { try recover(&disk, configuration(node: 2)) }
-        #expect("\(node)".contains("n1") && "\(node)".contains("n2"))
+        #expect("\(node)".contains("node 1") && "\(node)".contains("node 2"))
         #expect(throws: JournalError.invalidClusterName("")) {
             try recover(&disk, configuration(cluster: ""))
         }
