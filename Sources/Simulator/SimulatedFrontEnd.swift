@@ -306,7 +306,9 @@ extension World {
     /// lets a follower lag.
     private func checkAvailability(_ request: Request, isRead: Bool = false) {
         let patience = 10 * WorldPlan.second + 6 * plan.electionTimeout
-        guard plan.loss == 0 || isHealing, activeFaults == 0,
+        // A changed length has a decoder wait for a frame that never ends, until the link is given
+        // up: that is no calm either.
+        guard (plan.loss == 0 && plan.corruption == 0) || isHealing, activeFaults == 0,
             request.arrivedAt > calmSince + patience,
             (isRead && plan.maxInflightAppends > 1) || now > lastCommitAt + patience,
             hosts.allSatisfy({ $0.isQuarantined || $0.process != nil })
