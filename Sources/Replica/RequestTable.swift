@@ -42,8 +42,8 @@ package struct RequestTable {
         /// In this node's own log: it is lost only with this node's office, which puts all back.
         case proposed
         case forwarded(at: Instant)
-        /// Maybe among what the leader refused: sent again with the next house-keeping.
-        case refused
+        /// Forwarded then, and maybe among what the leader refused.
+        case refused(forwardedAt: Instant)
     }
 
     private var slots: [Request] = []
@@ -117,10 +117,13 @@ package struct RequestTable {
         return true
     }
 
-    /// What was forwarded counts as lost at the next `expire`.
+    /// The leader refused a forward, and which is not known: what was forwarded is sent again
+    /// sooner than if it had been lost.
     package mutating func retrySoon() {
         for slot in head..<slots.count {
-            if case .forwarded = slots[slot].state { slots[slot].state = .refused }
+            if case .forwarded(let at) = slots[slot].state {
+                slots[slot].state = .refused(forwardedAt: at)
+            }
         }
     }
 
@@ -156,6 +159,10 @@ package struct RequestTable {
 
     /// Takes out requests whose hold time is over, and puts back those forwarded long ago: twice as
     /// long each time, up to eight times, so that a slow leader is not buried in repetitions.
+    ///
+    /// Those refused are put back at once the first time, and then after a quarter, half and the
+    /// whole of `retryAfter`: a leader that is full refuses for as long as it is, and what it had
+    /// room for is forwarded again together with what it had not.
     package mutating func expire(at now: Instant, retryAfter: Duration) -> [Completion] {
         var completions: [Completion] = []
         for slot in head..<slots.count where !slots[slot].isFinished {
@@ -177,7 +184,11 @@ package struct RequestTable {
                 let patience = 1 << min(slots[slot].forwards - 1, 3)
                 guard at.advanced(by: retryAfter * patience) <= now else { continue }
                 requeue(slots[slot].sequence)
-            case .refused: requeue(slots[slot].sequence)
+            case .refused(let at):
+                let forwards = slots[slot].forwards
+                let patience = forwards < 2 ? .zero : retryAfter / (1 << max(4 - forwards, 0))
+                guard at.advanced(by: patience) <= now else { continue }
+                requeue(slots[slot].sequence)
             }
         }
         compact()

@@ -38,7 +38,9 @@ private struct PlainRequests {
             case "forwarded":
                 let patience: UInt64 = [1, 2, 4, 8][min(items[i].forwards, 4) - 1]
                 if items[i].at + retryAfter * patience <= now { items[i].state = "queued" }
-            case "refused": items[i].state = "queued"
+            case "refused":
+                let quarters: UInt64 = [0, 1, 2, 4][min(items[i].forwards, 4) - 1]
+                if items[i].at + retryAfter * quarters / 4 <= now { items[i].state = "queued" }
             default: break
             }
         }
@@ -199,6 +201,21 @@ struct RequestTableTests {
         #expect(table.expire(at: instant(2), retryAfter: .seconds(1)).isEmpty)
         #expect(RequestTableTests.send(&table, as: .forwarded(at: instant(2))) == [1, 2, 3])
         #expect(table.sentAgain == 3)
+    }
+
+    @Test("what is refused again and again goes after a quarter, half and a whole span")
+    func refusedAgain() {
+        var table = RequestTable(limit: 10)
+        table.append(request(table.takeSequence(), context: 1, deadline: 1_000_000))
+        var sentAt: [UInt64] = []
+        for now in 0..<1000 as Range<UInt64> {
+            _ = table.expire(at: instant(now), retryAfter: .milliseconds(200))
+            if !RequestTableTests.send(&table, as: .forwarded(at: instant(now))).isEmpty {
+                sentAt.append(now)
+                table.retrySoon()
+            }
+        }
+        #expect(sentAt == [0, 1, 51, 151, 351, 551, 751, 951])
     }
 
     @Test("a request without an answer is sent again after one, two, four, eight, eight spans")
