@@ -15,8 +15,10 @@ package struct RequestTable {
         package var deadline: Instant
         package var state: State
         var isFinished = false
-        /// How often it was forwarded.
+        /// How often it was forwarded to this leader since it refused any.
         var forwards = 0
+        /// How often this leader refused it, or others that were forwarded with it.
+        var refusals = 0
         /// How often the log lacked the flow that this open names.
         var missingFlow = 0
 
@@ -123,13 +125,20 @@ package struct RequestTable {
         for slot in head..<slots.count {
             if case .forwarded(let at) = slots[slot].state {
                 slots[slot].state = .refused(forwardedAt: at)
+                slots[slot].refusals += 1
+                slots[slot].forwards = 0
             }
         }
     }
 
-    /// Puts all requests back.
+    /// Puts all requests back: another node may lead, or may be heard again, and what was learnt of
+    /// the patience it takes says nothing of it.
     package mutating func requeueAll() {
-        for slot in head..<slots.count { slots[slot].state = .queued }
+        for slot in head..<slots.count {
+            slots[slot].state = .queued
+            slots[slot].forwards = 0
+            slots[slot].refusals = 0
+        }
         firstQueued = head
     }
 
@@ -185,8 +194,8 @@ package struct RequestTable {
                 guard at.advanced(by: retryAfter * patience) <= now else { continue }
                 requeue(slots[slot].sequence)
             case .refused(let at):
-                let forwards = slots[slot].forwards
-                let patience = forwards < 2 ? .zero : retryAfter / (1 << max(4 - forwards, 0))
+                let refusals = slots[slot].refusals
+                let patience = refusals < 2 ? .zero : retryAfter / (1 << max(4 - refusals, 0))
                 guard at.advanced(by: patience) <= now else { continue }
                 requeue(slots[slot].sequence)
             }
