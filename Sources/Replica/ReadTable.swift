@@ -29,7 +29,18 @@ package struct ReadTable {
         nextRound = (incarnation & 0x3FFF_FFFF) << 32 + 1
     }
 
+    /// Rounds at a time, at most; reads that come meanwhile share the next one.
+    ///
+    /// A turn would start a round each time otherwise, and while the leader cannot confirm any (it
+    /// has not committed in its term, say) thousands of them would be asked for again and again.
+    /// Those that wait lose nothing: what they are to see is at least as new as what the rounds
+    /// before them wait for.
+    package static let maxRounds = 64
+
     package var isCollecting: Bool { !collecting.isEmpty }
+    /// Whether reads wait and a round may start with them.
+    package var canBeginRound: Bool { isCollecting && rounds.count < ReadTable.maxRounds }
+    package var roundCount: Int { rounds.count }
     package var count: Int { collecting.count + rounds.reduce(0) { $0 + $1.waiters.count } }
 
     package mutating func append(context: UInt64, deadline: Instant) {

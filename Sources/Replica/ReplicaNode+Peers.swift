@@ -105,11 +105,17 @@ extension ReplicaNode {
         }
     }
 
+    /// Reads for a peer, one at a time: the core asks again after a while, and while the disk hangs
+    /// its wishes must not pile up.
     mutating func planJournalRead(_ ticket: JournalReadTicket) {
+        // Only its last wish counts.
+        deferredReads.removeAll { $0.peer == ticket.peer }
+        if let underWay = journalReads.first(where: { $0.peer == ticket.peer }) {
+            if underWay.from != ticket.from { deferredReads.append(ticket) }
+            return
+        }
         guard var read = journal.planRead(from: ticket.from, maxBytes: ticket.maxBytes) else {
-            // Applied here but not on this disk yet: it will be, or the node will stop. The core
-            // asks again after a while, and only its last wish counts.
-            deferredReads.removeAll { $0.peer == ticket.peer }
+            // Applied here but not on this disk yet: it will be, or the node will stop.
             deferredReads.append(ticket)
             return
         }

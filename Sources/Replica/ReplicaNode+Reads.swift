@@ -11,7 +11,7 @@ extension ReplicaNode {
 
     /// Starts a round for the reads that came since the last one.
     mutating func startReads(at now: Instant) {
-        guard reads.isCollecting else { return }
+        guard reads.canBeginRound else { return }
         if raft.role == .leader {
             raft.read(reads.beginRound(at: now), at: now, into: &actions)
             settle(at: now)

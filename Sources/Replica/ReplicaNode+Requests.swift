@@ -57,6 +57,9 @@ extension ReplicaNode {
         if let definition, machine.flow(definition.digest) == nil {
             var encoded: [UInt8] = []
             Command.defineFlow(definition).encode(into: &encoded)
+            guard encoded.count <= PeerFrame.maxPayloadLength else {
+                return .refused(.tooLarge(limit: PeerFrame.maxPayloadLength))
+            }
             definitionBytes = encoded
         }
         counters.submitted += 1
@@ -92,6 +95,9 @@ extension ReplicaNode {
 
     /// Own commands in one proposal, at most, so that a backlog does not make one huge batch.
     static var maxBatch: Int { 4096 }
+    /// Their cost, at most, but at least one request: what is refused while too much waits to be
+    /// committed is asked between two proposals, so one must be a small part of that.
+    static var maxBatchBytes: Int { 1024 * 1024 }
     /// Cost of the commands in one forward, at most, but at least one request: far below what a
     /// frame holds, and a small part of what a leader takes from its peers.
     static var maxForwardBytes: Int { 256 * 1024 }
@@ -118,8 +124,13 @@ extension ReplicaNode {
         forwarders.removeAll(keepingCapacity: true)
         // However much the peers forward, the own clients have their share.
         let limit = payloads.count + ReplicaNode.maxBatch
+        var bytes = 0
         requests.sendQueued(as: .proposed) { request in
-            guard payloads.count < limit else { return false }
+            let more = ReplicaNode.cost(of: request)
+            guard payloads.count < limit,
+                bytes == 0 || bytes + more <= ReplicaNode.maxBatchBytes
+            else { return false }
+            bytes += more
             if let definition = request.definition { payloads.append(definition) }
             payloads.append(request.command)
             return true
@@ -145,7 +156,7 @@ extension ReplicaNode {
             var commands: [[UInt8]] = []
             var bytes = 0
             requests.sendQueued(as: .forwarded(at: now)) { request in
-                let more = ReplicaNode.cost(of: request.command) + (request.definition?.count ?? 0)
+                let more = ReplicaNode.cost(of: request)
                 guard commands.isEmpty || bytes + more <= ReplicaNode.maxForwardBytes else {
                     return false
                 }
@@ -161,6 +172,9 @@ extension ReplicaNode {
 
     /// Bytes that a forwarded command is counted with: small ones take memory as well.
     private static func cost(of command: [UInt8]) -> Int { command.count + Entry.headerCost }
+    private static func cost(of request: borrowing RequestTable.Request) -> Int {
+        cost(of: request.command) + (request.definition.map { cost(of: $0) } ?? 0)
+    }
 
     /// Tells the peers whose commands wait here that they will not be proposed.
     private mutating func refuseForwarded() {

@@ -15,8 +15,10 @@ package struct RequestTable {
         package var deadline: Instant
         package var state: State
         var isFinished = false
-        /// How often it was forwarded.
+        /// How often it was forwarded to this leader since it refused any.
         var forwards = 0
+        /// How often this leader refused it, or others that were forwarded with it.
+        var refusals = 0
         /// How often the log lacked the flow that this open names.
         var missingFlow = 0
 
@@ -42,8 +44,8 @@ package struct RequestTable {
         /// In this node's own log: it is lost only with this node's office, which puts all back.
         case proposed
         case forwarded(at: Instant)
-        /// Maybe among what the leader refused: sent again with the next house-keeping.
-        case refused
+        /// Forwarded then, and maybe among what the leader refused.
+        case refused(forwardedAt: Instant)
     }
 
     private var slots: [Request] = []
@@ -117,16 +119,26 @@ package struct RequestTable {
         return true
     }
 
-    /// What was forwarded counts as lost at the next `expire`.
+    /// The leader refused a forward, and which is not known: what was forwarded is sent again
+    /// sooner than if it had been lost.
     package mutating func retrySoon() {
         for slot in head..<slots.count {
-            if case .forwarded = slots[slot].state { slots[slot].state = .refused }
+            if case .forwarded(let at) = slots[slot].state {
+                slots[slot].state = .refused(forwardedAt: at)
+                slots[slot].refusals += 1
+                slots[slot].forwards = 0
+            }
         }
     }
 
-    /// Puts all requests back.
+    /// Puts all requests back: another node may lead, or may be heard again, and what was learnt of
+    /// the patience it takes says nothing of it.
     package mutating func requeueAll() {
-        for slot in head..<slots.count { slots[slot].state = .queued }
+        for slot in head..<slots.count {
+            slots[slot].state = .queued
+            slots[slot].forwards = 0
+            slots[slot].refusals = 0
+        }
         firstQueued = head
     }
 
@@ -156,6 +168,10 @@ package struct RequestTable {
 
     /// Takes out requests whose hold time is over, and puts back those forwarded long ago: twice as
     /// long each time, up to eight times, so that a slow leader is not buried in repetitions.
+    ///
+    /// Those refused are put back at once the first time, and then after a quarter, half and the
+    /// whole of `retryAfter`: a leader that is full refuses for as long as it is, and what it had
+    /// room for is forwarded again together with what it had not.
     package mutating func expire(at now: Instant, retryAfter: Duration) -> [Completion] {
         var completions: [Completion] = []
         for slot in head..<slots.count where !slots[slot].isFinished {
@@ -177,7 +193,11 @@ package struct RequestTable {
                 let patience = 1 << min(slots[slot].forwards - 1, 3)
                 guard at.advanced(by: retryAfter * patience) <= now else { continue }
                 requeue(slots[slot].sequence)
-            case .refused: requeue(slots[slot].sequence)
+            case .refused(let at):
+                let refusals = slots[slot].refusals
+                let patience = refusals < 2 ? .zero : retryAfter / (1 << max(4 - refusals, 0))
+                guard at.advanced(by: patience) <= now else { continue }
+                requeue(slots[slot].sequence)
             }
         }
         compact()

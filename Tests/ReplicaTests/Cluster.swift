@@ -23,6 +23,9 @@ final class Cluster {
         var run: UInt64 = 0
         /// Batches do not finish while this is set.
         var holdsDisk = false
+        /// Reads of the journal do not finish while this is set.
+        var holdsReads = false
+        var heldReads: [DiskRead] = []
         /// How far this node's wall clock is ahead, in milliseconds.
         var skew: UInt64 = 0
     }
@@ -144,6 +147,14 @@ final class Cluster {
         schedule(done, after: Cluster.diskTime)
     }
 
+    func releaseReads(_ node: Int) {
+        members[node].holdsReads = false
+        for read in members[node].heldReads {
+            schedule(.readDone(node, run: members[node].run, read), after: Cluster.diskTime)
+        }
+        members[node].heldReads = []
+    }
+
     /// Calls a replica, which then gets a turn.
     @discardableResult
     func with<Result>(_ node: Int, _ body: (inout ReplicaNode) -> Result) -> Result? {
@@ -228,6 +239,10 @@ final class Cluster {
             }
             for read in output.diskReads {
                 diskReads += 1
+                guard !members[node].holdsReads else {
+                    members[node].heldReads.append(read)
+                    continue
+                }
                 let done = Event.readDone(node, run: members[node].run, read)
                 schedule(done, after: Cluster.diskTime)
             }

@@ -108,6 +108,29 @@ struct DurabilityTests {
         #expect(cluster.leader == 0)
     }
 
+    @Test("while the disk hangs, reads for a peer that lags do not pile up")
+    func hangingReads() throws {
+        let cluster = try Cluster {
+            $0.raft.maxCachedBytes = 4096
+            $0.raft.maxAppendBytes = 8192
+        }
+        try cluster.elect(0)
+        try cluster.open("z", at: 0)
+        cluster.cutOff(2)
+        for i in 0..<150 { try cluster.open("a\(i)", at: i % 2) }
+        cluster.members[0].holdsReads = true
+        cluster.heal()
+        cluster.run(for: .seconds(5))
+        #expect(cluster.leader == 0)
+        #expect(cluster.diskReads == 1)
+        cluster.resetLink(0, 2)
+        cluster.run(for: .seconds(1))
+        #expect(cluster.diskReads == 1)
+        cluster.releaseReads(0)
+        cluster.expectEqualStates()
+        #expect(cluster.diskReads > 1)
+    }
+
     @Test("a journal read that fails is said once each try, and tried again while it is needed")
     func failingReads() throws {
         let cluster = try Cluster { $0.raft.maxCachedBytes = 4096 }

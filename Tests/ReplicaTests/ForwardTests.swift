@@ -174,6 +174,14 @@ struct ForwardTests {
             $0.submit(Example.open("a", subject: subject), context: 1, at: cluster.now)
         }
         #expect(submission == .refused(.tooLarge(limit: PeerFrame.maxPayloadLength)))
+        // A definition is an entry like any other.
+        var flow = Example.flow
+        flow.prompt = subject
+        let opening = cluster.with(0) {
+            $0.submit(Example.open("a"), definition: flow, context: 2, at: cluster.now)
+        }
+        #expect(opening == .refused(.tooLarge(limit: PeerFrame.maxPayloadLength)))
+        #expect(cluster.look(0) { $0.pendingRequests } == 0)
     }
 
     @Test("what the leader has no room for is asked again until all are answered")
@@ -205,6 +213,28 @@ struct ForwardTests {
         }
         #expect(refusals > 0)
         cluster.expectEqualStates()
+    }
+
+    @Test("a leader that stays full is not buried in what it refuses")
+    func fullLeader() throws {
+        let cluster = try Cluster { $0.maxForwardedBytes = 0 }
+        try cluster.elect(0)
+        try cluster.open("z", at: 0)
+        let contexts = try (0..<100).map { try cluster.submit(Example.open("a\($0)"), at: 1) }
+        cluster.run(for: .seconds(4))
+        // At 0, 100, 200, 400 and 800 ms, then every 400 ms, each rounded up by the house-keeping.
+        let forwarded = try #require(cluster.look(1) { $0.counters.forwardedOut })
+        #expect((900...1300).contains(forwarded))
+        // Another leader has room: nobody waits for the patience to end.
+        cluster.with(0) { _ = $0.transferLeadership(to: NodeID(2), at: cluster.now) }
+        #expect(cluster.run(atMost: .milliseconds(200)) { cluster.leader == 1 })
+        cluster.run(for: .milliseconds(100))
+        for context in contexts {
+            guard case .opened = try cluster.applied(context) else {
+                Issue.record("\(context) was not opened")
+                return
+            }
+        }
     }
 
     @Test("a backlog larger than a frame, or than what a leader takes at once, gets through")

@@ -233,6 +233,11 @@ struct FrameTests {
         #expect(FrameTests.decode(header(1, 4097)).error == .tooLong(4097))
         #expect(FrameTests.decode(header(2, 4097)).error == .tooLong(4097))
         #expect(FrameTests.decode(header(9, 0)).error == .invalid(field: "frame type"))
+        for place in 6...7 {
+            var reserved = header(3, 0)
+            reserved[place] = 1
+            #expect(FrameTests.decode(reserved).error == .invalid(field: "reserved bytes"))
+        }
     }
 
     @Test("the longest payload passes, one byte more does not")

@@ -97,6 +97,31 @@ struct LeaderTests {
         #expect(end.nanoseconds(since: start) < 60_000_000)
     }
 
+    @Test("takes no more of a backlog of large commands than may wait to be committed")
+    func largeBacklog() throws {
+        let cluster = try Cluster { $0.raft.maxUncommittedBytes = 3 * 1024 * 1024 }
+        try cluster.elect(0)
+        try cluster.open("z", at: 0)
+        for node in 0..<3 { cluster.members[node].holdsDisk = true }
+        let last = try #require(cluster.look(0) { $0.raft.lastIndex })
+        let subject = String(repeating: "x", count: 30_000)
+        let contexts = try (0..<300).map {
+            try cluster.submit(Example.open("a\($0)", subject: subject), at: 0)
+        }
+        cluster.run(for: .milliseconds(300))
+        // A little over the bound: it is looked at between two proposals of 1 MiB at most.
+        let taken = try #require(cluster.look(0) { $0.raft.lastIndex }).distance(from: last)
+        #expect((105...140).contains(taken))
+        for node in 0..<3 { cluster.releaseDisk(node) }
+        cluster.run(atMost: .seconds(4)) { contexts.allSatisfy { cluster.completions[$0] != nil } }
+        for context in contexts {
+            guard case .opened = try cluster.applied(context) else {
+                Issue.record("\(context) was not opened")
+                return
+            }
+        }
+    }
+
     @Test("keeps its own clients' share however much its peers forward")
     func share() throws {
         let cluster = try Cluster()

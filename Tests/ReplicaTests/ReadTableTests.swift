@@ -103,6 +103,31 @@ struct ReadTableTests {
         #expect(table.count == 0)
     }
 
+    @Test("only so many rounds are under way; what comes then shares the next")
+    func bounded() {
+        var table = ReadTable(incarnation: 1)
+        var rounds: [UInt64] = []
+        for context in 1...1000 as ClosedRange<UInt64> {
+            table.append(context: context, deadline: instant(100))
+            if table.canBeginRound { rounds.append(table.beginRound(at: instant(0))) }
+        }
+        #expect(rounds.count == ReadTable.maxRounds)
+        #expect(table.count == 1000)
+        // A confirmed round that is not applied yet keeps its place, a served one does not.
+        table.resolved(round: rounds[3], index: LogIndex(5))
+        #expect(!table.canBeginRound)
+        #expect(ReadTableTests.served(&table, applied: 5) == [4])
+        #expect(table.canBeginRound)
+        let last = table.beginRound(at: instant(1))
+        table.resolved(round: last, index: LogIndex(6))
+        #expect(ReadTableTests.served(&table, applied: 6).count == 1000 - ReadTable.maxRounds)
+        table.requeueAll()
+        #expect(table.roundCount == 0)
+        #expect(table.canBeginRound)
+        #expect(table.expire(at: instant(100)).count == ReadTable.maxRounds - 1)
+        #expect(!table.canBeginRound)
+    }
+
     @Test("no two runs of a process ask under the same number")
     func incarnations() {
         // An answer to the run before may come late, with an index that is too old for this run.

@@ -97,6 +97,36 @@ struct ReadTests {
         #expect(answers == 2)
     }
 
+    @Test(
+        "that the leader cannot confirm for long are asked in few rounds, and all served at last"
+    )
+    func slowLeader() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("a", at: 0)
+        var questions = 0
+        var answersPass = false
+        cluster.intercept = { _, _, message in
+            switch message {
+            case .readIndex: questions += 1
+            case .readIndexReply: return answersPass ? message : nil
+            default: break
+            }
+            return message
+        }
+        var contexts: [UInt64] = []
+        for _ in 0..<2000 {
+            contexts.append(cluster.beginRead(at: 1))
+            cluster.run(for: .milliseconds(1))
+        }
+        #expect(cluster.look(1) { $0.pendingReads } == 2000)
+        // Each round goes again after 400 ms.
+        #expect((64...64 * 6).contains(questions))
+        answersPass = true
+        cluster.run(for: .milliseconds(600))
+        #expect(contexts.allSatisfy { cluster.reads[$0] == true })
+    }
+
     @Test("a question that comes five times before it is answered is answered once")
     func askedAgain() throws {
         let cluster = try Cluster()

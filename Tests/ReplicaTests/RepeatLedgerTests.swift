@@ -36,6 +36,22 @@ struct RepeatLedgerTests {
         #expect(ledger.takeReport().map(\.count) == [2, 1])
     }
 
+    @Test("a whole report of the longest names fits into an entry")
+    func longest() throws {
+        var ledger = RepeatLedger(maxItems: 5000)
+        for i in 1000..<2100 {
+            let attempt = String(i) + String(repeating: "a", count: Token.maxLength - 4)
+            let key = String(i) + String(repeating: "k", count: CallbackKey.maxChosenLength - 4)
+            ledger.note(Example.callback(attempt, .answered, key: key))
+        }
+        let id = RequestID(node: .max, incarnation: .max, sequence: .max)
+        var bytes: [UInt8] = []
+        let report = ledger.takeReport()
+        #expect(report.count == RepeatLedger.maxItemsPerReport)
+        Command.repeats(RepeatBatch(request: id, items: report)).encode(into: &bytes)
+        #expect(bytes.count <= PeerFrame.maxPayloadLength)
+    }
+
     @Test("what waits longest is reported first, whatever its name, and nothing is lost or doubled")
     func order() {
         var random = SeededGenerator(seed: 3)

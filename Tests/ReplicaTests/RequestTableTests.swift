@@ -12,6 +12,7 @@ private struct PlainRequests {
         var state = "queued"
         var at: UInt64 = 0
         var forwards = 0
+        var refusals = 0
         var missingFlow = 0
     }
     var items: [Item] = []
@@ -38,7 +39,9 @@ private struct PlainRequests {
             case "forwarded":
                 let patience: UInt64 = [1, 2, 4, 8][min(items[i].forwards, 4) - 1]
                 if items[i].at + retryAfter * patience <= now { items[i].state = "queued" }
-            case "refused": items[i].state = "queued"
+            case "refused":
+                let quarters: UInt64 = [0, 1, 2, 4][min(items[i].refusals, 4) - 1]
+                if items[i].at + retryAfter * quarters / 4 <= now { items[i].state = "queued" }
             default: break
             }
         }
@@ -134,11 +137,17 @@ struct RequestTableTests {
                 #expect(sent == plain.send(as: "proposed", at: now, most: .max))
             case ..<86:
                 table.requeueAll()
-                for i in plain.items.indices { plain.items[i].state = "queued" }
+                for i in plain.items.indices {
+                    plain.items[i].state = "queued"
+                    plain.items[i].forwards = 0
+                    plain.items[i].refusals = 0
+                }
             case ..<88:
                 table.retrySoon()
                 for i in plain.items.indices where plain.items[i].state == "forwarded" {
                     plain.items[i].state = "refused"
+                    plain.items[i].refusals += 1
+                    plain.items[i].forwards = 0
                 }
             case ..<92:
                 guard let i = plain.items.indices.randomElement(using: &random) else { continue }
@@ -199,6 +208,40 @@ struct RequestTableTests {
         #expect(table.expire(at: instant(2), retryAfter: .seconds(1)).isEmpty)
         #expect(RequestTableTests.send(&table, as: .forwarded(at: instant(2))) == [1, 2, 3])
         #expect(table.sentAgain == 3)
+    }
+
+    @Test("what is refused again and again goes after a quarter, half and a whole span")
+    func refusedAgain() {
+        var table = RequestTable(limit: 10)
+        table.append(request(table.takeSequence(), context: 1, deadline: 1_000_000))
+        var sentAt: [UInt64] = []
+        for now in 0..<1000 as Range<UInt64> {
+            _ = table.expire(at: instant(now), retryAfter: .milliseconds(200))
+            if !RequestTableTests.send(&table, as: .forwarded(at: instant(now))).isEmpty {
+                sentAt.append(now)
+                table.retrySoon()
+            }
+        }
+        #expect(sentAt == [0, 1, 51, 151, 351, 551, 751, 951])
+    }
+
+    @Test("what another leader is sent, or this one after a refusal, is not missed for long")
+    func freshPatience() {
+        var table = RequestTable(limit: 10)
+        table.append(request(table.takeSequence(), context: 1, deadline: 1_000_000))
+        func send(at now: UInt64) -> [UInt64] {
+            _ = table.expire(at: instant(now), retryAfter: .milliseconds(100))
+            return RequestTableTests.send(&table, as: .forwarded(at: instant(now)))
+        }
+        for now in [0, 100, 300, 700] as [UInt64] { #expect(send(at: now) == [1]) }
+        table.requeueAll()
+        #expect(send(at: 750) == [1])
+        #expect(send(at: 849) == [])
+        #expect(send(at: 850) == [1])
+        table.retrySoon()
+        #expect(send(at: 851) == [1])
+        #expect(send(at: 950) == [])
+        #expect(send(at: 951) == [1])
     }
 
     @Test("a request without an answer is sent again after one, two, four, eight, eight spans")

@@ -83,6 +83,9 @@ package struct FrameDecoder: Sendable {
         guard let kind = Frame.Kind(rawValue: buffer[start + 5]) else {
             throw .invalid(field: "frame type")
         }
+        guard buffer[start + 6] == 0, buffer[start + 7] == 0 else {
+            throw .invalid(field: "reserved bytes")
+        }
         let limit = kind == .message ? Frame.maxBodyLength : Frame.maxGreetingLength
         guard length <= limit else { throw .tooLong(length) }
         let bodyStart = start + Frame.headerLength
