@@ -312,8 +312,9 @@ extension World {
     private func checkAvailability(_ request: Request, isRead: Bool = false) {
         let patience = plan.patience
         // A changed length has a decoder wait for a frame that never ends, until the link is given
-        // up: that is no calm either.
-        guard (plan.loss == 0 && plan.corruption == 0) || isHealing, activeFaults == 0,
+        // up, and a message that is overtaken may take longer than a request is held: no calm either.
+        let isCalm = plan.loss == 0 && plan.corruption == 0 && plan.reordering == 0
+        guard isCalm || isHealing, activeFaults == 0,
             request.arrivedAt > calmSince + patience,
             (isRead && plan.maxInflightAppends > 1) || now > lastCommitAt + patience,
             hosts.allSatisfy({ $0.isQuarantined || $0.process != nil })
