@@ -385,6 +385,8 @@ struct ClusterChecker {
     /// A message leaves: what it promises is on the sender's disk.
     mutating func observe(_ message: Message, from node: Int, at now: UInt64) {
         let durable = records[node].durable
+        // What was said in an earlier term may be of a log that a newer leader has cut since.
+        let isCurrent = message.term == records[node].term
         switch message.body {
         case .requestVote:
             if durable.term < message.term
@@ -416,9 +418,9 @@ struct ClusterChecker {
                 )
             }
         case .appendEntriesReply(let reply):
-            guard case .accepted(let index, _) = reply.result else { return }
+            guard isCurrent, case .accepted(let index, _) = reply.result else { return }
             observePromise(index, node, durable, at: now)
-        case .appendEntries(let append):
+        case .appendEntries(let append) where isCurrent:
             observePromise(append.leaderDurable, node, durable, at: now)
         default: break
         }

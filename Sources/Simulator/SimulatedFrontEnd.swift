@@ -286,18 +286,23 @@ extension World {
         let attempt = request.attempt
         guard platforms[attempt].chance(percent: 30) else { return }
         for node in hosts.indices where node != request.node {
-            let number = nextRequest
-            nextRequest += 1
-            requests[number] = Request(
-                attempt: attempt,
-                post: plan.attempts[attempt].posts.count - 1,
-                tries: 0,
-                node: node,
-                secret: secret
-            )
             let soon = 100_000 + platforms[attempt].below(20 * WorldPlan.millisecond)
-            queue.schedule(.request(number), at: now + soon)
+            ask(attempt, node, at: now + soon)
         }
+    }
+
+    /// A read that is not in the plan.
+    func ask(_ attempt: Int, _ node: Int, at time: UInt64) {
+        let number = nextRequest
+        nextRequest += 1
+        requests[number] = Request(
+            attempt: attempt,
+            post: plan.attempts[attempt].posts.count - 1,
+            tries: 0,
+            node: node,
+            secret: secret
+        )
+        queue.schedule(.request(number), at: time)
     }
 
     /// When nothing has been wrong for long, requests are answered.
@@ -305,10 +310,11 @@ extension World {
     /// Commands may wait for each other when there are many; a read waits only where a narrow window
     /// lets a follower lag.
     private func checkAvailability(_ request: Request, isRead: Bool = false) {
-        let patience = 10 * WorldPlan.second + 6 * plan.electionTimeout
+        let patience = plan.patience
         // A changed length has a decoder wait for a frame that never ends, until the link is given
-        // up: that is no calm either.
-        guard (plan.loss == 0 && plan.corruption == 0) || isHealing, activeFaults == 0,
+        // up, and a message that is overtaken may take longer than a request is held: no calm either.
+        let isCalm = plan.loss == 0 && plan.corruption == 0 && plan.reordering == 0
+        guard isCalm || isHealing, activeFaults == 0,
             request.arrivedAt > calmSince + patience,
             (isRead && plan.maxInflightAppends > 1) || now > lastCommitAt + patience,
             hosts.allSatisfy({ $0.isQuarantined || $0.process != nil })

@@ -204,6 +204,20 @@ extension World {
         for from in hosts.indices {
             for to in hosts.indices where to != from { release(from: from, to: to) }
         }
+        askLastQuestions()
+    }
+
+    /// In the calm at the end every node is asked once more for attempts that do not exist, which it
+    /// cannot say without the others.
+    private func askLastQuestions() {
+        let last = now + plan.patience + WorldPlan.second
+        let unknown = plan.attempts.indices.filter { attempt in
+            !plan.attempts[attempt].isOpened && !plan.attempts[attempt].posts.isEmpty
+        }
+        for attempt in unknown.prefix(8) {
+            for node in hosts.indices { ask(attempt, node, at: last) }
+        }
+        lastQuestionsUntil = last + plan.requestHold + WorldPlan.second
     }
 
     /// Compares whole states now and then; after the healing began, looks whether all is well.
@@ -229,6 +243,7 @@ extension World {
     }
 
     private func findAilment() -> String? {
+        if now < lastQuestionsUntil { return "the last questions are under way" }
         if unanswered > 0 { return "\(unanswered) posts were never answered" }
         let newest = checker.committed.count
         var leaders = 0

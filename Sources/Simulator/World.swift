@@ -19,6 +19,8 @@ package final class World {
     var isDone = false
     /// What the faults became that aimed at the leader, by their numbers.
     var aimed: [Int: Fault] = [:]
+    /// By then the questions of the calm at the end are answered.
+    var lastQuestionsUntil: UInt64 = 0
     /// A former leader that hears nobody for a while.
     var deafNode: Int?
     /// Faults that have begun and not ended.

@@ -50,6 +50,9 @@ package struct WorldPlan: Sendable {
     package private(set) var faults: [Fault] = []
     private(set) var attempts: [AttemptPlan] = []
 
+    /// When nothing has been wrong for so long, requests are answered.
+    var patience: UInt64 { 10 * WorldPlan.second + 6 * electionTimeout }
+
     package var faultCount: Int { faults.count }
     package var attemptCount: Int { attempts.count }
 
@@ -96,7 +99,9 @@ package struct WorldPlan: Sendable {
         if maxAppendBytes < 4096 { maxUncommittedBytes = 8 * 1024 }
         if maxAppendBytes < 1024 { maxInflightAppends = 64 }
         requestHold = random.between(2, 12) * WorldPlan.second
-        forwardRetry = random.between(200, 2000) * WorldPlan.millisecond
+        // Shorter than an answer from far away takes, too.
+        let longestRetry: UInt64 = random.chance(percent: 50) ? 400 : 2000
+        forwardRetry = random.between(200, longestRetry) * WorldPlan.millisecond
         let skew = random.pick([0, 50, 2000, 120_000])
         clockOffsets = []
         for _ in 0..<nodes { clockOffsets.append(Int64(random.between(0, 2 * skew) - skew)) }
