@@ -311,9 +311,10 @@ extension World {
     /// lets a follower lag.
     private func checkAvailability(_ request: Request, isRead: Bool = false) {
         let patience = plan.patience
-        // A changed length has a decoder wait for a frame that never ends, until the link is given
-        // up, and a message that is overtaken may take longer than a request is held: no calm either.
-        let isCalm = plan.loss == 0 && plan.corruption == 0 && plan.reordering == 0
+        // A message that is overtaken may come two election time-outs late, and a request needs four:
+        // that is no calm for one that is held shorter.
+        let isOvertaken = plan.reordering > 0 && plan.requestHold <= 8 * plan.electionTimeout
+        let isCalm = plan.loss == 0 && !isOvertaken
         guard isCalm || isHealing, activeFaults == 0,
             request.arrivedAt > calmSince + patience,
             (isRead && plan.maxInflightAppends > 1) || now > lastCommitAt + patience,

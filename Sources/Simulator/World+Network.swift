@@ -109,12 +109,9 @@ extension World {
                 checker.fail("wire format", "one frame sent, \(count) arrive", at: now)
             }
             if plan.isOrdered { network.decoders[to][from] = decoder }
-            if decoder.bufferedBytes > 0, plan.isOrdered {
-                // A length was damaged: the stream is stuck until someone gives it up.
-                queue.schedule(
-                    .stalled(from, to, epoch: parcel.epoch),
-                    at: now + plan.stallLimit
-                )
+            if decoder.bufferedBytes > 0 {
+                // Not even a changed length may have the receiver wait for what never comes.
+                checker.fail("wire format", "a whole frame leaves bytes that wait", at: now)
             }
         } catch {
             if !parcel.isCorrupt, network.decoders[to][from].bufferedBytes == 0 {

@@ -1,17 +1,20 @@
 private import Digest
 
-/// Frames on a peer link: a 16-byte header, then the body.
+/// Frames on a peer link: a 20-byte header, then the body.
 ///
 /// ```
-/// 0  magic "VDCT"                    4
-/// 4  version (1)                     1
-/// 5  type                            1
-/// 6  reserved, zero                  2
-/// 8  length of the body              4, little-endian
-/// 12 CRC-32C of bytes 4–11 and body  4, little-endian
+/// 0  magic "VDCT"            4
+/// 4  version (1)             1
+/// 5  type                    1
+/// 6  reserved, zero          2
+/// 8  length of the body      4, little-endian
+/// 12 CRC-32C of bytes 4–11   4, little-endian
+/// 16 CRC-32C of the body     4, little-endian
 /// ```
+/// The header has a checksum of its own: a changed length would else have the receiver wait for a
+/// frame that never ends, and stall the link until somebody gives it up.
 package enum Frame {
-    package static let headerLength = 16
+    package static let headerLength = 20
     package static let version: UInt8 = 1
     static let magic: [UInt8] = Array("VDCT".utf8)
     /// Longest body, in bytes; above every limit on what a message may carry.
@@ -33,14 +36,12 @@ package enum Frame {
         out.append(kind.rawValue)
         out.append(0)
         out.append(0)
-        out.append(little: UInt32(0))
-        out.append(little: UInt32(0))
+        for _ in 0..<3 { out.append(little: UInt32(0)) }
         body(&out)
         let length = UInt32(out.count - start - headerLength)
         patch(&out, at: start + 8, length)
-        var sum = CRC32C.checksum(of: out[(start + 4)..<(start + 12)])
-        sum = CRC32C.checksum(of: out[(start + headerLength)...], continuing: sum)
-        patch(&out, at: start + 12, sum)
+        patch(&out, at: start + 12, CRC32C.checksum(of: out[(start + 4)..<(start + 12)]))
+        patch(&out, at: start + 16, CRC32C.checksum(of: out[(start + headerLength)...]))
     }
 
     private static func patch(_ out: inout [UInt8], at offset: Int, _ value: UInt32) {
@@ -73,12 +74,17 @@ package struct FrameDecoder: Sendable {
     ///
     /// - Throws: `WireError`; the stream cannot be read on after one.
     package mutating func next() throws(WireError) -> PeerFrame? {
-        guard buffer.count - start >= Frame.headerLength else { return nil }
+        // Before the rest of the header, which another version may have longer or shorter.
+        guard buffer.count - start > Frame.magic.count else { return nil }
         for i in 0..<4 where buffer[start + i] != Frame.magic[i] { throw .badMagic }
         let version = buffer[start + 4]
         guard version == Frame.version else { throw .badVersion(version) }
+        guard buffer.count - start >= Frame.headerLength else { return nil }
         var header = ByteReader(buffer, from: start + 8, to: start + Frame.headerLength)
         let length = Int(try header.uint32())
+        guard
+            try header.uint32() == CRC32C.checksum(of: buffer[(start + 4)..<(start + 12)])
+        else { throw .badChecksum }
         let sum = try header.uint32()
         guard let kind = Frame.Kind(rawValue: buffer[start + 5]) else {
             throw .invalid(field: "frame type")
@@ -90,9 +96,9 @@ package struct FrameDecoder: Sendable {
         guard length <= limit else { throw .tooLong(length) }
         let bodyStart = start + Frame.headerLength
         guard buffer.count - bodyStart >= length else { return nil }
-        var computed = CRC32C.checksum(of: buffer[(start + 4)..<(start + 12)])
-        computed = CRC32C.checksum(of: buffer[bodyStart..<bodyStart + length], continuing: computed)
-        guard computed == sum else { throw .badChecksum }
+        guard CRC32C.checksum(of: buffer[bodyStart..<bodyStart + length]) == sum else {
+            throw .badChecksum
+        }
         var reader = ByteReader(buffer, from: bodyStart, to: bodyStart + length)
         let frame = try PeerFrame(kind, from: &reader)
         try reader.expectEnd()
