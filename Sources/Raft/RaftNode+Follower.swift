@@ -30,6 +30,7 @@ extension RaftNode {
         resetElectionDeadline(at: now)
         let isNewRound = append.readRound > echoedRound
         leaderRound = max(leaderRound, append.readRound)
+        if isRepairing { noteCommitted(append) }
 
         guard log.term(at: append.previous.index) == append.previous.term else {
             invariant(
@@ -50,6 +51,7 @@ extension RaftNode {
         let last = append.previous.index.advanced(by: append.entries.count)
         matched = max(matched, last)
         commit(through: min(append.leaderCommit, matched))
+        if isRepairing { endRepairIfWhole(at: now) }
 
         if matched > durableIndex { owesAcknowledgement = true }
         // A bare commit index needs no answer: heartbeats, probes and reads have a new round.
@@ -110,7 +112,13 @@ extension RaftNode {
     ) {
         echoedRound = leaderRound
         send(
-            .appendEntriesReply(AppendEntriesReply(result: result, readRound: leaderRound)),
+            .appendEntriesReply(
+                AppendEntriesReply(
+                    result: result,
+                    readRound: leaderRound,
+                    repair: isRepairing ? repair.number : 0
+                )
+            ),
             to: sender,
             into: &actions
         )

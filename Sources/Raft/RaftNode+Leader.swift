@@ -81,7 +81,7 @@ extension RaftNode {
         var best = commitIndex
         let quorum = configuration.membership.quorum
         if durableIndex > best, holders(of: durableIndex) >= quorum { best = durableIndex }
-        for peer in peers.indices where peers[peer].isVoter && peers[peer].matchIndex > best {
+        for peer in peers.indices where peers[peer].counts && peers[peer].matchIndex > best {
             if holders(of: peers[peer].matchIndex) >= quorum { best = peers[peer].matchIndex }
         }
         guard best > commitIndex, log.term(at: best) == currentTerm else { return }
@@ -91,7 +91,7 @@ extension RaftNode {
     /// Voters whose disks hold the own log through an index.
     private func holders(of index: LogIndex) -> Int {
         var count = durableIndex >= index ? 1 : 0
-        for peer in peers.indices where peers[peer].isVoter && peers[peer].matchIndex >= index {
+        for peer in peers.indices where peers[peer].counts && peers[peer].matchIndex >= index {
             count += 1
         }
         return count

@@ -83,7 +83,8 @@ extension RaftNode {
                     leaderCommit: commitIndex,
                     leaderDurable: durableIndex,
                     readRound: readRound,
-                    entries: entries
+                    entries: entries,
+                    repair: peers[peer].repair
                 )
             ),
             to: peerIDs[peer],
@@ -116,6 +117,7 @@ extension RaftNode {
             droppedMessages += 1
             return
         }
+        guard isOfPresentLog(reply, of: peer) else { return }
         switch reply.result {
         case .accepted(let durable, let matched):
             guard matched <= lastIndex else {

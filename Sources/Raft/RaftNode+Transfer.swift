@@ -36,6 +36,7 @@ extension RaftNode {
         guard let peer = peerIDs.firstIndex(of: successor), peers[peer].isVoter else {
             return .notVoter(successor)
         }
+        guard peers[peer].counts else { return .noTarget }
         transfer = Transfer(
             target: successor,
             deadline: now.advanced(nanoseconds: electionNanoseconds)
@@ -47,7 +48,7 @@ extension RaftNode {
     private func bestSuccessor(at now: Instant) -> NodeID? {
         var best: Int?
         for peer in peers.indices {
-            guard peers[peer].isVoter,
+            guard peers[peer].counts,
                 now.nanoseconds(since: peers[peer].lastReply) < electionNanoseconds
             else { continue }
             if let best, peers[peer].matchIndex <= peers[best].matchIndex { continue }

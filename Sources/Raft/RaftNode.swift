@@ -11,6 +11,12 @@ package struct RaftNode: ~Copyable {
     /// The leader of the current term, as far as known and not lost.
     package internal(set) var leader: NodeID?
     package internal(set) var commitIndex: LogIndex
+    /// The disk lost entries that this node may have acknowledged, and the log is not yet known to
+    /// have them again.
+    ///
+    /// Until then it neither votes, nor campaigns, nor acknowledges; it receives entries like a
+    /// learner. docs/protocol.md has the argument.
+    package internal(set) var isRepairing: Bool
     /// Messages that were ignored since they could not have come from a correct member.
     package internal(set) var droppedMessages: UInt64 = 0
 
@@ -20,6 +26,7 @@ package struct RaftNode: ~Copyable {
     var held: [(gate: WriteNumber, message: Message)] = []
     var appliedIndex = LogIndex.zero
     var random: Random
+    var repair = Repair()
 
     // Elections.
     let electionNanoseconds: UInt64
@@ -69,7 +76,8 @@ package struct RaftNode: ~Copyable {
         let members = configuration.membership
         self.configuration = configuration
         isVoter = members.isVoter(configuration.node)
-        role = isVoter ? .follower : .learner
+        isRepairing = hard.isRepairing
+        role = hard.isRepairing ? .repairing : isVoter ? .follower : .learner
         currentTerm = hard.currentTerm
         votedFor = hard.votedFor
         commitIndex = hard.commitIndex
@@ -79,6 +87,7 @@ package struct RaftNode: ~Copyable {
         log = RaftLog(recovered)
         writes = WriteLedger(durableIndex: recovered.lastIndex, commitIndex: hard.commitIndex)
         random = Random(seed: configuration.seed)
+        if hard.isRepairing { repair.number = random.next() | 1 }
         electionNanoseconds = configuration.electionTimeout.wholeNanoseconds
         heartbeatNanoseconds = configuration.heartbeatInterval.wholeNanoseconds
         invariant(electionNanoseconds > 0, "no election time-out")
@@ -142,7 +151,11 @@ package struct RaftNode: ~Copyable {
     /// When `deadlineReached` must be called next.
     package var nextDeadline: Instant {
         var next = Instant.distantFuture
-        if role == .leader { next = heartbeatDeadline } else if isVoter { next = electionDeadline }
+        if role == .leader {
+            next = heartbeatDeadline
+        } else if mayCampaign {
+            next = electionDeadline
+        }
         if let transfer { next = min(next, transfer.deadline) }
         return next
     }
@@ -153,7 +166,7 @@ package struct RaftNode: ~Copyable {
         endTransferIfOverdue(at: now, into: &actions)
         if role == .leader {
             if now >= heartbeatDeadline { heartbeat(at: now, into: &actions) }
-        } else if isVoter, now >= electionDeadline {
+        } else if mayCampaign, now >= electionDeadline {
             startPreVote(at: now, into: &actions)
         }
         finish(at: now, into: &actions)
@@ -228,7 +241,8 @@ package struct RaftNode: ~Copyable {
         let hard = HardState(
             currentTerm: currentTerm,
             votedFor: votedFor,
-            commitIndex: commitIndex
+            commitIndex: commitIndex,
+            isRepairing: isRepairing
         )
         if let write = writes.take(hardState: hard) { actions.append(.persist(write)) }
         if commitIndex > announcedCommit {

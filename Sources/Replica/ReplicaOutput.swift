@@ -64,6 +64,10 @@ package enum Notice: Hashable, Sendable {
     case journalReadFailed(String)
     /// A committed entry does not decode in this version; it moved nothing.
     case undecodableEntry(LogIndex, String)
+    /// An unfinished write at the end of the log was cut off.
+    case tornTailCut(TornTail)
+    /// Part of the log is not what was written.
+    case logDamaged(LogDamage)
 }
 
 /// What became of a request that was handed in.
