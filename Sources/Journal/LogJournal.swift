@@ -35,6 +35,14 @@ package struct LogJournal: ~Copyable {
     private var previousChecksum: UInt32
 
     var segments: [Segment]
+    /// All segments before this position have their indexes on disk.
+    private var unindexed = 0
+    /// Segments from the front that hold nothing newer are to be removed.
+    private var outdated: (time: Timestamp, through: LogIndex)?
+    /// Entries through this one are stood for by a checkpoint.
+    package private(set) var checkpoint = LogIndex.zero
+    /// Makes segments again that are missing or damaged.
+    var rebuilding = Rebuilding()
     /// The segment after the newest is made and empty.
     private var hasSpare = false
 
@@ -62,6 +70,8 @@ package struct LogJournal: ~Copyable {
         var lastEntry = EntryID.zero
         /// Log time of the newest entry as of that batch.
         var lastTime = Timestamp.zero
+        /// Its index is on disk.
+        var isIndexed = false
     }
 
     /// How a batch changes `positions`, its offsets counted from the batch's start.
@@ -77,7 +87,18 @@ package struct LogJournal: ~Copyable {
         var steps: [PositionStep]
         var segment: UInt64
         var offset: Int
-        var makesSpare: Bool
+        var work = Work.records
+    }
+
+    /// What a disk batch is for.
+    private enum Work {
+        case records
+        case makesSpare
+        /// Of the segment with this sequence number.
+        case index(UInt64)
+        /// Through that with this sequence number.
+        case removesSegments(through: UInt64)
+        case rebuilds
     }
 
     /// Continues a log that was read from a disk.
@@ -185,7 +206,14 @@ package struct LogJournal: ~Copyable {
     package mutating func nextBatch() -> DiskBatch? {
         guard underWay == nil else { return nil }
         if wantsSpare { return makeSpare() }
+        if pendingRecords == 0 || isSparing, let batch = keepHouse() { return batch }
         return pendingRecords > 0 ? makeBatch() : nil
+    }
+
+    /// The newest segment has more than a quarter: what had to be done is done in any case.
+    private var isSparing: Bool {
+        guard let segment = segments.last else { return false }
+        return segment.used >= segment.capacity / 4 && unindexed < segments.count - 1
     }
 
     private var wantsSpare: Bool {
@@ -206,7 +234,7 @@ package struct LogJournal: ~Copyable {
             steps: [],
             segment: 0,
             offset: 0,
-            makesSpare: true
+            work: .makesSpare
         )
         return DiskBatch(
             number: diskBatches,
@@ -266,8 +294,7 @@ package struct LogJournal: ~Copyable {
             last: point.last.index,
             steps: pendingSteps,
             segment: segment.sequence,
-            offset: segment.used,
-            makesSpare: false
+            offset: segment.used
         )
         segments[segments.count - 1].used += size
         segments[segments.count - 1].lastBatch = nextNumber
@@ -328,7 +355,10 @@ package struct LogJournal: ~Copyable {
         terms runs: [TermRun],
         keeping kept: LogIndex
     ) {
-        invariant(underWay == nil && !hasSpare, "the log begins anew under a batch or a spare segment")
+        invariant(
+            underWay == nil && !hasSpare,
+            "the log begins anew under a batch or a spare segment"
+        )
         pending.removeAll(keepingCapacity: true)
         pendingRecords = 0
         pendingSteps.removeAll()
@@ -361,8 +391,24 @@ package struct LogJournal: ~Copyable {
             fatalError("invariant broken: disk batch \(number) completed but not under way")
         }
         underWay = nil
-        if done.makesSpare {
+        switch done.work {
+        case .records: break
+        case .makesSpare:
             hasSpare = true
+            return durableWrite
+        case .index(let sequence):
+            if let at = segments.firstIndex(where: { $0.sequence == sequence }) {
+                segments[at].isIndexed = true
+            } else if rebuilding.ruins[sequence] != nil {
+                rebuilding.ruins[sequence] = true
+            }
+            return durableWrite
+        case .removesSegments(let last):
+            segments.removeAll { $0.sequence <= last }
+            unindexed = 0
+            return durableWrite
+        case .rebuilds:
+            rebuilt()
             return durableWrite
         }
         for step in done.steps {
@@ -384,7 +430,103 @@ package struct LogJournal: ~Copyable {
         return durableWrite
     }
 
+    // MARK: Keeping house
+
+    /// Work on sealed segments that is done when no write waits.
+    private mutating func keepHouse() -> DiskBatch? {
+        while unindexed < segments.count - 1, segments[unindexed].isIndexed { unindexed += 1 }
+        if unindexed < segments.count - 1 {
+            let segment = segments[unindexed]
+            var operations: [DiskOperation] = []
+            SegmentIndex(segment, spans: positions.spans(in: segment.sequence))
+                .append(to: &operations)
+            return housekeeping(.index(segment.sequence), operations)
+        }
+        guard pendingRecords == 0 else { return nil }
+        if let batch = removeOutdated() { return batch }
+        return rebuildBatch().map { housekeeping(.rebuilds, $0) }
+    }
+
+    private mutating func housekeeping(_ work: Work, _ operations: [DiskOperation]) -> DiskBatch {
+        diskBatches += 1
+        underWay = UnderWay(
+            number: diskBatches,
+            write: durableWrite,
+            last: readable,
+            steps: [],
+            segment: 0,
+            offset: 0,
+            work: work
+        )
+        return DiskBatch(number: diskBatches, operations: operations)
+    }
+
+    /// A checkpoint, durable, stands for the entries through this one.
+    package mutating func checkpointed(through index: LogIndex) {
+        checkpoint = max(checkpoint, index)
+    }
+
+    /// Has segments removed whose newest entry is older than a log time: the log is kept for the
+    /// retention time in whole segments.
+    ///
+    /// Only what a checkpoint stands for goes, and never the segment that holds its last entry.
+    package mutating func removeSegments(before time: Timestamp) {
+        outdated = (time, checkpoint)
+    }
+
+    /// Takes a sealed segment out of the list: it is damaged.
+    mutating func forgetSegment(_ at: Int) {
+        segments.remove(at: at)
+        unindexed = 0
+    }
+
+    /// Takes a segment that was made again into the list.
+    mutating func insertSegment(_ segment: Segment) {
+        let at = segments.firstIndex { $0.sequence > segment.sequence } ?? segments.count
+        segments.insert(segment, at: at)
+        unindexed = 0
+    }
+
+    private mutating func removeOutdated() -> DiskBatch? {
+        guard let (time, through) = outdated else { return nil }
+        outdated = nil
+        var count = 0
+        while count + 1 < segments.count, segments[count].lastTime < time,
+            segments[count].lastEntry.index < through
+        {
+            count += 1
+        }
+        guard count > 0 else { return nil }
+        // The promise says first that they need not be there.
+        promise = promise.next(
+            pointBeforePending.hardState,
+            batch: nextNumber - 1,
+            firstSegment: segments[count].sequence
+        )
+        var operations: [DiskOperation] = []
+        promise.append(to: &operations, node: configuration.node)
+        for segment in segments.prefix(count) {
+            operations.append(.remove(file: SegmentName.file(segment.sequence)))
+            if segment.isIndexed {
+                operations.append(.remove(file: SegmentName.index(segment.sequence)))
+            }
+        }
+        operations.append(.syncDirectory)
+        positions.removeFirst(through: segments[count - 1].sequence)
+        return housekeeping(
+            .removesSegments(through: segments[count - 1].sequence),
+            operations
+        )
+    }
+
     // MARK: Metrics
+
+    /// The oldest entry that is on this disk.
+    package var firstIndex: LogIndex {
+        positions.spans.first { $0.segment != EntryPositions.nowhere }?.first ?? readable.next
+    }
+    /// Number of the segments' bytes.
+    package var segmentBytes: Int { segments.reduce(0) { $0 + $1.capacity } }
 
     /// Bytes that wait for the next batch.
     package var pendingBytes: Int { pendingRecords == 0 ? 0 : pending.count }

@@ -184,6 +184,8 @@ extension Recovery {
                 for operation in batch.operations { try disk.perform(operation) }
                 _ = journal.completed(batch.number)
             }
+            journal.rebuilding.ruins = sealed.ruins
+            journal.checkpointed(through: checkpoint.last.index)
             return Recovered(log: log, tornTail: tornTail, damage: damage, journal: journal)
         } catch {
             throw .disk(error)
@@ -198,13 +200,6 @@ extension Recovery {
             return last.index
         }
         return min(replay.base.index, checkpoint.last.index)
-    }
-
-    /// The segments before those that were read: where their entries are, by their indexes.
-    private mutating func loadSealed(
-        _ disk: inout some Disk
-    ) throws(JournalError) -> (segments: [LogJournal.Segment], positions: EntryPositions) {
-        ([], replay.positions)
     }
 }
 

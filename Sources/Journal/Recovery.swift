@@ -560,7 +560,8 @@ extension Recovery {
                 throw .damaged(
                     file: Promise.file,
                     offset: 0,
-                    what: "it has a vote for \(other) in term \(promise.term), the log one for \(vote)"
+                    what:
+                        "it has a vote for \(other) in term \(promise.term), the log one for \(vote)"
                 )
             }
             state.votedFor = state.votedFor ?? promise.vote

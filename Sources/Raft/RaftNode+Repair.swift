@@ -57,7 +57,10 @@ extension RaftNode {
         if reply.repair != 0 {
             guard reply.repair != peers[peer].repair else { return true }
             // What it acknowledged is void; where its log ends is to be found out anew.
-            peers[peer].reset(next: min(peers[peer].nextIndex, lastIndex.next), at: peers[peer].lastReply)
+            peers[peer].reset(
+                next: min(peers[peer].nextIndex, lastIndex.next),
+                at: peers[peer].lastReply
+            )
             peers[peer].repair = reply.repair
             peers[peer].repairRound = readRound
         } else if peers[peer].repair != 0 {
