@@ -22,7 +22,7 @@ struct EntryPositions: Sendable {
     /// Set when the newest span lost entries: what follows in the file starts a new one.
     private var isCut = false
 
-    /// Spacing in sealed segments, of which there may be thousands.
+    /// Spacing in segments that were made again, in which nothing is ever cut.
     static let sealedSpacing = 128 * 1024
 
     /// Notes entries that directly follow the newest ones.
@@ -48,6 +48,12 @@ struct EntryPositions: Sendable {
     mutating func append(contentsOf other: EntryPositions) {
         spans.append(contentsOf: other.spans)
         isCut = other.isCut
+    }
+
+    /// Adds the spans of a segment as they are: where one ends, entries may have been dropped.
+    mutating func append(contentsOf segment: [Span]) {
+        spans.append(contentsOf: segment)
+        isCut = true
     }
 
     /// The spans of one segment.

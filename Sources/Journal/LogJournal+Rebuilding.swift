@@ -42,15 +42,17 @@ extension LogJournal {
     /// - Returns: whether they are the ones that were wanted. The term of every index is known here, and
     ///   an entry's term and index say which it is; so no other can slip in.
     package mutating func fill(_ entries: [Entry]) -> Bool {
-        guard let wanted = wantedEntry, let hole = holes.first, entries.first?.index == wanted else {
+        guard let wanted = wantedEntry, let hole = holes.first, entries.first?.index == wanted
+        else {
             return false
         }
+        let entries = entries.filter { $0.index <= hole.upperBound }
         var next = wanted
         for entry in entries {
             guard entry.index == next, entry.term == terms.term(at: next) else { return false }
             next = next.next
         }
-        rebuilding.waiting = entries.filter { $0.index <= hole.upperBound }
+        rebuilding.waiting = entries
         return true
     }
 
@@ -87,10 +89,21 @@ extension LogJournal {
         operations.append(.sync(file: file))
         rebuilding.waiting = []
         rebuilding.finishes =
-            segment.last.index == hole.upperBound || segment.offset >= configuration.segmentSize
+            segment.last.index == hole.upperBound
+            || segment.offset >= configuration.segmentSize
+                && hasNumber(segment.header.sequence + 1, in: hole)
         rebuilding.segment = segment
         if rebuilding.finishes { finish(segment, &operations) }
         return operations
+    }
+
+    /// Whether a segment with entries of a hole may have a sequence number.
+    private func hasNumber(_ sequence: UInt64, in hole: ClosedRange<LogIndex>) -> Bool {
+        let at = positions.span(of: hole.lowerBound) ?? 0
+        let after =
+            at + 1 < positions.spans.count
+            ? positions.spans[at + 1].segment : (segments.last?.sequence ?? .max)
+        return sequence < after && !segments.contains { $0.sequence == sequence }
     }
 
     /// - Returns: false if there is no sequence number left for it.
@@ -100,12 +113,9 @@ extension LogJournal {
     ) -> Bool {
         let at = positions.span(of: hole.lowerBound) ?? 0
         let before = at > 0 ? positions.spans[at - 1].segment : promise.firstSegment - 1
-        let after =
-            at + 1 < positions.spans.count
-            ? positions.spans[at + 1].segment : (segments.last?.sequence ?? .max)
         var sequence = before + 1
         while segments.contains(where: { $0.sequence == sequence }) { sequence += 1 }
-        guard sequence < after else { return false }
+        guard hasNumber(sequence, in: hole) else { return false }
         let previous = hole.lowerBound.previous
         var header = SegmentHeader(
             configuration: configuration,

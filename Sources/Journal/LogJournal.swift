@@ -43,6 +43,7 @@ package struct LogJournal: ~Copyable {
     package private(set) var checkpoint = LogIndex.zero
     /// Makes segments again that are missing or damaged.
     var rebuilding = Rebuilding()
+    package internal(set) var scrub = Scrub()
     /// The segment after the newest is made and empty.
     private var hasSpare = false
 
@@ -495,6 +496,13 @@ package struct LogJournal: ~Copyable {
             segments[count].lastEntry.index < through
         {
             count += 1
+        }
+        // What is kept must begin in the log as it is now, not behind an entry that was replaced.
+        while count > 0,
+            terms.term(at: segments[count - 1].lastEntry.index)
+                != segments[count - 1].lastEntry.term
+        {
+            count -= 1
         }
         guard count > 0 else { return nil }
         // The promise says first that they need not be there.

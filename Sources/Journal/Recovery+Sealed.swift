@@ -6,6 +6,10 @@ extension Recovery {
     struct Sealed {
         var segments: [LogJournal.Segment] = []
         var positions = EntryPositions()
+        /// Which entries each of them begins after.
+        var starts: [LogIndex] = []
+        /// The term of every entry that the checkpoint stands for.
+        let terms: TermRuns
         /// The last entry that they hold, or should.
         var end = LogIndex.zero
         /// Segments whose files are there but of no use, and whether an index is too.
@@ -17,7 +21,7 @@ extension Recovery {
     /// What is missing or damaged among them endangers nothing that was decided; it leaves a hole, to
     /// be filled from others.
     mutating func loadSealed(_ disk: inout some Disk) throws(JournalError) -> Sealed {
-        var sealed = Sealed()
+        var sealed = Sealed(terms: TermRuns(checkpoint.terms))
         guard first > 0 || replay.base.index > .zero else {
             sealed.positions = replay.positions
             return sealed
@@ -46,9 +50,11 @@ extension Recovery {
                 var (index, isIndexed) = try index(of: header, &reader, on: &disk)
                 if let next {
                     try check(index, header, continuedBy: next, file: files[at])
-                    if !next.flags.contains(.restart) { index.last = next.start.last }
+                    if next.sequence == header.sequence + 1, !next.flags.contains(.rebuilt) {
+                        index.last = next.start.last
+                    }
                 }
-                sealed.add(index, capacity: reader.size, isIndexed: isIndexed)
+                sealed.add(index, after: start, capacity: reader.size, isIndexed: isIndexed)
             } catch {
                 if case .disk = error { throw error }
                 foundSealed(error, files[at], &sealed)
@@ -148,6 +154,15 @@ extension Recovery.Sealed {
     /// The next segment begins after an entry.
     mutating func comes(to start: LogIndex) {
         if start > end {
+            // The segment that would say so is missing, but entries at the end of the one before were
+            // replaced: it has to be made again as well.
+            while let last = segments.last,
+                terms.term(at: last.lastEntry.index) != last.lastEntry.term
+            {
+                segments.removeLast()
+                end = starts.removeLast()
+                ruins[last.sequence] = last.isIndexed
+            }
             positions.leaveHole(after: end, through: start)
         } else {
             positions.truncate(after: start)
@@ -155,13 +170,17 @@ extension Recovery.Sealed {
         end = start
     }
 
-    mutating func add(_ index: SegmentIndex, capacity: Int, isIndexed: Bool) {
+    mutating func add(
+        _ index: SegmentIndex,
+        after start: LogIndex,
+        capacity: Int,
+        isIndexed: Bool
+    ) {
+        starts.append(start)
         if let first = index.spans.first {
             // Entries that were not committed then have been replaced.
             positions.truncate(after: first.first.previous)
-            for span in index.spans {
-                positions.append(span, spacing: EntryPositions.sealedSpacing)
-            }
+            positions.append(contentsOf: index.spans)
         }
         end = index.last.index
         segments.append(

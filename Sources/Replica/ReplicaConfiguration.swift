@@ -24,6 +24,8 @@ package struct ReplicaConfiguration: Sendable {
     package var maxRepeatItems: Int = 100_000
     /// Peers are pinged this often.
     package var pingInterval: Duration = .milliseconds(500)
+    /// Bytes of sealed segments that are read a second to look for damage; 0 for none.
+    package var scrubBytesPerSecond = 4 * 1024 * 1024
 
     package init(
         raft: RaftConfiguration,

@@ -92,6 +92,7 @@ extension ReplicaNode {
             } else {
                 reads.refused(round: round)
             }
+        case .pull(let message): received(message, from: peer, at: now)
         case .ping(let sentAt, let status):
             peers[i].status = status
             output.messages.append(
@@ -133,6 +134,7 @@ extension ReplicaNode {
         _ result: Result<[UInt8], DiskError>,
         at now: Instant
     ) {
+        if pulled(number, result) { return }
         guard let i = journalReads.firstIndex(where: { $0.read?.number == number }),
             let read = journalReads[i].read
         else { return }
@@ -154,7 +156,7 @@ extension ReplicaNode {
             settle(at: now)
         } catch {
             // The core asks again after an election time-out, if the peer still needs it.
-            output.notices.append(.journalReadFailed("\(error)"))
+            readFailed(error)
         }
     }
 }

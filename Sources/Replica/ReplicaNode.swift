@@ -40,6 +40,7 @@ package struct ReplicaNode: ~Copyable {
     /// Journal reads that could not be planned yet.
     var deferredReads: [JournalReadTicket] = []
     var nextDiskReadNumber: UInt64 = 1
+    var pulling = Pulling()
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
@@ -129,6 +130,7 @@ package struct ReplicaNode: ~Copyable {
         let write = journal.completed(number)
         raft.persisted(write, at: now, into: &actions)
         settle(at: now)
+        pull(at: now)
     }
 
     /// Hands leadership to `target`, or to the best caught-up voter.
@@ -214,6 +216,8 @@ package struct ReplicaNode: ~Copyable {
             // More than one report's worth waits: the next goes as soon as this one is applied.
             if !ledger.isEmpty { nextReportAt = now }
         }
+        pull(at: now)
+        scrub()
         let deferred = deferredReads
         deferredReads.removeAll()
         // Only a leader has anyone to read for.
@@ -242,5 +246,7 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var forwardsRefused: UInt64 = 0
     package var timedOut: UInt64 = 0
     package var roleChanges: UInt64 = 0
+    /// Entries fetched from others for segments that were missing or damaged.
+    package var entriesFetched: UInt64 = 0
     package init() {}
 }

@@ -64,7 +64,7 @@ extension ClusterTests {
                 _ = try cluster.leader(accordingTo: [2, 3])
                 #expect(try cluster.open("after", at: 2).status == 201)
                 for (attempt, body) in opened {
-                    let again = try cluster.open(attempt, at: 2)
+                    let again = try open(attempt, at: 2, cluster)
                     #expect(again.status == 200 && again.body == body, "\(attempt)")
                 }
                 let repeated = try cluster.twilio(
@@ -99,7 +99,7 @@ extension ClusterTests {
                 cluster.kill(1)
                 _ = try cluster.leader(accordingTo: [2, 3])
                 for (attempt, body) in opened {
-                    #expect(try cluster.open(attempt, at: 3).body == body, "\(attempt)")
+                    #expect(try open(attempt, at: 3, cluster).body == body, "\(attempt)")
                 }
             }
         }
@@ -141,25 +141,41 @@ extension ClusterTests {
 
         // MARK: Helpers
 
+        private static let body = {
+            let subject = String(repeating: "s", count: 250)
+            let targets = #""targets":{"verified":"https://bank.example/ivr/ok"}"#
+            let challenge = #""challenge":{"digits":"\#(LocalCluster.digits)","max_tries":3}"#
+            return #"{"flow":"login","subject":"\#(subject)",\#(challenge),\#(targets)}"#
+        }()
+
+        private func request(_ attempt: String, _ cluster: LocalCluster) -> String {
+            Wire.request(
+                "PUT",
+                "/v1/attempts/\(attempt)",
+                token: cluster.document.tokens.ingest,
+                body: Damage.body
+            )
+        }
+
+        private func open(
+            _ attempt: String,
+            at node: Int,
+            _ cluster: LocalCluster
+        ) throws -> Response {
+            let connection = try Connection(port: cluster.httpPort(node))
+            try connection.send(request(attempt, cluster))
+            return try #require(try connection.receive().response)
+        }
+
         /// Opens attempts until each node has a second segment.
         private func fill(
             _ cluster: LocalCluster,
             count: Int = 2_600
         ) throws -> [(attempt: String, body: [UInt8])] {
             let connection = try Connection(port: cluster.httpPort(1))
-            let subject = String(repeating: "s", count: 250)
             var opened: [(String, [UInt8])] = []
             for number in 1...count {
-                let targets = #""targets":{"verified":"https://bank.example/ivr/ok"}"#
-                let challenge = #""challenge":{"digits":"\#(LocalCluster.digits)","max_tries":3}"#
-                try connection.send(
-                    Wire.request(
-                        "PUT",
-                        "/v1/attempts/stream-\(number)",
-                        token: cluster.document.tokens.ingest,
-                        body: #"{"flow":"login","subject":"\#(subject)",\#(challenge),\#(targets)}"#
-                    )
-                )
+                try connection.send(request("stream-\(number)", cluster))
                 // Some at a time, so that they share batches.
                 guard number % 50 == 0 || number == count else { continue }
                 for done in (number - 1) / 50 * 50 + 1...number {

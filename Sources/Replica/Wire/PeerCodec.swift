@@ -67,6 +67,7 @@ extension PeerMessage {
         static let readIndexReply: UInt8 = 5
         static let ping: UInt8 = 6
         static let pong: UInt8 = 7
+        static let pull: UInt8 = 16
     }
 
     func encode(into out: inout [UInt8]) {
@@ -96,6 +97,9 @@ extension PeerMessage {
             out.append(Tag.pong)
             out.append(little: sentAt.nanoseconds)
             status.encode(into: &out)
+        case .pull(let message):
+            out.append(Tag.pull)
+            message.encode(into: &out)
         }
     }
 
@@ -125,6 +129,7 @@ extension PeerMessage {
         case Tag.pong:
             let sentAt = Instant(nanoseconds: try reader.uint64())
             self = .pong(sentAt: sentAt, try NodeStatus(from: &reader))
+        case Tag.pull: self = .pull(try PullMessage(from: &reader))
         default: throw .invalid(field: "message type")
         }
     }

@@ -14,6 +14,8 @@ package enum PeerMessage: Hashable, Sendable {
     /// Measures the round trip and carries what the sender says of itself.
     case ping(sentAt: Instant, NodeStatus)
     case pong(sentAt: Instant, NodeStatus)
+    /// What one node fetches from another.
+    case pull(PullMessage)
 }
 
 /// What a node says of itself, for operators; decides nothing.

@@ -80,15 +80,39 @@ extension VoteRequest {
 }
 
 extension AppendEntries {
-    /// Term, time, kind and length of an entry; its index follows from its place.
-    private static let entryHeaderLength = 8 + 8 + 1 + 4
-
     func encode(into out: inout [UInt8]) {
         previous.encode(into: &out)
         out.append(little: leaderCommit.number)
         out.append(little: leaderDurable.number)
         out.append(little: readRound)
         out.append(little: repair)
+        Entry.encode(entries, into: &out)
+    }
+
+    init(from reader: inout ByteReader) throws(WireError) {
+        let previous = try EntryID(from: &reader)
+        let leaderCommit = LogIndex(try reader.uint64())
+        let leaderDurable = LogIndex(try reader.uint64())
+        let readRound = try reader.uint64()
+        let repair = try reader.uint64()
+        let entries = try Entry.decode(after: previous.index, from: &reader)
+        self.init(
+            previous: previous,
+            leaderCommit: leaderCommit,
+            leaderDurable: leaderDurable,
+            readRound: readRound,
+            entries: entries,
+            repair: repair
+        )
+    }
+}
+
+extension Entry {
+    /// Term, time, kind and length of an entry; its index follows from its place.
+    private static let headerLength = 8 + 8 + 1 + 4
+
+    /// Appends contiguous entries.
+    static func encode(_ entries: [Entry], into out: inout [UInt8]) {
         out.append(little: UInt32(entries.count))
         for entry in entries {
             out.append(little: entry.term.number)
@@ -98,22 +122,21 @@ extension AppendEntries {
         }
     }
 
-    init(from reader: inout ByteReader) throws(WireError) {
-        let previous = try EntryID(from: &reader)
-        let leaderCommit = LogIndex(try reader.uint64())
-        let leaderDurable = LogIndex(try reader.uint64())
-        let readRound = try reader.uint64()
-        let repair = try reader.uint64()
+    /// Reads contiguous entries, the first directly behind an index.
+    static func decode(
+        after previous: LogIndex,
+        from reader: inout ByteReader
+    ) throws(WireError) -> [Entry] {
         let count = try reader.count(
-            minimumSize: AppendEntries.entryHeaderLength,
+            minimumSize: Entry.headerLength,
             field: "number of entries"
         )
-        guard previous.index.number <= UInt64.max - UInt64(count) - 1 else {
+        guard previous.number <= UInt64.max - UInt64(count) - 1 else {
             throw .invalid(field: "previous index")
         }
         var entries: [Entry] = []
         entries.reserveCapacity(count)
-        var index = previous.index
+        var index = previous
         for _ in 0..<count {
             index = index.next
             let term = Term(try reader.uint64())
@@ -134,14 +157,7 @@ extension AppendEntries {
                 )
             )
         }
-        self.init(
-            previous: previous,
-            leaderCommit: leaderCommit,
-            leaderDurable: leaderDurable,
-            readRound: readRound,
-            entries: entries,
-            repair: repair
-        )
+        return entries
     }
 }
 
