@@ -257,7 +257,7 @@ extension Command {
             switch self {
             case .open(let open): open.origin.request
             case .callback(let callback): callback.origin.request
-            case .defineFlow, .repeats, .tick: nil
+            case .defineFlow, .repeats, .tick, .settings: nil
             }
         }
         set {
@@ -269,7 +269,7 @@ extension Command {
             case .callback(var callback):
                 callback.origin.request = newValue
                 self = .callback(callback)
-            case .defineFlow, .repeats, .tick:
+            case .defineFlow, .repeats, .tick, .settings:
                 fatalError("invariant broken: nobody waits for \(self)")
             }
         }

@@ -514,7 +514,7 @@ extension Command {
         switch self {
         case .open(let open): open.attempt
         case .callback(let callback): callback.attempt
-        case .defineFlow, .repeats, .tick: nil
+        case .defineFlow, .repeats, .tick, .settings: nil
         }
     }
 }

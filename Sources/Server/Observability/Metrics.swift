@@ -142,6 +142,7 @@ package enum OutcomeLabel: Int, CaseIterable, Sendable {
 package enum RefusalLabel: Int, CaseIterable, Sendable {
     case unknownAttempt, unknownFlow, openedDifferently
     case tooManyAttempts, tooManyCalls, tooManyCallbacks, tooManyBytes, tooManyFlows
+    case detailsRemoved, tooOld
     init(_ refusal: Refusal) {
         switch refusal {
         case .unknownAttempt: self = .unknownAttempt
@@ -152,6 +153,8 @@ package enum RefusalLabel: Int, CaseIterable, Sendable {
         case .tooManyCallbacks: self = .tooManyCallbacks
         case .tooManyBytes: self = .tooManyBytes
         case .tooManyFlows: self = .tooManyFlows
+        case .detailsRemoved: self = .detailsRemoved
+        case .tooOld: self = .tooOld
         }
     }
     var name: String {
@@ -164,6 +167,8 @@ package enum RefusalLabel: Int, CaseIterable, Sendable {
         case .tooManyCallbacks: "too_many_callbacks"
         case .tooManyBytes: "too_many_bytes"
         case .tooManyFlows: "too_many_flows"
+        case .detailsRemoved: "details_removed"
+        case .tooOld: "too_old"
         }
     }
 }
