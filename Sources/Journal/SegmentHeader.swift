@@ -104,8 +104,8 @@ struct LogPoint: Hashable, Sendable {
 ///
 /// By sequence and not by index, since a segment is made before it is known what goes into it,
 /// and since indexes go back when a log is truncated.
-enum SegmentName {
-    static func file(_ sequence: UInt64) -> String {
+package enum SegmentName {
+    package static func file(_ sequence: UInt64) -> String {
         let digits = String(sequence, radix: 16)
         return "log-" + String(repeating: "0", count: 16 - digits.count) + digits + ".seg"
     }

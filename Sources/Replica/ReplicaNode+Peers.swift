@@ -133,6 +133,9 @@ extension ReplicaNode {
         _ result: Result<[UInt8], DiskError>,
         at now: Instant
     ) {
+        if loadCompleted(number, result, at: now) || mergeReadCompleted(number, result, at: now) {
+            return
+        }
         guard let i = journalReads.firstIndex(where: { $0.read?.number == number }),
             let read = journalReads[i].read
         else { return }

@@ -214,6 +214,21 @@ extension ReplicaNode {
         tickIndex = raft.lastIndex.advanced(by: 1)
     }
 
+    /// How long attempts are kept, where the state has something else than this leader's
+    /// configuration.
+    mutating func proposeSettingsIfDue() {
+        guard let wanted = configuration.state.retention, raft.role == .leader,
+            settingsIndex <= appliedIndex, machine.retention.settings != wanted,
+            raft.proposalRefusal == nil, raft.term(at: raft.commitIndex) == raft.currentTerm,
+            appliedIndex == raft.commitIndex
+        else { return }
+        var bytes: [UInt8] = []
+        Command.settings(wanted).encode(into: &bytes)
+        forwarded.append(bytes)
+        forwardedBytes += bytes.count
+        settingsIndex = raft.lastIndex.advanced(by: forwarded.count)
+    }
+
     /// Reports the repeats counted so far at once rather than in time; for an orderly stop.
     package mutating func reportRepeats(at now: Instant) { makeReport(at: now) }
 

@@ -18,6 +18,10 @@ package struct RunStatistics: Hashable, Sendable {
     package var refusedStarts: UInt64 = 0
     package var quarantined: UInt64 = 0
     package var journalReads: UInt64 = 0
+    package var checkpoints: UInt64 = 0
+    package var merges: UInt64 = 0
+    /// Requests that waited for a record of the state.
+    package var loads: UInt64 = 0
     package var elections: UInt64 = 0
     package var committed: UInt64 = 0
     package var attempts: UInt64 = 0

@@ -1,6 +1,7 @@
 import Digest
 package import Journal
 package import Raft
+import Verification
 
 /// What a checkpoint stands for, and of which runs it consists; the file `CHECKPOINT`.
 ///
@@ -31,7 +32,7 @@ package struct Manifest: Hashable, Sendable {
     static let magic: UInt64 = 0x544e_504b_4843_4456  // "VDCHKPNT"
     static let version: UInt32 = 1
     private static let fixedSize = 136
-    private static let runSize = 40
+    private static let runSize = 48
     private static let termSize = 16
 
     package init(
@@ -95,7 +96,8 @@ package struct Manifest: Hashable, Sendable {
             bytes.append(littleEndian: UInt64(run.footerOffset))
             bytes.append(littleEndian: UInt32(run.records))
             bytes.append(littleEndian: run.footerChecksum)
-            bytes.append(littleEndian: UInt64(0))
+            bytes.append(littleEndian: run.newestDecision.milliseconds)
+            bytes.append(littleEndian: UInt64(run.hasDetails ? 1 : 0))
         }
         bytes.append(contentsOf: head)
         bytes.append(littleEndian: CRC32C.checksum(of: bytes))
@@ -166,7 +168,9 @@ package struct Manifest: Hashable, Sendable {
                     bytes: size,
                     footerOffset: footer,
                     records: Int(bytes.uint32(at: at + 24)),
-                    footerChecksum: bytes.uint32(at: at + 28)
+                    footerChecksum: bytes.uint32(at: at + 28),
+                    newestDecision: LogTime(milliseconds: bytes.uint64(at: at + 32)),
+                    hasDetails: bytes.uint64(at: at + 40) & 1 == 1
                 )
             )
             at += Self.runSize

@@ -1,5 +1,6 @@
 import Digest
 import Journal
+package import Verification
 
 /// A run: a file of attempt records that is written once and never changed; docs/formats.md has it byte
 /// by byte.
@@ -12,19 +13,28 @@ package struct Run: Hashable, Sendable {
     package var records: Int
     /// CRC-32C of the list of records.
     package var footerChecksum: UInt32
+    /// No attempt in it was decided after this, but for those that were open when it was written and
+    /// of which another run has a newer version since.
+    package var newestDecision: LogTime
+    /// Whether any of its records has more than what is kept for ever.
+    package var hasDetails: Bool
 
     package init(
         sequence: UInt64,
-        bytes: Int,
-        footerOffset: Int,
-        records: Int,
-        footerChecksum: UInt32
+        bytes: Int = 0,
+        footerOffset: Int = 0,
+        records: Int = 0,
+        footerChecksum: UInt32 = 0,
+        newestDecision: LogTime = LogTime(milliseconds: 0),
+        hasDetails: Bool = false
     ) {
         self.sequence = sequence
         self.bytes = bytes
         self.footerOffset = footerOffset
         self.records = records
         self.footerChecksum = footerChecksum
+        self.newestDecision = newestDecision
+        self.hasDetails = hasDetails
     }
 
     package var file: String { RunName.file(sequence) }
@@ -129,6 +139,31 @@ enum RunRecord {
             return nil
         }
         return bytes[(offset + prefix)..<end]
+    }
+}
+
+/// What is said of a record beside its bytes.
+package struct RecordLabel: Hashable, Sendable {
+    package var hash: UInt64
+    package var ordinal: UInt64
+    /// `nil`: the attempt is open.
+    package var decidedAt: LogTime?
+    package var isCompact: Bool
+
+    package init(hash: UInt64, ordinal: UInt64, decidedAt: LogTime?, isCompact: Bool) {
+        self.hash = hash
+        self.ordinal = ordinal
+        self.decidedAt = decidedAt
+        self.isCompact = isCompact
+    }
+
+    package init(_ item: EncodedRecords.Item) {
+        self.init(
+            hash: item.hash,
+            ordinal: item.ordinal,
+            decidedAt: item.decidedAt,
+            isCompact: item.isCompact
+        )
     }
 }
 

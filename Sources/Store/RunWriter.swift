@@ -1,5 +1,6 @@
 import Digest
 import Journal
+import Verification
 
 /// Writes one run, in pieces.
 struct RunWriter {
@@ -19,6 +20,10 @@ struct RunWriter {
     private var footer: [UInt8] = []
     private var footerChecksum: UInt32 = 0
     private(set) var records = 0
+    private var newestDecision = LogTime(milliseconds: 0)
+    /// Stands for the decision of attempts that are open.
+    private let time: LogTime
+    private var hasDetails = false
     private var footerOffset = 0
     private var footerWritten = 0
     private var isCreated = false
@@ -27,8 +32,9 @@ struct RunWriter {
     /// All operations have been handed out.
     private(set) var isDone = false
 
-    init(sequence: UInt64, pieceSize: Int = RunWriter.pieceSize) {
+    init(sequence: UInt64, time: LogTime, pieceSize: Int) {
         self.sequence = sequence
+        self.time = time
         self.pieceSize = max(pieceSize, 512)
         file = RunName.file(sequence)
         buffer = RunHeader.encoded(sequence: sequence)
@@ -40,22 +46,19 @@ struct RunWriter {
     var bytes: Int { written + buffer.count }
 
     /// Adds a record.
-    mutating func append(
-        _ payload: ArraySlice<UInt8>,
-        hash: UInt64,
-        ordinal: UInt64,
-        isOpen: Bool
-    ) -> FooterEntry {
+    mutating func append(_ payload: ArraySlice<UInt8>, _ label: RecordLabel) -> FooterEntry {
         invariant(!isSealed, "a record added to run \(sequence) after its end")
         let offset = written + buffer.count
         RunRecord.append(payload, to: &buffer)
         let entry = FooterEntry(
-            hash: hash,
-            ordinal: ordinal,
+            hash: label.hash,
+            ordinal: label.ordinal,
             offset: offset,
             length: RunRecord.prefix + payload.count,
-            isOpen: isOpen
+            isOpen: label.decidedAt == nil
         )
+        newestDecision = max(newestDecision, label.decidedAt ?? time)
+        if !label.isCompact { hasDetails = true }
         let start = footer.count
         entry.encode(into: &footer)
         footerChecksum = CRC32C.checksum(of: footer[start...], continuing: footerChecksum)
@@ -79,7 +82,9 @@ struct RunWriter {
             bytes: written,
             footerOffset: footerOffset,
             records: records,
-            footerChecksum: footerChecksum
+            footerChecksum: footerChecksum,
+            newestDecision: newestDecision,
+            hasDetails: hasDetails
         )
     }
 

@@ -15,6 +15,8 @@ package struct StateStore: Sendable {
         case checkpoint(Manifest)
         /// Runs were replaced by copies of what was live in them.
         case merge(Manifest)
+        /// The checkpoint was moved aside, as far as the disk let it.
+        case setAside
         /// The checkpoint, or the merge, was given up; the newest durable one still holds.
         case failed(Work, DiskError)
     }
@@ -23,6 +25,7 @@ package struct StateStore: Sendable {
         case checkpoint
         case merge
         case removal
+        case setAside
     }
 
     struct Held: Sendable {
@@ -116,24 +119,17 @@ package struct StateStore: Sendable {
     /// - Returns: where it will lie once the checkpoint is durable.
     package mutating func write(
         _ payload: ArraySlice<UInt8>,
-        hash: UInt64,
-        ordinal: UInt64,
-        isOpen: Bool
+        _ label: RecordLabel
     ) -> RecordLocation {
         guard checkpoint != nil else { fatalError("invariant broken: no checkpoint is under way") }
         if checkpoint?.writer == nil {
-            let (writer, handle) = beginRun()
+            let (writer, handle) = beginRun(at: checkpoint?.manifest.time)
             checkpoint?.writer = writer
             checkpoint?.handle = handle
         }
-        guard
-            let entry = checkpoint?.writer?.append(
-                payload,
-                hash: hash,
-                ordinal: ordinal,
-                isOpen: isOpen
-            )
-        else { fatalError("invariant broken: no run for a checkpoint's record") }
+        guard let entry = checkpoint?.writer?.append(payload, label) else {
+            fatalError("invariant broken: no run for a checkpoint's record")
+        }
         return location(of: entry, in: checkpoint?.handle ?? 0)
     }
 
@@ -147,16 +143,14 @@ package struct StateStore: Sendable {
         RecordLocation(run: handle, offset: entry.offset, length: entry.length)
     }
 
-    mutating func beginRun() -> (RunWriter, Int) {
-        let writer = RunWriter(sequence: nextRun, pieceSize: pieceSize)
-        nextRun += 1
-        let run = Run(
-            sequence: writer.sequence,
-            bytes: 0,
-            footerOffset: 0,
-            records: 0,
-            footerChecksum: 0
+    mutating func beginRun(at time: Timestamp?) -> (RunWriter, Int) {
+        let writer = RunWriter(
+            sequence: nextRun,
+            time: LogTime(milliseconds: time?.milliseconds ?? 0),
+            pieceSize: pieceSize
         )
+        nextRun += 1
+        let run = Run(sequence: writer.sequence)
         if let free = held.firstIndex(where: { $0 == nil }) {
             held[free] = Held(run: run)
             return (writer, free)
@@ -194,6 +188,12 @@ package struct StateStore: Sendable {
             }
         }
         return nil
+    }
+
+    /// Moves the newest checkpoint aside: it is of no use any more.
+    package mutating func setAsideBatch() -> DiskBatch {
+        invariant(underWay == nil, "the checkpoint moved aside beside a batch")
+        return batch(StateStore.setAside, .setAside)
     }
 
     package var isBatchUnderWay: Bool { underWay != nil }
@@ -252,6 +252,7 @@ package struct StateStore: Sendable {
             fatalError("invariant broken: batch \(number) completed but not under way")
         }
         underWay = nil
+        if done.work == .setAside { return .setAside }
         switch result {
         case .success:
             guard done.isPublication else { return .wrote }
@@ -300,6 +301,15 @@ package struct StateStore: Sendable {
         invariant(underWay?.work != .checkpoint, "a checkpoint abandoned with a batch under way")
         guard let job = checkpoint else { return }
         checkpoint = nil
+        guard let writer = job.writer else { return }
+        removals.append(writer.file)
+        held[job.handle] = nil
+    }
+
+    /// The merge under way is given up.
+    package mutating func abandonMerge() {
+        guard let job = merge else { return }
+        merge = nil
         guard let writer = job.writer else { return }
         removals.append(writer.file)
         held[job.handle] = nil

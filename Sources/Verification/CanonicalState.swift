@@ -10,7 +10,7 @@ extension StateMachine {
     ///   - read: reads a record that is not in memory.
     ///   - consume: gets the pieces.
     package func forEachCanonicalChunk(
-        reading read: ((RecordPlace) -> [UInt8])? = nil,
+        reading read: (RecordPlace) -> [UInt8],
         _ consume: ([UInt8]) -> Void
     ) {
         consume(canonicalHead)
@@ -22,9 +22,6 @@ extension StateMachine {
             if let record = canonical(attempts[position]) { records.append(record) }
         }
         settled.forEachUnloaded { place in
-            guard let read = read ?? paging.reader else {
-                fatalError("invariant broken: the state is compared and not all of it loaded")
-            }
             do {
                 let record = try AttemptRecord(decoding: read(place)[...], flows: flowList)
                 if let record = canonical(record) { records.append(record) }
@@ -34,6 +31,19 @@ extension StateMachine {
         }
         records.sort { $0.id < $1.id }
         for record in records { consume(record.bytes) }
+    }
+
+    /// The same where all attempts are in memory.
+    package func forEachCanonicalChunk(_ consume: ([UInt8]) -> Void) {
+        forEachCanonicalChunk(
+            reading: { place in
+                guard let read = paging.reader else {
+                    fatalError("invariant broken: the state is compared and not all of it loaded")
+                }
+                return read(place)
+            },
+            consume
+        )
     }
 
     private func canonical(_ record: AttemptRecord) -> (AttemptID, [UInt8])? {

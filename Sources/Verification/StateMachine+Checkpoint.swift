@@ -5,7 +5,9 @@ package struct EncodedRecords: Sendable {
         package var position: UInt32
         package var hash: UInt64
         package var ordinal: UInt64
-        package var isOpen: Bool
+        /// When it was decided; `nil`: it is open.
+        package var decidedAt: LogTime?
+        package var isCompact: Bool
         /// Where it ends in `bytes`; it begins where the one before ends.
         package var end: Int
     }
@@ -70,7 +72,8 @@ extension StateMachine {
             position: UInt32(position),
             hash: hash(attempts[position].id),
             ordinal: attempts[position].ordinal,
-            isOpen: attempts[position].state == .open,
+            decidedAt: attempts[position].verdict?.moment.time,
+            isCompact: attempts[position].isCompact,
             end: paging.freezing.encoded.bytes.count
         )
         paging.freezing.encoded.items.append(item)
@@ -84,7 +87,13 @@ extension StateMachine {
     }
 
     /// A record of the checkpoint is durable, and the checkpoint too.
-    package mutating func settle(_ item: EncodedRecords.Item, at location: RecordLocation) {
+    ///
+    /// - Returns: where the version before lies.
+    @discardableResult
+    package mutating func settle(
+        _ item: EncodedRecords.Item,
+        at location: RecordLocation
+    ) -> RecordLocation? {
         let position = Int(item.position)
         invariant(
             attempts.residences[position].freeze == .encoded
@@ -92,7 +101,8 @@ extension StateMachine {
             "attempt \(item.ordinal) settled, and not of the checkpoint"
         )
         attempts.residences[position].freeze = .none
-        if attempts.residences[position].location == nil {
+        let old = attempts.residences[position].location
+        if old == nil {
             settled.insertResident(item.hash, at: position)
         }
         attempts.residences[position].location = location
@@ -100,6 +110,7 @@ extension StateMachine {
             cache(position)
         }
         paging.freezing.unsettled -= 1
+        return old
     }
 
     /// The checkpoint is durable and all of its records are settled.
@@ -132,10 +143,10 @@ extension StateMachine {
 
     /// What becomes of a settled record when runs are merged.
     package enum Copy: Hashable, Sendable {
-        case asItIs
+        case asItIs(decidedAt: LogTime?, isCompact: Bool)
         /// Its retention time is over: these bytes are left.
-        case compact([UInt8])
-        case forgotten
+        case compact([UInt8], decidedAt: LogTime)
+        case forgotten(decidedAt: LogTime)
         /// Another version of it is newer.
         case superseded
     }
@@ -146,14 +157,18 @@ extension StateMachine {
         at place: RecordPlace
     ) throws(CommandDecodeError) -> Copy {
         guard isNewest(place) else { return .superseded }
-        guard let decided = AttemptRecord.decidedAt(in: bytes) else { return .asItIs }
-        if decided.at < retention.forgetMark { return .forgotten }
-        guard decided.at < retention.detailsMark, !decided.isCompact else { return .asItIs }
+        guard let decided = AttemptRecord.decidedAt(in: bytes) else {
+            return .asItIs(decidedAt: nil, isCompact: false)
+        }
+        if decided.at < retention.forgetMark { return .forgotten(decidedAt: decided.at) }
+        guard decided.at < retention.detailsMark, !decided.isCompact else {
+            return .asItIs(decidedAt: decided.at, isCompact: decided.isCompact)
+        }
         var record = try AttemptRecord(decoding: bytes, flows: flowList)
         record.dropDetails()
         var left: [UInt8] = []
         record.encode(into: &left)
-        return .compact(left)
+        return .compact(left, decidedAt: decided.at)
     }
 
     /// Whether the newest durable version of a record lies here.

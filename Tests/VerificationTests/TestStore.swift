@@ -37,7 +37,7 @@ final class TestStore: Sendable {
             contents.head = contents.waitingHead
             for (item, location) in waiting {
                 contents.newest[item.ordinal] = RecordPlace(hash: item.hash, location: location)
-                if item.isOpen {
+                if item.decidedAt == nil {
                     contents.open.insert(item.ordinal)
                 } else {
                     contents.open.remove(item.ordinal)

@@ -47,6 +47,7 @@ package struct Metrics {
     package var connectionsRefused: UInt64 = 0
     package var httpBytesReceived: UInt64 = 0
     package var httpBytesSent: UInt64 = 0
+    package var stateBytesWritten: UInt64 = 0
     package var journalBytesWritten: UInt64 = 0
     package var journalSyncs: UInt64 = 0
 
