@@ -50,17 +50,18 @@ let package = Package(
 
         // Wiring: still sans-I/O.
         room("Journal", ["Raft", "Digest"]),
-        room("Replica", ["Raft", "Verification", "Journal", "Digest"]),
+        room("Store", ["Raft", "Verification", "Journal", "Digest"]),
+        room("Replica", ["Raft", "Verification", "Journal", "Store", "Digest"]),
 
-        room("Simulator", ["Replica", "Raft", "Verification", "Journal", "Digest"]),
+        room("Simulator", ["Replica", "Raft", "Verification", "Journal", "Store", "Digest"]),
 
         // Effects.
         room("Reactor", ["CLinux", "Journal"]),
         room(
             "Server",
             [
-                "Raft", "Verification", "Journal", "Replica", "Digest", "HTTP", "Providers",
-                "Reactor",
+                "Raft", "Verification", "Journal", "Store", "Replica", "Digest", "HTTP",
+                "Providers", "Reactor",
             ]
         ),
         .executableTarget(
@@ -85,6 +86,7 @@ let package = Package(
             ["Journal", "Raft", "Digest"],
             resources: [.copy("Fixtures")]
         ),
+        tests(of: "Store", ["Store", "Raft", "Verification", "Journal"]),
         tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal"]),
         tests(of: "Simulator", ["Simulator"]),
         tests(of: "Reactor", ["Reactor", "CLinux", "Journal", "Raft"]),

@@ -10,22 +10,30 @@ extension ReplicaNode {
     /// - Returns: whether some are left.
     package mutating func applyCommitted(at now: Instant) -> Bool {
         var budget = ReplicaNode.maxAppliedPerTurn
-        while budget > 0, appliedIndex < raft.commitIndex {
+        isApplyBlocked = stateFault != nil
+        while budget > 0, appliedIndex < raft.commitIndex, !isApplyBlocked {
             let entries = raft.entries(
                 from: appliedIndex.next,
                 through: raft.commitIndex,
                 maxBytes: 1 << 20
             )
-            for entry in entries.prefix(budget) { apply(entry, at: now) }
+            for entry in entries.prefix(budget) {
+                guard isLoaded(entry) else {
+                    isApplyBlocked = true
+                    break
+                }
+                apply(entry, at: now)
+            }
             budget -= entries.count
             raft.applied(through: appliedIndex)
         }
         reads.serve(applied: appliedIndex, into: &output.reads)
-        return appliedIndex < raft.commitIndex
+        return appliedIndex < raft.commitIndex && !isApplyBlocked
     }
 
     private mutating func apply(_ entry: Entry, at now: Instant) {
         counters.applied += 1
+        checkpointing.appliedBytes += entry.cost
         let index = EntryIndex(entry.index.number)
         let time = LogTime(milliseconds: entry.time.milliseconds)
         guard entry.kind == .command else {

@@ -135,6 +135,9 @@ extension ReplicaNode {
         at now: Instant
     ) {
         if pulled(number, result) { return }
+        if loadCompleted(number, result, at: now) || mergeReadCompleted(number, result, at: now) {
+            return
+        }
         guard let i = journalReads.firstIndex(where: { $0.read?.number == number }),
             let read = journalReads[i].read
         else { return }

@@ -214,6 +214,21 @@ extension ReplicaNode {
         tickIndex = raft.lastIndex.advanced(by: 1)
     }
 
+    /// How long attempts are kept, where the state has something else than this leader's
+    /// configuration.
+    mutating func proposeSettingsIfDue() {
+        guard let wanted = configuration.state.retention, raft.role == .leader,
+            settingsIndex <= appliedIndex, machine.retention.settings != wanted,
+            raft.proposalRefusal == nil, raft.term(at: raft.commitIndex) == raft.currentTerm,
+            appliedIndex == raft.commitIndex
+        else { return }
+        var bytes: [UInt8] = []
+        Command.settings(wanted).encode(into: &bytes)
+        forwarded.append(bytes)
+        forwardedBytes += bytes.count
+        settingsIndex = raft.lastIndex.advanced(by: forwarded.count)
+    }
+
     /// Reports the repeats counted so far at once rather than in time; for an orderly stop.
     package mutating func reportRepeats(at now: Instant) { makeReport(at: now) }
 
@@ -257,7 +272,7 @@ extension Command {
             switch self {
             case .open(let open): open.origin.request
             case .callback(let callback): callback.origin.request
-            case .defineFlow, .repeats, .tick: nil
+            case .defineFlow, .repeats, .tick, .settings: nil
             }
         }
         set {
@@ -269,7 +284,7 @@ extension Command {
             case .callback(var callback):
                 callback.origin.request = newValue
                 self = .callback(callback)
-            case .defineFlow, .repeats, .tick:
+            case .defineFlow, .repeats, .tick, .settings:
                 fatalError("invariant broken: nobody waits for \(self)")
             }
         }

@@ -1,5 +1,6 @@
 package import Journal
 package import Raft
+import Store
 package import Verification
 
 /// One copy of the system: a Raft node, its journal and the state machine, wired together.
@@ -41,6 +42,22 @@ package struct ReplicaNode: ~Copyable {
     var deferredReads: [JournalReadTicket] = []
     var nextDiskReadNumber: UInt64 = 1
     var pulling = Pulling()
+
+    var store: StateStore
+    var checkpointing = Checkpointing()
+    var merging = Merging()
+    var loads = LoadTable()
+    /// Entries through this one were looked at for what they need loaded.
+    var prefetched = LogIndex.zero
+    /// The next entry to be applied waits for a load.
+    var isApplyBlocked = false
+    /// Why the state cannot be used any more.
+    var stateFault: String?
+    var hasSetAside = false
+    /// Used over and over, to save allocations.
+    var placesToLoad: [RecordPlace] = []
+    /// The index of the last settings proposed here.
+    var settingsIndex = LogIndex.zero
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
@@ -54,22 +71,17 @@ package struct ReplicaNode: ~Copyable {
         configuration: ReplicaConfiguration,
         at now: Instant
     ) throws(JournalError) {
-        var machine = StateMachine(limits: configuration.limits)
-        var counters = ReplicaCounters()
-        var journal = configuration.journal
-        // Alone, there is nobody to repair from.
-        journal.canRepair = configuration.raft.membership.voters.count > 1
-        let recovered = try LogJournal.recover(from: &disk, configuration: journal) { entry in
-            ReplicaNode.replay(entry, into: &machine, &counters)
-        }
-        if let torn = recovered.tornTail { output.notices.append(.tornTailCut(torn)) }
-        for damage in recovered.damage { output.notices.append(.logDamaged(damage)) }
-        let log = recovered.log
+        let start = try RecoveredState.recover(from: &disk, configuration)
         self.configuration = configuration
-        self.raft = RaftNode(configuration: configuration.raft, recovered: log, at: now)
-        self.journal = recovered.takeJournal()
-        self.machine = machine
-        self.counters = counters
+        self.raft = RaftNode(configuration: configuration.raft, recovered: start.log, at: now)
+        self.store = start.store
+        self.counters = start.counters
+        self.checkpointing.appliedBytes = start.appliedBytes
+        if let torn = start.tornTail { output.notices.append(.tornTailCut(torn)) }
+        for damage in start.damage { output.notices.append(.logDamaged(damage)) }
+        if let reason = start.setAside { output.notices.append(.checkpointSetAside(reason)) }
+        self.journal = start.journal
+        self.machine = start.machine
         self.requests = RequestTable(limit: configuration.maxPendingRequests)
         self.reads = ReadTable(incarnation: configuration.incarnation)
         self.ledger = RepeatLedger(maxItems: configuration.maxRepeatItems)
@@ -102,11 +114,19 @@ package struct ReplicaNode: ~Copyable {
         if nextHousekeepingAt <= now { keepHouse(at: now) }
         let hasMore = applyCommitted(at: now)
         proposeTickIfDue(wall: wall)
+        proposeSettingsIfDue()
         sendRequests(at: now, wall: wall)
         startReads(at: now)
         settle(at: now)
         if let batch = journal.nextBatch() { output.batch = batch }
-        return hasMore || canProposeMore
+        prefetch()
+        var hasCheckpointWork = driveCheckpoint(at: now)
+        if driveMerge(at: now) { hasCheckpointWork = true }
+        if output.background == nil { output.background = nextBackground() }
+        // What a blocked entry waits for must be there all at once.
+        let hasEvictions =
+            !isApplyBlocked && machine.evict(keeping: configuration.state.cacheBytes)
+        return hasMore || canProposeMore || hasCheckpointWork || hasEvictions
     }
 
     /// When `turn` has to be called, if nothing else happens before.
@@ -190,6 +210,7 @@ package struct ReplicaNode: ~Copyable {
         requests.requeueAll()
         reads.requeueAll()
         tickIndex = .zero
+        settingsIndex = .zero
     }
 
     /// What is due every 100 ms: time-outs, lost forwards, pings, the report of repeats.
@@ -201,6 +222,7 @@ package struct ReplicaNode: ~Copyable {
             output.completions.append(completion)
         }
         for completion in reads.expire(at: now) { output.reads.append(completion) }
+        keepLoads(at: now)
         askAgain(at: now)
         if nextPingAt <= now {
             nextPingAt = now.advanced(by: configuration.pingInterval)
@@ -248,5 +270,8 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var roleChanges: UInt64 = 0
     /// Entries fetched from others for segments that were missing or damaged.
     package var entriesFetched: UInt64 = 0
+    package var checkpoints: UInt64 = 0
+    package var merges: UInt64 = 0
+    package var storeFailures: UInt64 = 0
     package init() {}
 }

@@ -52,19 +52,27 @@ private func run(
         configuration: replicaConfiguration(configuration),
         at: now
     )
-    let thread = try DiskThread(disk: disk) { mailbox.post(.disk($0)) }
+    let threads = DiskThreads(
+        log: try DiskThread(disk: disk) { mailbox.post(.disk($0)) },
+        state: try DiskThread(disk: try directory.disk(), endsAtFailure: false) {
+            mailbox.post(.state($0))
+        },
+        reading: try DiskThread(disk: try directory.readingDisk()) { mailbox.post(.disk($0)) }
+    )
     let loop = try NodeLoop(
         configuration: configuration,
         secrets: secrets,
         log: log,
         signals: signals,
         mailbox: mailbox,
-        disk: thread,
+        disk: threads,
         replica: replica,
         at: now
     )
     let status = try loop.run()
-    thread.stop()
+    threads.log.stop()
+    threads.state.stop()
+    threads.reading.stop()
     _ = directory.path  // locked until here
     return status
 }
@@ -84,6 +92,10 @@ private func replicaConfiguration(_ configuration: NodeConfiguration) -> Replica
         segmentSize: configuration.journalSegmentBytes
     )
     var replica = ReplicaConfiguration(raft: raft, journal: journal, incarnation: randomNumber())
+    replica.state.checkpointBytes = configuration.state.checkpointBytes
+    replica.state.checkpointAttempts = configuration.state.checkpointAttempts
+    replica.state.cacheBytes = configuration.state.cacheBytes
+    replica.state.retention = configuration.state.retention
     replica.requestHold = configuration.timers.requestHold
     replica.maxPendingRequests = configuration.limits.pendingRequests
     return replica

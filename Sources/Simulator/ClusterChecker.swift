@@ -1,3 +1,4 @@
+internal import Journal
 internal import Raft
 internal import Replica
 internal import Verification
@@ -57,6 +58,8 @@ struct ClusterChecker {
     private var votes: [Vote: NodeID] = [:]
     private var digests: [UInt64: UInt64] = [:]
     let quorum: Int
+    /// Read what is on the nodes' disks, past all faults.
+    var disks: [(DiskRead) -> [UInt8]] = []
     private(set) var leadersSeen = 0
     var repairs: UInt64 = 0
 
@@ -358,7 +361,7 @@ struct ClusterChecker {
     ) {
         let index = replica.appliedIndex.number
         let expected = model.attempts[id]?.snapshot(at: index)
-        let view = replica.machine.attempt(id)
+        let view = replica.attempt(id, reading: disks[node])
         guard let view, let expected else {
             if view != nil || expected != nil {
                 fail(
@@ -520,7 +523,7 @@ struct ClusterChecker {
     /// Replicas that applied the same entries are equal.
     mutating func compareAll(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
         var fingerprint = Fingerprint()
-        replica.machine.forEachCanonicalChunk { fingerprint.fold($0) }
+        replica.forEachCanonicalChunk(reading: disks[node]) { fingerprint.fold($0) }
         let index = replica.appliedIndex.number
         if let other = digests[index], other != fingerprint.value {
             fail(
@@ -538,7 +541,7 @@ extension Command {
         switch self {
         case .open(let open): open.attempt
         case .callback(let callback): callback.attempt
-        case .defineFlow, .repeats, .tick: nil
+        case .defineFlow, .repeats, .tick, .settings: nil
         }
     }
 }

@@ -18,6 +18,9 @@ enum Event {
     /// The process learns that a batch is durable.
     case batchDone(node: Int, run: Int, number: UInt64)
     case diskRead(node: Int, run: Int, DiskRead)
+    /// The same of the batch beside the log's, which may fail without stopping the process.
+    case backgroundStep(node: Int, run: Int)
+    case backgroundDone(node: Int, run: Int, number: UInt64, Result<Void, DiskError>)
     case restart(node: Int, run: Int)
     case fault(Int)
     case faultEnds(Int)
@@ -36,7 +39,8 @@ enum Event {
     var process: Int? {
         switch self {
         case .turn(let node, _), .linkUp(let node, _, _), .linkDown(let node, _, _, _),
-            .diskRead(let node, _, _), .batchDone(let node, _, _):
+            .diskRead(let node, _, _), .batchDone(let node, _, _),
+            .backgroundDone(let node, _, _, _):
             node
         case .arrive(let parcel): parcel.to
         default: nil

@@ -38,6 +38,10 @@ final class Host {
     // Disk work.
     var batch: DiskBatch?
     var nextOperation = 0
+    /// What goes to the disk beside the log's batch.
+    var background: DiskBatch?
+    var nextBackgroundOperation = 0
+    var isBackgroundStalled = false
     var slowFactor: UInt64 = 1
     var isHung = false
     /// The operation under way would be done if the disk did not hang.

@@ -19,6 +19,10 @@ package struct RunStatistics: Hashable, Sendable {
     package var damaged: UInt64 = 0
     package var repaired: UInt64 = 0
     package var journalReads: UInt64 = 0
+    package var checkpoints: UInt64 = 0
+    package var merges: UInt64 = 0
+    /// Requests that waited for a record of the state.
+    package var loads: UInt64 = 0
     package var elections: UInt64 = 0
     package var committed: UInt64 = 0
     package var attempts: UInt64 = 0

@@ -19,6 +19,8 @@ struct SimulatedDisk: Disk {
         /// Where the newest write that was synced began: damage above it cannot be told from an
         /// unfinished write (FAST'18, protocol-aware recovery).
         var lastWrite = 0
+        /// Bits that were flipped behind everyone's back.
+        var flips: [(offset: Int, mask: UInt8)] = []
     }
 
     private var files: [File] = []
@@ -91,6 +93,7 @@ struct SimulatedDisk: Disk {
             }
             if offset + bytes.count > files[file].now.count { try takeRoom("write \(name)") }
             files[file].now.lay(bytes[...], at: offset)
+            files[file].flips.removeAll { (offset..<offset + bytes.count).contains($0.offset) }
             files[file].unsynced.append(offset..<offset + bytes.count)
         case .sync(let name):
             let file = try number(of: name)
@@ -123,8 +126,10 @@ struct SimulatedDisk: Disk {
         }
     }
 
-    /// All that was written is on the disk, and so are the names.
-    var isClean: Bool {
+    /// All that was written of the log is on the disk, and so are its files' names.
+    var isLogClean: Bool {
+        let names = names.filter { $0.name.hasPrefix("log-") }
+        let durableNames = durableNames.filter { $0.name.hasPrefix("log-") }
         guard names.count == durableNames.count else { return false }
         for (name, durable) in zip(names, durableNames) {
             guard name.name == durable.name, name.file == durable.file,
@@ -132,6 +137,16 @@ struct SimulatedDisk: Disk {
             else { return false }
         }
         return true
+    }
+
+    /// What a checker reads: no fault comes in between, and no bit has flipped.
+    func peek(_ read: DiskRead) -> [UInt8] {
+        guard let position = position(of: read.file) else { return [] }
+        let file = files[names[position].file]
+        var bytes = file.now
+        for flip in file.flips where flip.offset < bytes.count { bytes[flip.offset] ^= flip.mask }
+        let start = min(read.offset, bytes.count)
+        return Array(bytes[start..<min(start + read.count, bytes.count)])
     }
 
     private func takeRoom(_ operation: String) throws(DiskError) {
@@ -283,7 +298,9 @@ struct SimulatedDisk: Disk {
         let limit = min(files[file].lastWrite, files[file].durable.count)
         guard limit > 0, files[file].unsynced.isEmpty else { return nil }
         let offset = random.below(limit)
-        files[file].durable[offset] ^= 1 << UInt8(random.below(8))
+        let mask: UInt8 = 1 << UInt8(random.below(8))
+        files[file].durable[offset] ^= mask
+        files[file].flips.append((offset, mask))
         files[file].now[offset] = files[file].durable[offset]
         return "a bit flips in \(name) at \(offset)"
     }

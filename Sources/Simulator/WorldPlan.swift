@@ -1,3 +1,5 @@
+internal import Replica
+internal import Store
 internal import Verification
 
 /// All that a seed decides before the first step of a run.
@@ -43,6 +45,7 @@ package struct WorldPlan: Sendable {
     private(set) var maxUncommittedBytes: Int
     private(set) var requestHold: UInt64
     private(set) var forwardRetry: UInt64
+    private(set) var state = ReplicaConfiguration.StateSettings()
     /// Wall clocks' error at the start, in milliseconds.
     private(set) var clockOffsets: [Int64]
 
@@ -114,7 +117,27 @@ package struct WorldPlan: Sendable {
             kinds: &faultKinds
         )
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
+        drawStateSettings(seed)
         applyExclusions(options)
+    }
+
+    /// From a stream of its own, so that what else a seed draws stays as it is.
+    ///
+    /// Mostly so small that checkpoints, evictions and loads happen all the time.
+    private mutating func drawStateSettings(_ seed: UInt64) {
+        var random = SeededRandom(seed: seed, stream: "state")
+        state.checkpointBytes = random.pick([600, 4000, 40_000, 1 << 26])
+        state.checkpointAttempts = random.pick([3, 30, 100_000])
+        state.encodedPerTurn = random.pick([1, 2000, 65_536])
+        state.settledPerTurn = random.pick([1, 20, 2000])
+        state.cacheBytes = random.pick([0, 0, 5000, 1 << 27])
+        state.maxLoads = random.pick([1, 8, 512])
+        state.retryAfter = .milliseconds(Int64(random.between(50, 3000)))
+        state.pieceSize = random.pick([512, 4096, 1 << 20])
+        state.hashBits = random.pick([64, 64, 3])
+        state.merge.maxBytes = random.pick([4000, 100_000, 1 << 28])
+        state.merge.maxSmallRuns = random.pick([2, 5, 16])
+        state.merge.minDeadBytes = random.pick([100, 10_000])
     }
 
     private mutating func applyExclusions(_ options: RunOptions) {

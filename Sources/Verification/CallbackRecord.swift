@@ -5,6 +5,14 @@ struct RepeatCount: Hashable, Sendable {
     private(set) var lastAt: WallTime?
     private(set) var lastRequest: RequestID?
 
+    init() {}
+
+    init(count: UInt64, lastAt: WallTime?, lastRequest: RequestID?) {
+        self.count = count
+        self.lastAt = lastAt
+        self.lastRequest = lastRequest
+    }
+
     /// Counts one receipt, unless it is a command that was proposed twice.
     ///
     /// - Parameters:

@@ -8,6 +8,8 @@ package enum Command: Hashable, Sendable {
     case repeats(RepeatBatch)
     /// Carries nothing but its time, so that deadlines pass when there is no traffic.
     case tick
+    /// How long attempts are kept from now on.
+    case settings(RetentionSettings)
 }
 
 /// SHA-256 of a flow definition's canonical bytes; 32 bytes.

@@ -452,7 +452,7 @@ extension Command {
             callback.origin.node = node.number
             callback.origin.receivedAt = time
             self = .callback(callback)
-        case .defineFlow, .repeats, .tick: break
+        case .defineFlow, .repeats, .tick, .settings: break
         }
     }
 }

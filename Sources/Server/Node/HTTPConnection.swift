@@ -57,6 +57,8 @@ struct Exchange {
         case committing(ReplyForm)
         /// A linearizable read has been asked for.
         case reading(Read)
+        /// The record of an attempt is being read from the disk.
+        case loading(Loading)
         /// Leadership is being handed to this node.
         case transferring(NodeID)
     }
@@ -66,6 +68,13 @@ struct Exchange {
         /// A callback whose attempt is not known here yet.
         case callback(Callback, ReplyForm)
         case poll(AttemptID, ReplyForm)
+    }
+    /// What goes on once a record is in memory.
+    enum Loading {
+        /// The request is served from the start.
+        case request(Route, Request)
+        /// A linearizable read is answered.
+        case read(Read)
     }
     enum ReplyForm {
         case opened

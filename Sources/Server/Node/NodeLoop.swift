@@ -24,7 +24,7 @@ final class NodeLoop {
     var poller: Poller
     let signals: SignalSource
     let mailbox: Mailbox<LoopMessage>
-    let disk: DiskThread
+    let disk: DiskThreads
     var replica: ReplicaNode
 
     var httpListener: Listener?
@@ -77,7 +77,7 @@ final class NodeLoop {
         log: Log,
         signals: consuming SignalSource,
         mailbox: Mailbox<LoopMessage>,
-        disk: DiskThread,
+        disk: DiskThreads,
         replica: consuming ReplicaNode,
         at now: Instant
     ) throws(SystemError) {
@@ -232,18 +232,27 @@ final class NodeLoop {
             for case .write(_, _, let bytes) in batch.operations {
                 metrics.journalBytesWritten += UInt64(bytes.count)
             }
-            disk.submit(batch)
+            disk.log.submit(batch)
         }
-        for read in replica.output.diskReads { disk.submit(read) }
+        for read in replica.output.diskReads { disk.log.submit(read) }
+        if let batch = replica.output.background {
+            for case .write(_, _, let bytes) in batch.operations {
+                metrics.stateBytesWritten += UInt64(bytes.count)
+            }
+            disk.state.submit(batch)
+        }
+        for read in replica.output.loads { disk.reading.submit(read) }
         for envelope in replica.output.messages { send(envelope) }
         // Answers may submit or read anew, which fills the output again: it is emptied first.
         let completions = replica.output.completions
         let reads = replica.output.reads
+        let loaded = replica.output.loaded
         let notices = replica.output.notices
         replica.output.removeAll()
         for notice in notices { note(notice) }
         for completion in completions { complete(completion) }
         for read in reads { readIsDone(read) }
+        for load in loaded { loadIsDone(load) }
     }
 
     private func takeMail() {
@@ -251,6 +260,7 @@ final class NodeLoop {
         for message in mail {
             switch message {
             case .disk(let completion): diskIsDone(completion)
+            case .state(let completion): stateIsWritten(completion)
             case .resolved(let slot, let result): addressIsKnown(slot: slot, result)
             }
         }
@@ -275,6 +285,12 @@ final class NodeLoop {
         case .read(let number, let result):
             replica.readCompleted(number, result, at: now)
         }
+    }
+
+    /// A batch beside the log's is done, or has failed, which stops nothing.
+    private func stateIsWritten(_ completion: DiskCompletion) {
+        guard case .batch(let number, let result, _, _) = completion else { return }
+        replica.backgroundCompleted(number, result, at: now)
     }
 
     private func note(_ notice: Notice) {
@@ -304,6 +320,40 @@ final class NodeLoop {
                 "reading the log for a peer failed",
                 ["error": .text(reason)]
             )
+        case .checkpointDone(let index, let records, let runs):
+            log.info(
+                "state",
+                "checkpoint made",
+                [
+                    "index": .number(Int64(index.number)), "records": .number(Int64(records)),
+                    "runs": .number(Int64(runs)),
+                ]
+            )
+        case .merged(let before, let after):
+            log.info(
+                "state",
+                "runs merged",
+                ["bytes": .number(Int64(before)), "left": .number(Int64(after))]
+            )
+        case .storeFailed(let work, let error):
+            log.error(
+                "state",
+                "writing state files failed and is tried again; the newest checkpoint still holds",
+                ["work": .text(work), "error": .text(describe(error))]
+            )
+        case .checkpointSetAside(let reason):
+            log.error(
+                "state",
+                "the checkpoint could not be used and was moved aside; the state was rebuilt from the log",
+                ["error": .text(reason)]
+            )
+        case .stateDamaged(let reason):
+            log.error(
+                "state",
+                "a record of the state cannot be read; the node stops, its checkpoint was moved aside, and a restart rebuilds the state from the log",
+                ["error": .text(reason)]
+            )
+            exitStatus = 1
         case .undecodableEntry(let index, let reason):
             log.error(
                 "replica",
@@ -379,9 +429,21 @@ final class NodeLoop {
     }
 }
 
+/// The threads that work on a node's data directory.
+struct DiskThreads: Sendable {
+    /// Writes the log, and reads it back for peers.
+    var log: DiskThread
+    /// Writes checkpoints, so that the log never waits for them.
+    var state: DiskThread
+    /// Reads records of the state.
+    var reading: DiskThread
+}
+
 /// What other threads tell the loop.
 enum LoopMessage: Sendable {
     case disk(DiskCompletion)
+    /// Of the thread that writes checkpoints.
+    case state(DiskCompletion)
     /// Where the peer of this link is.
     case resolved(slot: Int, Result<[ResolvedAddress], SystemError>)
 }

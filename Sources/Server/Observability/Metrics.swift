@@ -47,6 +47,7 @@ package struct Metrics {
     package var connectionsRefused: UInt64 = 0
     package var httpBytesReceived: UInt64 = 0
     package var httpBytesSent: UInt64 = 0
+    package var stateBytesWritten: UInt64 = 0
     package var journalBytesWritten: UInt64 = 0
     package var journalSyncs: UInt64 = 0
     package var logDamages: UInt64 = 0
@@ -143,6 +144,7 @@ package enum OutcomeLabel: Int, CaseIterable, Sendable {
 package enum RefusalLabel: Int, CaseIterable, Sendable {
     case unknownAttempt, unknownFlow, openedDifferently
     case tooManyAttempts, tooManyCalls, tooManyCallbacks, tooManyBytes, tooManyFlows
+    case detailsRemoved, tooOld
     init(_ refusal: Refusal) {
         switch refusal {
         case .unknownAttempt: self = .unknownAttempt
@@ -153,6 +155,8 @@ package enum RefusalLabel: Int, CaseIterable, Sendable {
         case .tooManyCallbacks: self = .tooManyCallbacks
         case .tooManyBytes: self = .tooManyBytes
         case .tooManyFlows: self = .tooManyFlows
+        case .detailsRemoved: self = .detailsRemoved
+        case .tooOld: self = .tooOld
         }
     }
     var name: String {
@@ -165,6 +169,8 @@ package enum RefusalLabel: Int, CaseIterable, Sendable {
         case .tooManyCallbacks: "too_many_callbacks"
         case .tooManyBytes: "too_many_bytes"
         case .tooManyFlows: "too_many_flows"
+        case .detailsRemoved: "details_removed"
+        case .tooOld: "too_old"
         }
     }
 }
