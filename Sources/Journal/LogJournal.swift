@@ -529,6 +529,8 @@ package struct LogJournal: ~Copyable {
 
     // MARK: Metrics
 
+    /// Term and vote have been written once, so that they have a second copy.
+    package var hasPromise: Bool { promise.sequence > 0 }
     /// The oldest entry that is on this disk.
     package var firstIndex: LogIndex {
         positions.spans.first { $0.segment != EntryPositions.nowhere }?.first ?? readable.next

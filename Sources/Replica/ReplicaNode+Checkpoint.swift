@@ -55,7 +55,7 @@ extension ReplicaNode {
     }
 
     private func isCheckpointDue(at now: Instant) -> Bool {
-        guard stateFault == nil, appliedIndex > checkpointedIndex, now >= checkpointing.retryAt ?? now
+        guard stateFault == nil, installing == nil, !isRetired, appliedIndex > checkpointedIndex, now >= checkpointing.retryAt ?? now
         else { return false }
         return checkpointing.appliedBytes >= configuration.state.checkpointBytes
             || machine.dirtyCount >= configuration.state.checkpointAttempts
@@ -144,11 +144,16 @@ extension ReplicaNode {
         _ result: Result<Void, DiskError>,
         at now: Instant
     ) {
+        if installCompleted(number, result, at: now) { return }
         switch store.completed(number, result) {
         case .wrote: break
         case .checkpoint(let manifest):
             checkpointing.phase = .settling
             counters.checkpoints += 1
+            journal.checkpointed(through: manifest.entry.index)
+            journal.removeSegments(
+                before: Timestamp(milliseconds: machine.retention.detailsMark.milliseconds)
+            )
             output.notices.append(
                 .checkpointDone(
                     manifest.entry.index,

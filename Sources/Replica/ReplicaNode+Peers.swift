@@ -115,6 +115,7 @@ extension ReplicaNode {
             if underWay.from != ticket.from { deferredReads.append(ticket) }
             return
         }
+        if offerCheckpoint(to: ticket.peer, lacking: ticket.from) { return }
         guard var read = journal.planRead(from: ticket.from, maxBytes: ticket.maxBytes) else {
             // Applied here but not on this disk yet: it will be, or the node will stop.
             deferredReads.append(ticket)

@@ -42,6 +42,9 @@ package struct ReplicaNode: ~Copyable {
     var deferredReads: [JournalReadTicket] = []
     var nextDiskReadNumber: UInt64 = 1
     var pulling = Pulling()
+    var installing: Installing?
+    /// Another state was put in the place of this one: the owner starts anew from the disk.
+    package internal(set) var isRetired = false
 
     var store: StateStore
     var checkpointing = Checkpointing()
@@ -122,7 +125,10 @@ package struct ReplicaNode: ~Copyable {
         prefetch()
         var hasCheckpointWork = driveCheckpoint(at: now)
         if driveMerge(at: now) { hasCheckpointWork = true }
-        if output.background == nil { output.background = nextBackground() }
+        if output.background == nil { output.background = nextInstallBatch() }
+        if output.background == nil, installing?.isWriting != true, !isRetired {
+            output.background = nextBackground()
+        }
         // What a blocked entry waits for must be there all at once.
         let hasEvictions =
             !isApplyBlocked && machine.evict(keeping: configuration.state.cacheBytes)
@@ -240,6 +246,7 @@ package struct ReplicaNode: ~Copyable {
         }
         pull(at: now)
         scrub()
+        keepInstalling(at: now)
         let deferred = deferredReads
         deferredReads.removeAll()
         // Only a leader has anyone to read for.

@@ -92,6 +92,12 @@ package enum Notice: Hashable, Sendable {
     case undecodableEntry(LogIndex, String)
     /// An unfinished write at the end of the log was cut off.
     case tornTailCut(TornTail)
+    /// The leader's entries begin later than what this node needs: its checkpoint is fetched.
+    case installBegun(EntryID, from: NodeID)
+    case installAbandoned(String)
+    /// A fetched checkpoint has taken the place of the state: `ReplicaNode.isRetired`, and whoever owns it
+    /// makes another from the disk.
+    case installed(EntryID)
     /// Part of the log is not what was written.
     case logDamaged(LogDamage)
     /// A checkpoint is durable.

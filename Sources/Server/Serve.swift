@@ -27,7 +27,10 @@ package func serve(configurationAt path: String) -> Int32 {
         sink: { writer.write($0) }
     )
     do {
-        return try run(configuration, secrets, log)
+        while true {
+            let status = try run(configuration, secrets, log)
+            if status != NodeLoop.startsAnew { return status }
+        }
     } catch {
         log.error("node", "cannot go on", ["error": .text(describe(error))])
         return 1

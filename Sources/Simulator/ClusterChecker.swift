@@ -512,6 +512,10 @@ struct ClusterChecker {
 
     mutating func damaged(_ node: Int) { records[node].isRotten = true }
 
+    /// A node starts anew from a checkpoint of another one: its log begins after that, and is as good as
+    /// one that was damaged until it has caught up.
+    mutating func installed(_ node: Int) { records[node].isRotten = true }
+
     mutating func setRepairing(_ node: Int, _ isRepairing: Bool, promised: LogShape?) {
         records[node].isRepairing = isRepairing
         records[node].promised = isRepairing ? promised : nil

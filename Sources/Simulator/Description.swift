@@ -44,6 +44,18 @@ func describe(_ message: PeerMessage) -> String {
         "read index \(index?.description ?? "refused"), round \(round)"
     case .ping: "ping"
     case .pong: "pong"
+    case .pull(let message): describe(message)
+    }
+}
+
+func describe(_ message: PullMessage) -> String {
+    switch message {
+    case .entriesWanted(let from, _): "entries from \(from)?"
+    case .entries(let from, _, let entries): "\(entries.count) entries from \(from)"
+    case .checkpointOffered(let entry): "a checkpoint at \(entry) is here"
+    case .fileWanted(let file, let offset, _): "\(file) from \(offset)?"
+    case .file(let file, let offset, let bytes):
+        "\(bytes.map { "\($0.count) bytes" } ?? "nothing") of \(file) from \(offset)"
     }
 }
 

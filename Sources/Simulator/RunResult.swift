@@ -18,6 +18,7 @@ package struct RunStatistics: Hashable, Sendable {
     package var refusedStarts: UInt64 = 0
     package var damaged: UInt64 = 0
     package var repaired: UInt64 = 0
+    package var installs: UInt64 = 0
     package var journalReads: UInt64 = 0
     package var checkpoints: UInt64 = 0
     package var merges: UInt64 = 0

@@ -256,6 +256,16 @@ extension World {
             )
         case .journalReadFailed(let what):
             trace.note(now, "n\(host.number + 1) cannot read its journal: \(what)")
+        case .installBegun(let entry, let peer):
+            trace.note(now, "n\(host.number + 1) fetches the checkpoint at \(entry) from \(peer)")
+        case .installAbandoned(let what):
+            trace.note(now, "n\(host.number + 1) gives up fetching a checkpoint: \(what)")
+        case .installed(let entry):
+            statistics.installs += 1
+            trace.note(now, "n\(host.number + 1) has the checkpoint at \(entry) of another node")
+            checker.installed(host.number)
+            kill(host.number)
+            restartLater(host, after: WorldPlan.millisecond)
         case .tornTailCut(let tail):
             trace.note(now, "n\(host.number + 1) cut \(tail.file) at \(tail.offset): \(tail.what)")
         case .logDamaged(let damage):

@@ -38,6 +38,12 @@ package struct Run: Hashable, Sendable {
     }
 
     package var file: String { RunName.file(sequence) }
+
+    /// Gives the first bytes of a copy of another node's run the number that it has here.
+    package func renumber(_ bytes: inout [UInt8]) {
+        guard bytes.count >= RunHeader.size else { return }
+        bytes.replaceSubrange(0..<RunHeader.size, with: RunHeader.encoded(sequence: sequence))
+    }
 }
 
 /// Names of the state store's files.

@@ -67,6 +67,8 @@ final class NodeLoop {
     /// Set when the node is to stop: it hands over and drains until then.
     var stopsBy: Instant?
     var transferIsUnderWay = false
+    /// Ends the loop for another to begin on what is on the disk; no process's exit status.
+    static let startsAnew: Int32 = -1
     var exitStatus: Int32?
     /// The last leader that was known, to count changes.
     private var lastLeader: NodeID?
@@ -360,6 +362,25 @@ final class NodeLoop {
                 "an entry of the log does not decode in this version; it moved nothing",
                 ["index": .number(Int64(index.number)), "error": .text(reason)]
             )
+        case .installBegun(let entry, let peer):
+            log.info(
+                "state",
+                "the leader has not got the entries that this node needs: its checkpoint is fetched",
+                ["entry": .text("\(entry)"), "from": .number(Int64(peer.number))]
+            )
+        case .installAbandoned(let reason):
+            log.warning(
+                "state",
+                "fetching the checkpoint was given up; it begins anew",
+                ["reason": .text(reason)]
+            )
+        case .installed(let entry):
+            log.info(
+                "state",
+                "a fetched checkpoint is in place: the node starts anew from it",
+                ["entry": .text("\(entry)")]
+            )
+            exitStatus = NodeLoop.startsAnew
         case .tornTailCut(let tail):
             log.info(
                 "journal",
