@@ -142,6 +142,7 @@ extension LogJournal {
         rebuilding.segment = Rebuilding.Segment(header: header, last: header.start.last)
         let file = SegmentName.file(sequence) + SegmentName.unfinished
         operations.append(.create(file: file, size: 0))
+        operations.append(.syncDirectory)
         operations.append(.write(file: file, offset: 0, bytes: header.encoded()))
         return true
     }
