@@ -180,7 +180,8 @@ extension AttemptRecord {
         let lineCount = try reader.count(ofAtLeast: 30)
         callbacks.reserveCapacity(lineCount)
         for _ in 0..<lineCount { callbacks.append(try CallbackRecord(from: &reader)) }
-        guard deciding.map({ $0 < lineCount }) ?? true, lastEnded < max(1, callCount) || state.isTerminal
+        guard deciding.map({ $0 < lineCount }) ?? true,
+            lastEnded < max(1, callCount) || state.isTerminal
         else { throw .invalid(field: "callbacks") }
     }
 

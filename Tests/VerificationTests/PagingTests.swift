@@ -91,7 +91,9 @@ struct PagingTests {
     func evictions() {
         for seed in 0..<40 as Range<UInt64> {
             play(seed: seed, hashBits: seed % 2 == 0 ? 64 : 2, steps: 300) {
-                machine, store, random in
+                machine,
+                store,
+                random in
                 switch Int.random(in: 0..<6, using: &random) {
                 case 0 where !machine.isCheckpointUnderWay:
                     store.begin(&machine, encoding: Int.random(in: 0..<2000, using: &random))
