@@ -59,6 +59,7 @@ extension AttemptRecord {
     /// - Parameters:
     ///   - bytes: what `encode` wrote, of this or an earlier version.
     ///   - flows: by their numbers.
+    /// - Throws: `CommandDecodeError` if the bytes are no record of this version.
     init(
         decoding bytes: ArraySlice<UInt8>,
         flows: [FlowReference]

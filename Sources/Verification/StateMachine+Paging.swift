@@ -193,6 +193,7 @@ extension StateMachine {
     /// - Parameters:
     ///   - bytes: the record, as it was encoded.
     ///   - place: where it was read.
+    /// - Throws: `CommandDecodeError` if the bytes are not a record of that place.
     package mutating func load(
         _ bytes: ArraySlice<UInt8>,
         from place: RecordPlace

@@ -167,37 +167,4 @@ struct RetentionTests {
         script.apply(.tick)
         #expect(script.machine.retention.detailsMark == marks.detailsMark)
     }
-
-    @Test("replicas agree, whenever each drops the bytes")
-    func agreement() {
-        var plain = Script()
-        var dropping = Script()
-        for step in 0..<2 {
-            let command: Command = step == 0 ? settings(1, forget: 20) : .tick
-            plain.apply(command)
-            dropping.apply(command)
-        }
-        for number in 0..<12 {
-            let id = Script.attempt("va_\(number)")
-            plain.open(id)
-            dropping.open(id)
-            let cancel = plain.callback(.cancel, key: "c\(number)", attempt: id, call: nil)
-            plain.send(cancel)
-            dropping.send(cancel)
-            plain.advance(seconds: Self.day)
-            dropping.advance(seconds: Self.day)
-            // This one looks at all of them, which drops what may go.
-            for other in 0..<number {
-                let poll = dropping.callback(
-                    .ringing,
-                    attempt: Script.attempt("va_\(other)"),
-                    call: "CA\(number)"
-                )
-                let first = plain.send(poll)
-                let second = dropping.send(poll)
-                #expect(first == second)
-            }
-        }
-        #expect(plain.machine.canonicalBytes == dropping.machine.canonicalBytes)
-    }
 }
