@@ -46,14 +46,14 @@ struct LoadTable {
         return load
     }
 
-    /// Takes out the contexts of those who waited too long.
-    mutating func expire(at now: Instant) -> [UInt64] {
+    /// Takes out those who waited too long.
+    mutating func expire(at now: Instant) -> [Waiter] {
         guard waiting > 0 else { return [] }
-        var expired: [UInt64] = []
+        var expired: [Waiter] = []
         for number in loads.keys.sorted() {
             loads[number]?.waiters.removeAll { waiter in
                 guard waiter.deadline <= now else { return false }
-                expired.append(waiter.context)
+                expired.append(waiter)
                 return true
             }
         }

@@ -55,7 +55,8 @@ extension ReplicaNode {
     }
 
     private func isCheckpointDue(at now: Instant) -> Bool {
-        guard stateFault == nil, installing == nil, !isRetired, appliedIndex > checkpointedIndex, now >= checkpointing.retryAt ?? now
+        guard stateFault == nil, installing == nil, !isRetired, appliedIndex > checkpointedIndex,
+            now >= checkpointing.retryAt ?? now
         else { return false }
         return checkpointing.appliedBytes >= configuration.state.checkpointBytes
             || machine.dirtyCount >= configuration.state.checkpointAttempts

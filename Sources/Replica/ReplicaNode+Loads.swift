@@ -25,6 +25,7 @@ extension ReplicaNode {
             attempt: attempt,
             deadline: now.advanced(by: configuration.requestHold)
         )
+        machine.hold(attempt)
         enqueue(waiter)
         return .loading
     }
@@ -106,10 +107,22 @@ extension ReplicaNode {
             if machine.presence(of: waiter.attempt) == .unloaded {
                 enqueue(waiter)
             } else {
-                output.loaded.append(LoadCompletion(context: waiter.context, isReady: true))
+                tell(waiter, isReady: true)
             }
         }
         return true
+    }
+
+    private mutating func tell(_ waiter: LoadTable.Waiter, isReady: Bool) {
+        output.loaded.append(LoadCompletion(context: waiter.context, isReady: isReady))
+        served.append(waiter.attempt)
+    }
+
+    /// Part of the turn, after evictions: those told before it were served behind the turn before.
+    mutating func releaseServed() {
+        for attempt in served[..<servedBefore] { machine.release(attempt) }
+        served.removeFirst(servedBefore)
+        servedBefore = served.count
     }
 
     private mutating func loadFailed(_ load: LoadTable.Load, _ reason: String, at now: Instant) {
@@ -119,9 +132,7 @@ extension ReplicaNode {
             return
         }
         guard load.failures + 1 < ReplicaNode.maxLoadFailures else {
-            for waiter in load.waiters {
-                output.loaded.append(LoadCompletion(context: waiter.context, isReady: false))
-            }
+            for waiter in load.waiters { tell(waiter, isReady: false) }
             giveUpState(reason)
             return
         }
@@ -133,9 +144,7 @@ extension ReplicaNode {
 
     /// Part of the house-keeping: who waited too long is told, and what failed is tried again.
     mutating func keepLoads(at now: Instant) {
-        for context in loads.expire(at: now) {
-            output.loaded.append(LoadCompletion(context: context, isReady: false))
-        }
+        for waiter in loads.expire(at: now) { tell(waiter, isReady: false) }
         for load in loads.takeRetries(at: now) {
             guard machine.wants(load.place) else {
                 for waiter in load.waiters { enqueue(waiter) }

@@ -57,6 +57,9 @@ package struct ReplicaNode: ~Copyable {
     /// Why the state cannot be used any more.
     var stateFault: String?
     var hasSetAside = false
+    /// Attempts whose waiters were told in this turn or the last, and are asked for right after.
+    var served: [AttemptID] = []
+    var servedBefore = 0
     /// Used over and over, to save allocations.
     var placesToLoad: [RecordPlace] = []
     /// The index of the last settings proposed here.
@@ -132,6 +135,7 @@ package struct ReplicaNode: ~Copyable {
         // What a blocked entry waits for must be there all at once.
         let hasEvictions =
             !isApplyBlocked && machine.evict(keeping: configuration.state.cacheBytes)
+        releaseServed()
         return hasMore || canProposeMore || hasCheckpointWork || hasEvictions
     }
 

@@ -128,8 +128,10 @@ struct SimulatedDisk: Disk {
 
     /// All that was written of the log is on the disk, and so are its files' names.
     var isLogClean: Bool {
-        let names = names.filter { $0.name.hasPrefix("log-") }
-        let durableNames = durableNames.filter { $0.name.hasPrefix("log-") }
+        let names = names.filter { $0.name.hasPrefix("log-") || $0.name == "PROMISE" }
+        let durableNames = durableNames.filter {
+            $0.name.hasPrefix("log-") || $0.name == "PROMISE"
+        }
         guard names.count == durableNames.count else { return false }
         for (name, durable) in zip(names, durableNames) {
             guard name.name == durable.name, name.file == durable.file,

@@ -137,7 +137,8 @@ package struct Manifest: Hashable, Sendable {
         let nameLength = Int(bytes.uint32(at: 104))
         let termCount = Int(bytes.uint32(at: 108))
         let runCount = Int(bytes.uint32(at: 112))
-        let parts = Self.fixedSize + nameLength + termCount * Self.termSize + runCount * Self.runSize
+        let parts =
+            Self.fixedSize + nameLength + termCount * Self.termSize + runCount * Self.runSize
         guard headLength <= UInt64(bytes.count),
             parts + Int(headLength) + 4 == bytes.count
         else { throw damaged("its parts do not add up") }

@@ -11,6 +11,7 @@ extension StateStore {
     ///   - cluster: whose state it has to be.
     ///   - node: of which node.
     ///   - pieceSize: bytes of one write, about.
+    /// - Returns: the store, with the newest checkpoint or none.
     /// - Throws: `JournalError` if the checkpoint cannot be used; nothing is changed then.
     package static func open(
         on disk: inout some Disk,

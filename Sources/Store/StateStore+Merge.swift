@@ -57,7 +57,9 @@ extension StateStore {
     /// Begins to copy what is live in some runs into a new one.
     package mutating func beginMerge(_ inputs: [Int]) {
         guard merge == nil, let manifest else {
-            fatalError("invariant broken: runs merged beside another merge, or without a checkpoint")
+            fatalError(
+                "invariant broken: runs merged beside another merge, or without a checkpoint"
+            )
         }
         merge = Job(writer: nil, handle: 0, manifest: manifest, inputs: inputs)
         for handle in inputs { pin(handle) }

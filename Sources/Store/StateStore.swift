@@ -79,7 +79,7 @@ package struct StateStore: Sendable {
     /// one is durable.
     private var doubtful: [String] = []
 
-    /// - Parameter pieceSize: bytes of one write, about.
+    /// A store with what a manifest names, or an empty one; a piece is what one write has, about.
     package init(
         cluster: String,
         node: NodeID,
@@ -163,8 +163,8 @@ package struct StateStore: Sendable {
 
     /// The next work for the disk; `nil` if some is under way or none waits.
     ///
-    /// - Parameter mayPublish: whether the log on this disk holds the checkpoint's entry by now. A
-    ///   state must not be durable before the log that it stands for.
+    /// `mayPublish` is whether the log on this disk holds the checkpoint's entry by now: a state must
+    /// not be durable before the log that it stands for.
     package mutating func nextBatch(mayPublish: Bool) -> DiskBatch? {
         guard underWay == nil else { return nil }
         if let file = removals.popLast() {

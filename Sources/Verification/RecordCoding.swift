@@ -59,6 +59,7 @@ extension AttemptRecord {
     /// - Parameters:
     ///   - bytes: what `encode` wrote, of this or an earlier version.
     ///   - flows: by their numbers.
+    /// - Throws: `CommandDecodeError` if the bytes are no record of this version.
     init(
         decoding bytes: ArraySlice<UInt8>,
         flows: [FlowReference]
@@ -180,7 +181,8 @@ extension AttemptRecord {
         let lineCount = try reader.count(ofAtLeast: 30)
         callbacks.reserveCapacity(lineCount)
         for _ in 0..<lineCount { callbacks.append(try CallbackRecord(from: &reader)) }
-        guard deciding.map({ $0 < lineCount }) ?? true, lastEnded < max(1, callCount) || state.isTerminal
+        guard deciding.map({ $0 < lineCount }) ?? true,
+            lastEnded < max(1, callCount) || state.isTerminal
         else { throw .invalid(field: "callbacks") }
     }
 

@@ -89,7 +89,8 @@ struct SettledIndex: Sendable {
     }
 
     /// A record in memory is not any more, and lies here.
-    mutating func setUnloaded(_ hash: UInt64, _ position: Int, at location: RecordLocation) -> Bool {
+    mutating func setUnloaded(_ hash: UInt64, _ position: Int, at location: RecordLocation) -> Bool
+    {
         change(hash, Self.word(ofResident: position), to: location.word)
     }
 

@@ -12,6 +12,8 @@ struct Paging: Sendable {
     var hand = 0
     /// Counts calls of `evict`.
     var turn: UInt32 = 1
+    /// Hashes of attempts that somebody waits for: their records are not evicted.
+    var held: [UInt64: Int] = [:]
     var loads: UInt64 = 0
     var evictions: UInt64 = 0
     /// Reads records at once, for tests and for a start from the log: whoever sets it need not load.
@@ -169,6 +171,17 @@ extension StateMachine {
         }
     }
 
+    /// Keeps what is loaded of an attempt, and of others with its hash, in memory until `release`.
+    ///
+    /// Who waits for several records needs them all at once.
+    package mutating func hold(_ id: AttemptID) { paging.held[hash(id), default: 0] += 1 }
+
+    package mutating func release(_ id: AttemptID) {
+        let hash = self.hash(id)
+        guard let count = paging.held[hash] else { return }
+        paging.held[hash] = count > 1 ? count - 1 : nil
+    }
+
     /// Whether a record is still where a load was begun from, and not in memory.
     package func wants(_ place: RecordPlace) -> Bool { settled.holdsUnloaded(place) }
 
@@ -180,6 +193,7 @@ extension StateMachine {
     /// - Parameters:
     ///   - bytes: the record, as it was encoded.
     ///   - place: where it was read.
+    /// - Throws: `CommandDecodeError` if the bytes are not a record of that place.
     package mutating func load(
         _ bytes: ArraySlice<UInt8>,
         from place: RecordPlace
@@ -266,6 +280,7 @@ extension StateMachine {
                 attempts.residences[paging.hand].isReferenced = false
                 continue
             }
+            if !paging.held.isEmpty, paging.held[hash(attempts[paging.hand].id)] != nil { continue }
             evict(paging.hand)
         }
         return paging.cachedBytes > limit && steps == 0
@@ -282,7 +297,8 @@ extension StateMachine {
 
     private mutating func evict(_ position: Int) {
         let residence = attempts.residences[position]
-        guard let location = residence.location, !residence.isDirty, residence.freeze == .none else {
+        guard let location = residence.location, !residence.isDirty, residence.freeze == .none
+        else {
             fatalError("invariant broken: \(attempts[position].id) evicted before it is durable")
         }
         let id = attempts[position].id

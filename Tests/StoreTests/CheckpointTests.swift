@@ -79,7 +79,8 @@ struct CheckpointTests {
                         let isLast = at == moments.disks.count - 1
                         // Before the first checkpoint a start finds nothing.
                         let isEmpty = found.store.manifest == nil
-                        let isOld = isEmpty ? allowed.count == 2 : canonical == allowed[allowed.count - 2]
+                        let isOld =
+                            isEmpty ? allowed.count == 2 : canonical == allowed[allowed.count - 2]
                         let isNew = !isEmpty && canonical == allowed[allowed.count - 1]
                         #expect(isLast ? isNew : isOld || isNew, "round \(round), moment \(at)")
                         // A start that is cut off itself finds the same again.

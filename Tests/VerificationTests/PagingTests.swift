@@ -17,7 +17,16 @@ private struct Traffic: ~Copyable {
             return .open(
                 script.opening(id, expiresIn: UInt32.random(in: 5...200, using: &random))
             )
-        case 2: return .tick
+        case 2:
+            guard Int.random(in: 0..<8, using: &random) == 0 else { return .tick }
+            // So short that most attempts are compact, and many forgotten, while it runs.
+            return .settings(
+                RetentionSettings(
+                    retentionSeconds: UInt64.random(in: 10...100, using: &random),
+                    forgetAfterSeconds: Bool.random(using: &random)
+                        ? UInt64.random(in: 100...200, using: &random) : nil
+                )
+            )
         case 3:
             guard let again = sent.randomElement(using: &random) else { return .tick }
             return .callback(script.again(again))
@@ -91,7 +100,9 @@ struct PagingTests {
     func evictions() {
         for seed in 0..<40 as Range<UInt64> {
             play(seed: seed, hashBits: seed % 2 == 0 ? 64 : 2, steps: 300) {
-                machine, store, random in
+                machine,
+                store,
+                random in
                 switch Int.random(in: 0..<6, using: &random) {
                 case 0 where !machine.isCheckpointUnderWay:
                     store.begin(&machine, encoding: Int.random(in: 0..<2000, using: &random))
