@@ -217,6 +217,14 @@ package struct LogJournal: ~Copyable {
         return segment.used >= segment.capacity / 4 && unindexed < segments.count - 1
     }
 
+    /// The sequence number of the segment that comes next.
+    private var nextSequence: UInt64 {
+        // Lower ones may be removed at any start, even if all segments were lost since.
+        let next = max(segments.last?.sequence ?? 0, promise.firstSegment - 1) + 1
+        // What lies between is fetched from others, into segments that go between.
+        return restartTime == nil ? next : next + SegmentName.restartDistance
+    }
+
     private var wantsSpare: Bool {
         guard !hasSpare else { return false }
         guard let segment = segments.last else { return pendingRecords == 0 }
@@ -226,7 +234,7 @@ package struct LogJournal: ~Copyable {
     }
 
     private mutating func makeSpare() -> DiskBatch {
-        let file = SegmentName.file((segments.last?.sequence ?? 0) + 1)
+        let file = SegmentName.file(nextSequence)
         diskBatches += 1
         underWay = UnderWay(
             number: diskBatches,
@@ -313,9 +321,7 @@ package struct LogJournal: ~Copyable {
 
     /// Goes on to the next segment, whose header is written together with its first batch.
     private mutating func roll(toHold size: Int, _ operations: inout [DiskOperation]) {
-        var sequence = (segments.last?.sequence ?? 0) + 1
-        // What lies between is fetched from others, into segments that go between.
-        if restartTime != nil { sequence += SegmentName.restartDistance }
+        let sequence = nextSequence
         let file = SegmentName.file(sequence)
         if !hasSpare {
             operations.append(.create(file: file, size: configuration.segmentSize))
@@ -372,6 +378,20 @@ package struct LogJournal: ~Copyable {
         lastTime = max(lastTime, time)
         positions.leaveHole(after: kept, through: entry.index)
         restartTime = time
+    }
+
+    /// Has the promise say that the log was begun anew after a fetched checkpoint: from now on a log that
+    /// ends before is damaged.
+    mutating func noteRestart(after index: LogIndex) -> [DiskOperation] {
+        promise = promise.next(
+            point.hardState,
+            batch: nextNumber - 1,
+            firstSegment: promise.firstSegment
+        )
+        promise.restartedAfter = index
+        var operations: [DiskOperation] = []
+        promise.append(to: &operations, node: configuration.node)
+        return operations
     }
 
     /// A batch that repeats the hard state, for recovery to carry out.

@@ -53,7 +53,12 @@ extension RecoveredState {
         var counters = ReplicaCounters()
         let checkpoint =
             store.manifest.map {
-                LogCheckpoint(last: $0.entry, time: $0.time, terms: $0.terms)
+                LogCheckpoint(
+                    last: $0.entry,
+                    time: $0.time,
+                    terms: $0.terms,
+                    isFetched: $0.isFetched
+                )
             } ?? .none
         var bytes = 0
         var journal = configuration.journal

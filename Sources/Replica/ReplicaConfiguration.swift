@@ -28,6 +28,8 @@ package struct ReplicaConfiguration: Sendable {
     package var pingInterval: Duration = .milliseconds(500)
     /// Bytes of sealed segments that are read a second to look for damage; 0 for none.
     package var scrubBytesPerSecond = 4 * 1024 * 1024
+    /// The log is kept for the retention time; if not, only as much as a restart needs.
+    package var keepsLog = true
     /// A follower without any entry gets a checkpoint that stands for so many, instead of the entries.
     package var snapshotLag: UInt64 = 200_000
 

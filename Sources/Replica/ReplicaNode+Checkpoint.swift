@@ -153,7 +153,10 @@ extension ReplicaNode {
             counters.checkpoints += 1
             journal.checkpointed(through: manifest.entry.index)
             journal.removeSegments(
-                before: Timestamp(milliseconds: machine.retention.detailsMark.milliseconds)
+                before: Timestamp(
+                    milliseconds: configuration.keepsLog
+                        ? machine.retention.detailsMark.milliseconds : .max
+                )
             )
             output.notices.append(
                 .checkpointDone(

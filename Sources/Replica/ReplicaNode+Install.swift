@@ -190,6 +190,8 @@ extension ReplicaNode {
         install.theirs = manifest
         var ours = manifest
         ours.node = node
+        // Nobody can count on entries of this node's that the state does not stand for.
+        ours.isFetched = raft.lastIndex < ours.entry.index
         // Numbers that no run of this node has, nor will have before the next start.
         var number = (store.manifest?.nextRun ?? 1) + 1 << 32
         for at in ours.runs.indices {
@@ -244,6 +246,10 @@ extension ReplicaNode {
         else { return nil }
         // The promise must be there before the log may be found shorter than the checkpoint.
         if case .publishing = installing?.phase, !journal.hasPromise { return nil }
+        if let ours = installing?.ours, ours.isFetched, raft.lastIndex >= ours.entry.index {
+            abandonInstall("the entries came meanwhile")
+            return nil
+        }
         installing?.isWriting = true
         installing?.batch = nil
         return batch

@@ -17,6 +17,8 @@ struct NodeRecord {
     var term = Term.zero
     /// Its disk was damaged behind its back: what it finds there may be less than it promised.
     var isRotten = false
+    /// The last entry of a checkpoint that was fetched and not yet started from.
+    var installed: EntryID?
     /// It came back with less than it had promised, and must count for nothing until it has it again.
     var isRepairing = false
     /// What its disk had promised before the damage, while it is repairing.
@@ -493,7 +495,9 @@ struct ClusterChecker {
         )
         if before.isRotten {
             recoveredFromDamage(node, replica, found, before, at: now)
-        } else if found != before.durable, found != before.underWay {
+        } else if found != before.durable, found != before.underWay,
+            !isInstalled(found, before, replica.raft.isRepairing)
+        {
             fail(
                 "durability",
                 """
@@ -506,15 +510,18 @@ struct ClusterChecker {
             )
         }
         records[node].durable = found
+        if before.installed != nil, found.log.lastID != before.installed {
+            records[node].installed = before.installed
+        }
         observe(node, replica, at: now)
         compareAll(node, replica, at: now)
     }
 
     mutating func damaged(_ node: Int) { records[node].isRotten = true }
 
-    /// A node starts anew from a checkpoint of another one: its log begins after that, and is as good as
-    /// one that was damaged until it has caught up.
-    mutating func installed(_ node: Int) { records[node].isRotten = true }
+    /// A node starts anew from a checkpoint of another one: its log may begin after that, and holds all
+    /// that it stands for.
+    mutating func installed(_ node: Int, _ entry: EntryID) { records[node].installed = entry }
 
     mutating func setRepairing(_ node: Int, _ isRepairing: Bool, promised: LogShape?) {
         records[node].isRepairing = isRepairing

@@ -32,6 +32,8 @@ extension World {
         replica.forwardRetry = .nanoseconds(Int64(plan.forwardRetry))
         replica.maxForwardedBytes = plan.maxUncommittedBytes
         replica.state = plan.state
+        replica.keepsLog = plan.keepsLog
+        if !plan.keepsLog { replica.snapshotLag = 30 }
         return replica
     }
 
@@ -263,7 +265,7 @@ extension World {
         case .installed(let entry):
             statistics.installs += 1
             trace.note(now, "n\(host.number + 1) has the checkpoint at \(entry) of another node")
-            checker.installed(host.number)
+            checker.installed(host.number, entry)
             kill(host.number)
             restartLater(host, after: WorldPlan.millisecond)
         case .tornTailCut(let tail):

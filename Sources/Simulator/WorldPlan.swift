@@ -45,6 +45,8 @@ package struct WorldPlan: Sendable {
     private(set) var maxUncommittedBytes: Int
     private(set) var requestHold: UInt64
     private(set) var forwardRetry: UInt64
+    /// The nodes keep their logs; else a follower that was away for long needs a checkpoint.
+    private(set) var keepsLog = true
     private(set) var state = ReplicaConfiguration.StateSettings()
     /// Wall clocks' error at the start, in milliseconds.
     private(set) var clockOffsets: [Int64]
@@ -118,6 +120,7 @@ package struct WorldPlan: Sendable {
         )
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
         drawStateSettings(seed)
+        keepsLog = random.chance(percent: 60)
         applyExclusions(options)
     }
 

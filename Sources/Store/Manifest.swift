@@ -27,6 +27,8 @@ package struct Manifest: Hashable, Sendable {
     package var runs: [Run]
     /// The state without its attempts, as the state machine encodes it.
     package var head: [UInt8]
+    /// It was fetched from another node, when the own log ended before `entry`.
+    package var isFetched = false
 
     package static let digestSize = 32
     static let magic: UInt64 = 0x544e_504b_4843_4456  // "VDCHKPNT"
@@ -83,7 +85,7 @@ package struct Manifest: Hashable, Sendable {
         bytes.append(littleEndian: UInt32(name.count))
         bytes.append(littleEndian: UInt32(terms.count))
         bytes.append(littleEndian: UInt32(runs.count))
-        bytes.append(littleEndian: UInt32(0))
+        bytes.append(littleEndian: UInt32(isFetched ? 1 : 0))
         bytes.append(contentsOf: repeatElement(0, count: Self.fixedSize - bytes.count))
         bytes.append(contentsOf: name)
         for term in terms {
@@ -137,6 +139,7 @@ package struct Manifest: Hashable, Sendable {
         let nameLength = Int(bytes.uint32(at: 104))
         let termCount = Int(bytes.uint32(at: 108))
         let runCount = Int(bytes.uint32(at: 112))
+        isFetched = bytes.uint32(at: 116) & 1 != 0
         let parts =
             Self.fixedSize + nameLength + termCount * Self.termSize + runCount * Self.runSize
         guard headLength <= UInt64(bytes.count),
