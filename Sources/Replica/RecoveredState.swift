@@ -187,7 +187,8 @@ extension JournalError {
         switch self {
         case .damaged(let file, _, _), .missing(let file):
             file == RunName.manifest || RunName.sequence(file) != nil
-        case .disk, .invalidClusterName, .otherCluster, .otherNode, .unsupportedVersion, .promiseLost:
+        case .disk, .invalidClusterName, .otherCluster, .otherNode, .unsupportedVersion,
+            .promiseLost:
             false
         }
     }

@@ -95,7 +95,8 @@ extension ReplicaNode {
 
     /// A leader has not got the entries that this node needs, but a checkpoint.
     mutating func receiveOffer(_ entry: EntryID, from peer: NodeID, at now: Instant) {
-        guard installing == nil, !isRetired, raft.leader == peer, entry.index > raft.commitIndex else {
+        guard installing == nil, !isRetired, raft.leader == peer, entry.index > raft.commitIndex
+        else {
             return
         }
         installing = Installing(source: peer, askedAt: now)
@@ -160,7 +161,8 @@ extension ReplicaNode {
             }
             begin(&install, all)
         case .run(let at, let done):
-            guard let run = install.theirs?.runs[at], file == run.file, offset == UInt64(done) else {
+            guard let run = install.theirs?.runs[at], file == run.file, offset == UInt64(done)
+            else {
                 return
             }
             guard let bytes, !bytes.isEmpty, done + bytes.count <= run.bytes else {
@@ -193,12 +195,13 @@ extension ReplicaNode {
         // Nobody can count on entries of this node's that the state does not stand for.
         ours.isFetched = raft.lastIndex < ours.entry.index
         // Numbers that no run of this node has, nor will have before the next start.
-        var number = (store.manifest?.nextRun ?? 1) + 1 << 32
+        var number = max(nextFetchedRun, (store.manifest?.nextRun ?? 1) + 1 << 32)
         for at in ours.runs.indices {
             ours.runs[at].sequence = number
             number += 1
         }
         ours.nextRun = number
+        nextFetchedRun = number
         install.ours = ours
         install.phase = .run(0, offset: 0)
         if manifest.runs.isEmpty { install.batch = publish(ours, &install.phase) }

@@ -43,6 +43,8 @@ package struct ReplicaNode: ~Copyable {
     var nextDiskReadNumber: UInt64 = 1
     var pulling = Pulling()
     var installing: Installing?
+    /// Above the numbers of all runs that were fetched, for good or not.
+    var nextFetchedRun: UInt64 = 0
     /// Another state was put in the place of this one: the owner starts anew from the disk.
     package internal(set) var isRetired = false
 

@@ -295,6 +295,8 @@ extension World {
                     at: now
                 )
             }
+            // Without the older log there is nothing to make the state again from but the others.
+            if !plan.keepsLog { checker.damaged(host.number) }
             kill(host.number)
             restartLater(host, after: WorldPlan.second)
         case .undecodableEntry(let index, let what):

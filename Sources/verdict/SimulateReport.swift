@@ -14,7 +14,8 @@ struct RunReport {
     /// What `counts` counts.
     static let names = [
         "steps", "messages", "requests", "local", "reads", "retries", "committed", "elections",
-        "attempts", "crashes", "power cuts", "disk stops", "refused starts", "damaged", "repaired", "installs",
+        "attempts", "crashes", "power cuts", "disk stops", "refused starts", "damaged", "repaired",
+        "installs",
         "broken links",
         "journal reads", "accepted", "repeated", "mismatched", "late", "contradicted", "stale",
         "verified", "rejected", "abandoned", "unreachable", "expired", "cancelled",

@@ -91,6 +91,8 @@ final class Cluster {
         )
         configuration.requestHold = .seconds(5)
         configuration.forwardRetry = .milliseconds(400)
+        // Reads of the journal are counted here.
+        configuration.scrubBytesPerSecond = 0
         configure(&configuration)
         let replica = try ReplicaNode(
             recovering: &members[node].disk,

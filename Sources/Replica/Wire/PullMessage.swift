@@ -69,7 +69,11 @@ extension PullMessage {
             let first = LogIndex(try reader.uint64())
             let from = LogIndex(try reader.uint64())
             guard from > .zero else { throw .invalid(field: "index") }
-            self = .entries(from: from, first: first, try Entry.decode(after: from.previous, from: &reader))
+            self = .entries(
+                from: from,
+                first: first,
+                try Entry.decode(after: from.previous, from: &reader)
+            )
         case Tag.checkpointOffered: self = .checkpointOffered(try EntryID(from: &reader))
         case Tag.fileWanted:
             let file = try PullMessage.name(from: &reader)
