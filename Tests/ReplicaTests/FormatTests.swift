@@ -67,7 +67,8 @@ struct FormatTests {
                 ("va_expired", .expired, 16, 0, 0, 0, 3),
             ]
             for (name, state, decided, callbacks, repeated, contradicted, tries) in expected {
-                let view = try #require(node.machine.attempt(Example.id(name)))
+                let found = node.machine.attempt(Example.id(name))
+                let view = try #require(found)
                 #expect(view.state == state && view.triesLeft == tries, "\(name)")
                 #expect(view.outcome?.index.number == decided, "\(name)")
                 #expect(view.counts.callbacks == callbacks, "\(name)")
