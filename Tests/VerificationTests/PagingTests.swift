@@ -134,7 +134,7 @@ struct PagingTests {
                     for _ in 0..<4 { machine.evict(keeping: 0) }
                     let restored = try store.restored(hash: hash)
                     let bytes = restored.canonicalBytes
-                    #expect(bytes == begun, "seed \(seed)")
+                    if bytes != begun { Issue.record("seed \(seed): the restored state differs") }
                 }
             }
         }
