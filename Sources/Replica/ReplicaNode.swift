@@ -266,6 +266,7 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var forwardsRefused: UInt64 = 0
     package var timedOut: UInt64 = 0
     package var roleChanges: UInt64 = 0
+    package var checkpointsBegun: UInt64 = 0
     package var checkpoints: UInt64 = 0
     package var merges: UInt64 = 0
     package var storeFailures: UInt64 = 0

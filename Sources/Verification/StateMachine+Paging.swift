@@ -281,7 +281,7 @@ extension StateMachine {
     package mutating func evict(keeping limit: Int, maxSteps: Int = 1024) -> Bool {
         paging.turn &+= 1
         var steps = maxSteps
-        let before = paging.evictions
+        var isOfUse = false
         while paging.cachedBytes > limit, steps > 0, attempts.end > 0 {
             steps -= 1
             paging.hand = paging.hand + 1 < attempts.end ? paging.hand + 1 : 0
@@ -289,13 +289,15 @@ extension StateMachine {
             guard residence.isCached, residence.keptUntil < paging.turn else { continue }
             if residence.isReferenced {
                 attempts.residences[paging.hand].isReferenced = false
+                isOfUse = true
                 continue
             }
             if !paging.held.isEmpty, paging.held[hash(attempts[paging.hand].id)] != nil { continue }
             evict(paging.hand)
+            isOfUse = true
         }
         // Where nothing may go now, asking again at once is in vain.
-        return paging.cachedBytes > limit && paging.evictions > before
+        return paging.cachedBytes > limit && isOfUse
     }
 
     /// Lets go of a record in memory that is forgotten.
@@ -338,6 +340,14 @@ extension StateMachine {
     package var residentCount: Int { attempts.count }
     /// Attempts with a record in the state store.
     package var settledCount: Int { settled.count }
+    /// Where all settled attempts lie that are not in memory; for checkers.
+    package var unloadedPlaces: [RecordPlace] {
+        var places: [RecordPlace] = []
+        settled.forEachUnloaded { places.append($0) }
+        return places
+    }
+    /// The most taken slots in a row of the index of settled attempts; takes a walk through all of it.
+    package var longestIndexRow: Int { settled.longestRow }
     /// Attempts changed since the newest checkpoint began.
     package var dirtyCount: Int { paging.dirty.count }
     /// Cost of what may be evicted, in bytes.

@@ -247,6 +247,25 @@ struct PagingTests {
         }
     }
 
+    @Test("a search in the index of many places walks past few")
+    func spread() {
+        let hash = AttemptHash(key: 5)
+        for reserved in [0, 200_000] {
+            var machine = StateMachine(hash: hash)
+            machine.reservePlaces(reserved)
+            for number in 0..<200_000 {
+                let location = RecordLocation(run: 1, offset: 8 * number, length: 16)
+                machine.place(
+                    RecordPlace(hash: hash(Script.attempt("va_\(number)")), location: location)
+                )
+            }
+            let longest = machine.longestIndexRow
+            // All of a shard's places in one row would be some fifty.
+            #expect(longest < 40, "\(longest) with room for \(reserved)")
+            #expect(machine.settledCount == 200_000)
+        }
+    }
+
     @Test("the index of places is what a dictionary would be, through growth and removals")
     func index() {
         // Exercised through the machine: many attempts, few hashes, everything evicted.

@@ -5,7 +5,9 @@ import Reactor
 import Store
 import Verification
 
-/// What many decided attempts cost: memory, the time of a start, and the longest step of the loop that
+/// What many decided attempts cost.
+///
+/// Memory, the time of a start, and the longest step of the loop that
 /// a checkpoint takes. Done with the production state machine and state store on real files, without a
 /// log.
 enum StateBench {
@@ -17,12 +19,17 @@ enum StateBench {
     private static let settledPerTurn = 2000
     private static let cacheBytes = 128 * 1024 * 1024
 
+    /// The times that a kind of step took.
     private struct Longest {
-        var nanoseconds: UInt64 = 0
+        private var times = LatencyHistogram()
         mutating func measure<Result>(_ body: () throws -> Result) rethrows -> Result {
             let start = Clock.monotonic()
-            defer { nanoseconds = max(nanoseconds, Clock.monotonic() - start) }
+            defer { times.add(nanoseconds: Clock.monotonic() - start) }
             return try body()
+        }
+        /// Median, 99.9th percentile and maximum, in microseconds.
+        var text: String {
+            "\(times.quantile(0.5) / 1000) \(times.quantile(0.999) / 1000) \(times.maximum / 1000)"
         }
     }
 
@@ -145,9 +152,8 @@ enum StateBench {
         return """
             \(attempts) attempts in \(took / 1_000_000) ms, \(store.runCount) runs of \
             \(store.runBytes) bytes, \(residentBytes()) bytes resident
-            longest step: begin \(longest.begin.nanoseconds / 1000) µs, encode \
-            \(longest.encode.nanoseconds / 1000) µs, settle \(longest.settle.nanoseconds / 1000) µs, \
-            evict \(longest.evict.nanoseconds / 1000) µs
+            µs a step (p50, p99.9, max): begin \(longest.begin.text), encode \(longest.encode.text), \
+            settle \(longest.settle.text), evict \(longest.evict.text)
 
             """
     }
