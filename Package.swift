@@ -67,7 +67,8 @@ let package = Package(
         .executableTarget(
             name: "verdict",
             dependencies: [
-                "Server", "Reactor", "Journal", "HTTP", "Digest", "Providers", "Raft", "Simulator",
+                "Server", "Reactor", "Journal", "Store", "HTTP", "Digest", "Providers", "Raft",
+                "Simulator", "Verification",
             ],
             swiftSettings: strict
         ),

@@ -1,5 +1,5 @@
-import Journal
-import Raft
+package import Journal
+package import Raft
 import Store
 import Verification
 
@@ -100,7 +100,7 @@ extension RecoveredState {
         )
     }
 
-    private static func restore(
+    fileprivate static func restore(
         _ store: inout StateStore,
         from disk: inout some Disk,
         _ configuration: ReplicaConfiguration
@@ -178,6 +178,37 @@ extension RecoveredState {
         } catch {
             throw .damaged(file: read.file, offset: read.offset, what: "\(error)")
         }
+    }
+}
+
+extension ReplicaNode {
+    /// Hands over the state as the newest checkpoint on a disk has it, for checkers.
+    ///
+    /// - Returns: the entry that it stands for; `nil` if there is no checkpoint.
+    /// - Throws: `JournalError` if it cannot be used.
+    package static func forEachCanonicalChunk(
+        ofCheckpointOn disk: inout some Disk,
+        configuration: ReplicaConfiguration,
+        _ consume: ([UInt8]) -> Void
+    ) throws(JournalError) -> EntryID? {
+        var store = try StateStore.open(
+            on: &disk,
+            cluster: configuration.journal.cluster,
+            node: configuration.raft.node
+        )
+        guard let manifest = store.manifest else { return nil }
+        let machine = try RecoveredState.restore(&store, from: &disk, configuration)
+        var records: [RecordPlace: [UInt8]] = [:]
+        for place in machine.unloadedPlaces {
+            let read = store.read(place.location, number: 0)
+            let bytes: [UInt8]
+            do {
+                bytes = try disk.read(read.file, at: read.offset, count: read.count)
+            } catch { throw .disk(error) }
+            records[place] = Array(try StateStore.record(in: bytes, of: read))
+        }
+        machine.forEachCanonicalChunk(reading: { records[$0] ?? [] }, consume)
+        return manifest.entry
     }
 }
 

@@ -79,6 +79,7 @@ extension ReplicaNode {
         }
         let entry = EntryID(term: term, index: appliedIndex)
         checkpointing.entry = entry
+        counters.checkpointsBegun += 1
         checkpointing.appliedBytes = 0
         checkpointing.written.removeAll(keepingCapacity: true)
         checkpointing.settled = 0

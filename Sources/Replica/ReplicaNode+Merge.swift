@@ -82,7 +82,7 @@ extension ReplicaNode {
             now >= merging.nextLookAt ?? now
         else { return false }
         merging.nextLookAt = now.advanced(by: ReplicaNode.lookInterval)
-        let inputs = store.mergeCandidates(configuration.state.merge, machine.retention)
+        let inputs = store.mergeCandidates(configuration.state.merge, machine.durableRetention)
         guard !inputs.isEmpty, !store.hasObsolete else { return false }
         merging.inputs = inputs
         merging.input = -1

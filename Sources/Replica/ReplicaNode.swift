@@ -283,6 +283,7 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var roleChanges: UInt64 = 0
     /// Entries fetched from others for segments that were missing or damaged.
     package var entriesFetched: UInt64 = 0
+    package var checkpointsBegun: UInt64 = 0
     package var checkpoints: UInt64 = 0
     package var merges: UInt64 = 0
     package var storeFailures: UInt64 = 0

@@ -531,6 +531,21 @@ struct ClusterChecker {
 
     // MARK: Whole states
 
+    /// A checkpoint found on a disk is the state as it was when it was begun.
+    mutating func compareCheckpoint(
+        _ node: Int,
+        _ index: UInt64,
+        _ fingerprint: UInt64,
+        at now: UInt64
+    ) {
+        guard digests[index] != fingerprint else { return }
+        fail(
+            "state store",
+            "n\(node + 1) has a checkpoint at \(index) that is not the state at that entry",
+            at: now
+        )
+    }
+
     /// Replicas that applied the same entries are equal.
     mutating func compareAll(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
         var fingerprint = Fingerprint()

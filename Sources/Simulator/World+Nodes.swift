@@ -46,6 +46,7 @@ extension World {
         host.run += 1
         statistics.restarts += 1
         let configuration = configuration(of: host)
+        compareCheckpoint(host, configuration)
         let replica: ReplicaNode
         do throws(JournalError) {
             replica = try ReplicaNode(
@@ -76,6 +77,30 @@ extension World {
         }
         host.turnAt = .max
         wake(node, after: 0)
+    }
+
+    /// The checkpoint on a disk is the state as it was at its entry.
+    private func compareCheckpoint(_ host: Host, _ configuration: ReplicaConfiguration) {
+        guard !checker.records[host.number].isRotten else { return }
+        var disk = host.disk
+        disk.clearFaults()
+        var fingerprint = Fingerprint()
+        let entry: EntryID?
+        do throws(JournalError) {
+            entry = try ReplicaNode.forEachCanonicalChunk(
+                ofCheckpointOn: &disk,
+                configuration: configuration
+            ) { fingerprint.fold($0) }
+        } catch {
+            checker.fail(
+                "state store",
+                "n\(host.number + 1) has a checkpoint that cannot be used: \(error)",
+                at: now
+            )
+            return
+        }
+        guard let entry else { return }
+        checker.compareCheckpoint(host.number, entry.index.number, fingerprint.value, at: now)
     }
 
     private func refusedToStart(_ host: Host, _ error: JournalError) {
@@ -184,7 +209,11 @@ extension World {
         guard host.turnAt <= now else { return }
         host.turnAt = .max
         let wall = host.wall(at: now)
+        let begun = process.replica.counters.checkpointsBegun
         let hasMore = process.replica.turn(at: instant, wall: wall)
+        if process.replica.counters.checkpointsBegun != begun {
+            checker.compareAll(node, process.replica, at: now)
+        }
         checker.observe(node, process.replica, at: now)
         checker.observeRest(node, process.replica, at: now)
         let isIdle = process.replica.output.isEmpty && !hasMore

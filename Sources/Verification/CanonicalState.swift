@@ -110,6 +110,7 @@ extension StateMachine {
         retention.settings = try RetentionSettings(from: &reader)
         retention.detailsMark = LogTime(milliseconds: try reader.fixed())
         retention.forgetMark = LogTime(milliseconds: try reader.fixed())
+        paging.durable = retention
         openedCount = try reader.varint()
         var newest: [RequestID] = []
         for _ in 0..<(try reader.count(ofAtLeast: 10)) { newest.append(try reader.request()) }

@@ -21,7 +21,21 @@ struct SettledIndex: Sendable {
     private static func shard(_ hash: UInt64) -> Int { Int(hash >> (64 - shardBits)) }
     /// Where a hash's slots begin in a shard of `capacity` slots.
     private static func home(_ hash: UInt64, _ capacity: Int) -> Int {
-        Int((hash & 0xffff_ffff) &* UInt64(capacity) >> 32)
+        // A shift binds tighter than a multiplication.
+        Int(((hash & 0xffff_ffff) &* UInt64(capacity)) >> 32)
+    }
+
+    /// The most taken slots in a row: what a search may have to walk.
+    var longestRow: Int {
+        var longest = 0
+        for shard in shards {
+            var row = 0
+            for slot in shard {
+                row = slot.word == 0 ? 0 : row + 1
+                longest = max(longest, row)
+            }
+        }
+        return longest
     }
 
     /// Makes room for so many slots in all at once, before they are inserted.

@@ -24,6 +24,8 @@ struct Freezing: Sendable {
     var encoded = EncodedRecords()
     /// Records given back to the store's writer and not settled yet.
     var unsettled = 0
+    /// What was kept of the past when it began.
+    var retention = Retention()
 }
 
 /// Checkpoints: the state as it is at one entry is written while further entries are applied.
@@ -44,7 +46,11 @@ extension StateMachine {
             attempts.residences[Int(position)].freeze = .waiting
         }
         paging.isFreezing = true
-        paging.freezing = Freezing(positions: positions, unsettled: positions.count)
+        paging.freezing = Freezing(
+            positions: positions,
+            unsettled: positions.count,
+            retention: retention
+        )
         return encodeHead()
     }
 
@@ -66,7 +72,10 @@ extension StateMachine {
     mutating func encodeFrozen(_ position: Int) {
         invariant(paging.isFreezing, "a record is frozen and no checkpoint under way")
         attempts.residences[position].freeze = .encoded
-        if retention.isCompact(attempts[position]) { attempts[position].dropDetails() }
+        // By the marks of the state that is written, which may have moved on since.
+        if paging.freezing.retention.isCompact(attempts[position]) {
+            attempts[position].dropDetails()
+        }
         attempts[position].encode(into: &paging.freezing.encoded.bytes)
         let item = EncodedRecords.Item(
             position: UInt32(position),
@@ -120,6 +129,7 @@ extension StateMachine {
             "a checkpoint ended with \(paging.freezing.unsettled) records not settled"
         )
         paging.isFreezing = false
+        paging.durable = paging.freezing.retention
         paging.freezing = Freezing()
     }
 
@@ -160,6 +170,8 @@ extension StateMachine {
         guard let decided = AttemptRecord.decidedAt(in: bytes) else {
             return .asItIs(decidedAt: nil, isCompact: false)
         }
+        // By the marks of the durable checkpoint: a restart from there still has what they keep.
+        let retention = paging.durable
         if decided.at < retention.forgetMark { return .forgotten(decidedAt: decided.at) }
         guard decided.at < retention.detailsMark, !decided.isCompact else {
             return .asItIs(decidedAt: decided.at, isCompact: decided.isCompact)
@@ -170,6 +182,9 @@ extension StateMachine {
         record.encode(into: &left)
         return .compact(left, decidedAt: decided.at)
     }
+
+    /// What the newest durable checkpoint keeps of the past.
+    package var durableRetention: Retention { paging.durable }
 
     /// Whether the newest durable version of a record lies here.
     package func isNewest(_ place: RecordPlace) -> Bool {

@@ -5,6 +5,9 @@ struct Paging: Sendable {
     /// The checkpoint under way, if one is.
     var freezing = Freezing()
     var isFreezing = false
+    /// What the newest durable checkpoint keeps of the past: a restart begins there, so that what was
+    /// forgotten since must not be lost yet.
+    var durable = Retention()
     /// Clean decided attempts in memory, and what they cost.
     var cachedCount = 0
     var cachedBytes = 0
@@ -49,7 +52,11 @@ extension StateMachine {
         attempts.residences[position].isReferenced = true
         guard attempts[position].verdict != nil else { return position }
         if retention.isForgotten(attempts[position]) { return nil }
-        if retention.isCompact(attempts[position]) { attempts[position].dropDetails() }
+        if retention.isCompact(attempts[position]), !attempts[position].isCompact {
+            // The checkpoint under way may be of a time when it was not.
+            if attempts.residences[position].freeze == .waiting { encodeFrozen(position) }
+            attempts[position].dropDetails()
+        }
         return position
     }
 
@@ -201,12 +208,15 @@ extension StateMachine {
         guard settled.holdsUnloaded(place) else { return }
         let record = try AttemptRecord(decoding: bytes, flows: flowList)
         guard hash(record.id) == place.hash else { throw .invalid(field: "attempt") }
-        guard !retention.isForgotten(record) else {
+        guard !paging.durable.isForgotten(record) else {
             _ = settled.removeUnloaded(place)
             return
         }
         paging.loads += 1
-        let position = insert(record)
+        // One that is forgotten since is held, but no lookup finds it.
+        let isForgotten = retention.isForgotten(record)
+        let position = isForgotten ? attempts.append(record) : insert(record)
+        attempts.residences[position].isDetached = isForgotten
         _ = settled.setResident(place, at: position)
         attempts.residences[position].location = place.location
         attempts.residences[position].keptUntil = paging.turn &+ 2
@@ -268,9 +278,10 @@ extension StateMachine {
     ///   - maxSteps: places looked at, at most.
     /// - Returns: whether more is to be evicted.
     @discardableResult
-    package mutating func evict(keeping limit: Int, maxSteps: Int = 2048) -> Bool {
+    package mutating func evict(keeping limit: Int, maxSteps: Int = 1024) -> Bool {
         paging.turn &+= 1
         var steps = maxSteps
+        var isOfUse = false
         while paging.cachedBytes > limit, steps > 0, attempts.end > 0 {
             steps -= 1
             paging.hand = paging.hand + 1 < attempts.end ? paging.hand + 1 : 0
@@ -278,12 +289,15 @@ extension StateMachine {
             guard residence.isCached, residence.keptUntil < paging.turn else { continue }
             if residence.isReferenced {
                 attempts.residences[paging.hand].isReferenced = false
+                isOfUse = true
                 continue
             }
             if !paging.held.isEmpty, paging.held[hash(attempts[paging.hand].id)] != nil { continue }
             evict(paging.hand)
+            isOfUse = true
         }
-        return paging.cachedBytes > limit && steps == 0
+        // Where nothing may go now, asking again at once is in vain.
+        return paging.cachedBytes > limit && isOfUse
     }
 
     /// Lets go of a record in memory that is forgotten.
@@ -304,7 +318,7 @@ extension StateMachine {
         let id = attempts[position].id
         let hash = self.hash(id)
         uncache(position)
-        let isGone = residence.isDetached || retention.isForgotten(attempts[position])
+        let isGone = paging.durable.isForgotten(attempts[position])
         if !residence.isDetached, positions[id] == position { positions.remove(id) }
         let isKnown =
             isGone
@@ -326,6 +340,14 @@ extension StateMachine {
     package var residentCount: Int { attempts.count }
     /// Attempts with a record in the state store.
     package var settledCount: Int { settled.count }
+    /// Where all settled attempts lie that are not in memory; for checkers.
+    package var unloadedPlaces: [RecordPlace] {
+        var places: [RecordPlace] = []
+        settled.forEachUnloaded { places.append($0) }
+        return places
+    }
+    /// The most taken slots in a row of the index of settled attempts; takes a walk through all of it.
+    package var longestIndexRow: Int { settled.longestRow }
     /// Attempts changed since the newest checkpoint began.
     package var dirtyCount: Int { paging.dirty.count }
     /// Cost of what may be evicted, in bytes.
