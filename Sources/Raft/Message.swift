@@ -53,6 +53,8 @@ package struct AppendEntries: Hashable, Sendable {
     package var leaderCommit: LogIndex
     /// The leader's own log is on its disk through this index.
     package var leaderDurable: LogIndex
+    /// The follower may infer from `leaderDurable` what is committed (docs/commit-inference.md).
+    package var allowsInference: Bool
     /// The leader's read round (ReadIndex, dissertation §6.4), echoed in the reply: a reply to
     /// round r says that the sender still followed this leader after round r began.
     package var readRound: UInt64
@@ -62,12 +64,14 @@ package struct AppendEntries: Hashable, Sendable {
         previous: EntryID,
         leaderCommit: LogIndex,
         leaderDurable: LogIndex,
+        allowsInference: Bool = false,
         readRound: UInt64,
         entries: [Entry]
     ) {
         self.previous = previous
         self.leaderCommit = leaderCommit
         self.leaderDurable = leaderDurable
+        self.allowsInference = allowsInference
         self.readRound = readRound
         self.entries = entries
     }

@@ -27,6 +27,8 @@ package struct Progress {
     var probeSent = false
     /// The newest commit index that was sent.
     var sentCommit = LogIndex.zero
+    /// How far the leader's disk was said to be.
+    var sentDurable = LogIndex.zero
     /// The newest read round that the member echoed.
     var ackedRound: UInt64 = 0
     /// When the journal was asked, in state `reading`.
@@ -50,6 +52,7 @@ package struct Progress {
         nextIndex = next
         lastReply = now
         sentCommit = .zero
+        sentDurable = .zero
         ackedRound = 0
         becomeProbe(next: next)
     }

@@ -45,6 +45,8 @@ extension RaftNode {
         held.removeAll(keepingCapacity: true)
         // What is committed is in every later leader's log (Leader Completeness, §3.6.3).
         matched = commitIndex
+        // Another leader's disk says nothing of this one's.
+        leaderDurable = .zero
         leaderRound = 0
         echoedRound = 0
         owesAcknowledgement = false

@@ -50,6 +50,7 @@ extension RaftNode {
         let last = append.previous.index.advanced(by: append.entries.count)
         matched = max(matched, last)
         commit(through: min(append.leaderCommit, matched))
+        if append.allowsInference { leaderDurable = max(leaderDurable, append.leaderDurable) }
 
         if matched > durableIndex { owesAcknowledgement = true }
         // A bare commit index needs no answer: heartbeats, probes and reads have a new round.

@@ -42,7 +42,8 @@ extension RaftNode {
             return
         }
         swap(&reads.waiting, &reads.confirming)
-        reads.index = commitIndex
+        // A follower may have told its client of any entry of this log, as far as it goes now.
+        reads.index = allowsInference ? lastIndex : commitIndex
         beginRound(into: &actions)
         reads.round = readRound
     }

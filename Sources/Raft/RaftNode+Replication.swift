@@ -25,7 +25,21 @@ extension RaftNode {
                 sendAhead(batch, to: peer, into: &actions)
             }
         }
-        if commitIndex > peers[peer].sentCommit { sendAppend([], to: peer, into: &actions) }
+        if owesNews(peer) { sendAppend([], to: peer, into: &actions) }
+    }
+
+    /// Whether the commit index moved, or the own disk has what lets the member infer that it did.
+    ///
+    /// Where a member can infer what is committed nobody tells it, so that inference costs no
+    /// message more.
+    private func owesNews(_ peer: Int) -> Bool {
+        let known = peers[peer]
+        guard allowsInference, known.isVoter else { return commitIndex > known.sentCommit }
+        if durableIndex > known.sentDurable, known.nextIndex > known.sentDurable.next {
+            return true
+        }
+        let inferred = min(known.sentDurable, known.matchIndex)
+        return commitIndex > max(known.sentCommit, hasCommittedInTerm ? inferred : .zero)
     }
 
     private func hasRoom(_ peer: Int) -> Bool {
@@ -76,12 +90,14 @@ extension RaftNode {
             return
         }
         peers[peer].sentCommit = commitIndex
+        peers[peer].sentDurable = durableIndex
         send(
             .appendEntries(
                 AppendEntries(
                     previous: EntryID(term: term, index: previous),
                     leaderCommit: commitIndex,
                     leaderDurable: durableIndex,
+                    allowsInference: allowsInference,
                     readRound: readRound,
                     entries: entries
                 )

@@ -13,6 +13,8 @@ package struct RaftNode: ~Copyable {
     package internal(set) var commitIndex: LogIndex
     /// Messages that were ignored since they could not have come from a correct member.
     package internal(set) var droppedMessages: UInt64 = 0
+    /// How often the commit index moved by inference.
+    package internal(set) var inferredCommits: UInt64 = 0
 
     var log: RaftLog
     var writes: WriteLedger
@@ -37,6 +39,8 @@ package struct RaftNode: ~Copyable {
     /// The leader's newest read round, and the newest that a reply echoed.
     var leaderRound: UInt64 = 0
     var echoedRound: UInt64 = 0
+    /// What this term's leader said to be on its disk, of its log, if it allows inference.
+    var leaderDurable = LogIndex.zero
     /// The leader waits to hear that entries are durable.
     var owesAcknowledgement = false
 
@@ -224,7 +228,7 @@ package struct RaftNode: ~Copyable {
 
     /// Ends each call: sends what became possible, hands out the write, tells what changed.
     mutating func finish(at now: Instant, into actions: inout [Action]) {
-        if role == .leader { lead(at: now, into: &actions) }
+        if role == .leader { lead(at: now, into: &actions) } else { inferCommit() }
         let hard = HardState(
             currentTerm: currentTerm,
             votedFor: votedFor,

@@ -77,6 +77,7 @@ private func replicaConfiguration(_ configuration: NodeConfiguration) -> Replica
     )
     raft.electionTimeout = configuration.timers.electionTimeout
     raft.heartbeatInterval = configuration.timers.heartbeat
+    raft.commitInference = configuration.timers.commitInference
     let journal = JournalConfiguration(
         cluster: configuration.cluster,
         node: configuration.node,

@@ -240,6 +240,16 @@ struct ClusterChecker {
                 at: now
             )
         }
+        // What nobody knew to be committed before, a follower can only have inferred.
+        if record.role != .leader, commit.number > UInt64(committed.count),
+            record.log.term(at: commit) != record.term
+        {
+            fail(
+                "commit rule",
+                "n\(node + 1) infers in term \(record.term) that an older entry is committed",
+                at: now
+            )
+        }
         var index = record.commit.next
         records[node].commit = commit
         while index <= commit {

@@ -12,6 +12,7 @@ extension World {
         )
         raft.electionTimeout = .nanoseconds(Int64(plan.electionTimeout))
         raft.heartbeatInterval = .nanoseconds(Int64(plan.heartbeat))
+        raft.commitInference = plan.infers[Int(host.id.number) - 1]
         raft.maxAppendBytes = plan.maxAppendBytes
         raft.maxInflightAppends = plan.maxInflightAppends
         raft.maxCachedBytes = plan.maxCachedBytes

@@ -31,6 +31,8 @@ package struct WorldPlan: Sendable {
     private(set) var stallLimit: UInt64
 
     // Nodes.
+    /// Which nodes, when they lead, let their followers infer commits.
+    private(set) var infers: [Bool]
     private(set) var electionTimeout: UInt64
     private(set) var heartbeat: UInt64
     private(set) var turnDelay: UInt64
@@ -105,6 +107,11 @@ package struct WorldPlan: Sendable {
         let skew = random.pick([0, 50, 2000, 120_000])
         clockOffsets = []
         for _ in 0..<nodes { clockOffsets.append(Int64(random.between(0, 2 * skew) - skew)) }
+
+        var inference = SeededRandom(seed: options.seed, stream: "inference")
+        // Nodes may be configured differently; the leader's word counts.
+        let share: UInt64 = inference.pick([100, 100, 50, 0])
+        infers = (0..<nodes).map { _ in inference.chance(percent: share) }
 
         faultKinds = []
         faults = WorldPlan.drawFaults(

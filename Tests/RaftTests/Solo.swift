@@ -55,6 +55,8 @@ final class Solo {
         _ terms: [UInt64] = [],
         commit: UInt64 = 0,
         round: UInt64 = 0,
+        durable: UInt64 = 0,
+        infers: Bool = true,
         from: NodeID = n2,
         term: UInt64
     ) {
@@ -65,7 +67,8 @@ final class Solo {
         let append = AppendEntries(
             previous: previous,
             leaderCommit: LogIndex(commit),
-            leaderDurable: .zero,
+            leaderDurable: LogIndex(durable),
+            allowsInference: infers,
             readRound: round,
             entries: list
         )

@@ -200,8 +200,8 @@ struct FrameTests {
         #expect(name.error == .invalid(field: "cluster name"))
         let reason = FrameTests.decode(FrameTests.frame(type: 2, body: [2] + huge))
         #expect(reason.error == .invalid(field: "reason"))
-        // Raft, from, to, term, AppendEntries, previous, commit, durable, round.
-        let head = [1] + [UInt8](repeating: 0, count: 16) + [5] + [UInt8](repeating: 0, count: 40)
+        // Raft, from, to, term, AppendEntries, previous, commit, durable, inference, round.
+        let head = [1] + [UInt8](repeating: 0, count: 16) + [5] + [UInt8](repeating: 0, count: 41)
         let entries = FrameTests.decode(FrameTests.frame(type: 3, body: head + huge))
         #expect(entries.error == .invalid(field: "number of entries"))
         let entry = [UInt8](repeating: 0, count: 17)

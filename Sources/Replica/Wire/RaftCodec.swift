@@ -87,6 +87,7 @@ extension AppendEntries {
         previous.encode(into: &out)
         out.append(little: leaderCommit.number)
         out.append(little: leaderDurable.number)
+        out.append(flag: allowsInference)
         out.append(little: readRound)
         out.append(little: UInt32(entries.count))
         for entry in entries {
@@ -101,6 +102,7 @@ extension AppendEntries {
         let previous = try EntryID(from: &reader)
         let leaderCommit = LogIndex(try reader.uint64())
         let leaderDurable = LogIndex(try reader.uint64())
+        let allowsInference = try reader.bool()
         let readRound = try reader.uint64()
         let count = try reader.count(
             minimumSize: AppendEntries.entryHeaderLength,
@@ -136,6 +138,7 @@ extension AppendEntries {
             previous: previous,
             leaderCommit: leaderCommit,
             leaderDurable: leaderDurable,
+            allowsInference: allowsInference,
             readRound: readRound,
             entries: entries
         )

@@ -138,6 +138,7 @@ extension NodeConfiguration.Timers {
         }
         heartbeat = milliseconds("heartbeat_ms", 5...10_000, heartbeat)
         electionTimeout = milliseconds("election_timeout_ms", 20...60_000, electionTimeout)
+        commitInference = fields.flag("commit_inference", default: commitInference)
         requestHold = milliseconds("request_hold_ms", 0...10_000, requestHold)
         httpHead = milliseconds("http_head_ms", 100...120_000, httpHead)
         httpBody = milliseconds("http_body_ms", 100...120_000, httpBody)

@@ -23,6 +23,8 @@ package struct NodeConfiguration: Sendable {
     package struct Timers: Hashable, Sendable {
         package var heartbeat: Duration = .milliseconds(100)
         package var electionTimeout: Duration = .milliseconds(1000)
+        /// Whether followers may infer commits while this node leads.
+        package var commitInference = true
         /// How long a request may wait for a leader or a commit before it is answered 503.
         package var requestHold: Duration = .milliseconds(8000)
         /// From the first byte of a request to the end of its head.

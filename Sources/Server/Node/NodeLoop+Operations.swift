@@ -122,6 +122,7 @@ extension NodeLoop {
         gauges.appliedIndex = replica.appliedIndex.number
         gauges.lastLogIndex = replica.raft.lastIndex.number
         gauges.durableIndex = replica.raft.durableIndex.number
+        gauges.inferredCommits = replica.raft.inferredCommits
         gauges.attempts = AttemptState.allCases.reduce(0) {
             $0 + replica.machine.counters.attempts(in: $1)
         }

@@ -40,6 +40,7 @@ package struct Gauges: Sendable {
     package var appliedIndex: UInt64 = 0
     package var lastLogIndex: UInt64 = 0
     package var durableIndex: UInt64 = 0
+    package var inferredCommits: UInt64 = 0
     package var attempts: UInt64 = 0
     package var connections: UInt64 = 0
     /// Requests that wait for their entry to be committed.
@@ -186,6 +187,11 @@ extension Metrics {
             "verdict_raft_elections_won_total",
             electionsWon,
             "Elections this node won."
+        )
+        text.counter(
+            "verdict_raft_inferred_commits_total",
+            gauges.inferredCommits,
+            "Moves of the commit index that this node inferred rather than was told."
         )
         text.counter(
             "verdict_raft_leader_changes_total",
