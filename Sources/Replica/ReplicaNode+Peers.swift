@@ -79,10 +79,10 @@ extension ReplicaNode {
             guard message.from == peer else { return }
             raft.received(message, at: now, into: &actions)
             settle(at: now)
-        case .forward(let commands):
-            receiveForward(commands, from: peer)
-        case .forwardRefused:
-            if raft.leader == peer { requests.retrySoon() }
+        case .forward(let forward):
+            receiveForward(forward, from: peer)
+        case .forwardRefused(let number):
+            if raft.leader == peer { requests.refused(forward: number) }
         case .readIndex(let round):
             receiveReadIndex(round: round, from: peer, at: now)
             settle(at: now)

@@ -28,10 +28,9 @@ package struct ReplicaNode: ~Copyable {
     var nextReportNumber: UInt64 = 1
     var nextReportAt: Instant
     /// Commands that peers forwarded, to be proposed in the next turn.
-    var forwarded: [[UInt8]] = []
-    var forwardedBytes = 0
-    /// Peers whose commands are in `forwarded`.
-    var forwarders: [NodeID] = []
+    var forwarded = ForwardQueue()
+    /// The number of the last forward sent.
+    var lastForward: UInt64 = 0
     /// The index of the last tick proposed here; one is under way while it is not applied.
     var tickIndex = LogIndex.zero
     var nextHousekeepingAt: Instant
@@ -96,6 +95,7 @@ package struct ReplicaNode: ~Copyable {
         }
         if nextHousekeepingAt <= now { keepHouse(at: now) }
         let hasMore = applyCommitted(at: now)
+        forwarded.applied(through: appliedIndex)
         proposeTickIfDue(wall: wall)
         sendRequests(at: now, wall: wall)
         startReads(at: now)
@@ -183,6 +183,7 @@ package struct ReplicaNode: ~Copyable {
         // again, to whoever leads now. A command that was not lost is known by its request ID.
         requests.requeueAll()
         reads.requeueAll()
+        refuseForwarded()
         tickIndex = .zero
     }
 
@@ -233,7 +234,9 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var proposed: UInt64 = 0
     /// Requests sent again: their first proposal or forward may have been lost.
     package var sentAgain: UInt64 = 0
+    /// Commands forwarded to the leader, each as often as it was.
     package var forwardedOut: UInt64 = 0
+    /// Commands taken from peers to be proposed: definitions too, copies not.
     package var forwardedIn: UInt64 = 0
     package var forwardsRefused: UInt64 = 0
     package var timedOut: UInt64 = 0

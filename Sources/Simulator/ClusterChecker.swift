@@ -14,6 +14,11 @@ struct NodeRecord {
     var applied = LogIndex.zero
     var role = Role.follower
     var term = Term.zero
+    /// Where requests stand that it appended as the leader of `officeTerm`.
+    var standing: [RequestID: LogIndex] = [:]
+    /// The same of reports of repeats, which are numbered apart.
+    var standingReports: [RequestID: LogIndex] = [:]
+    var officeTerm = Term.zero
     /// Its disk was damaged behind its back: what it finds there may be less than it promised.
     var isRotten = false
 }
@@ -119,14 +124,48 @@ struct ClusterChecker {
         while next <= last {
             let entries = replica.raft.entries(from: next, through: last, maxBytes: 1 << 24)
             for entry in entries {
+                let isFirst = book[entry.id] == nil
                 if let problem = book.note(entry, after: previous) {
                     fail("log matching", "n\(node + 1): \(problem)", at: now)
                 }
+                if isFirst { observeProposal(entry.id, node, replica.appliedIndex, at: now) }
                 records[node].log.append(entry.id)
                 previous = entry.id
             }
             next = records[node].log.last.next
         }
+    }
+
+    /// An entry stands in a log for the first time: its leader appended it.
+    ///
+    /// A leader appends no second copy of a request of which it has one in its term that is not
+    /// applied: else what is sent again fills the log of whoever is slow.
+    private mutating func observeProposal(
+        _ id: EntryID,
+        _ node: Int,
+        _ applied: LogIndex,
+        at now: UInt64
+    ) {
+        if records[node].officeTerm != id.term {
+            records[node].officeTerm = id.term
+            records[node].standing.removeAll()
+            records[node].standingReports.removeAll()
+        }
+        guard case .success(let command) = book[id]?.command else { return }
+        let earlier: LogIndex?
+        switch command {
+        case .repeats(let batch):
+            earlier = records[node].standingReports.updateValue(id.index, forKey: batch.request)
+        default:
+            guard let request = command?.request else { return }
+            earlier = records[node].standing.updateValue(id.index, forKey: request)
+        }
+        guard let earlier, earlier > applied else { return }
+        fail(
+            "one copy in a leader's log",
+            "n\(node + 1) appends \(id), of which entry \(earlier) is a copy not applied yet",
+            at: now
+        )
     }
 
     /// Entries found on disk at start that are not in memory: their terms say which they are.
@@ -286,10 +325,8 @@ struct ClusterChecker {
             )
         }
         var command: Command?
-        if facts.entry.kind == .command {
-            do { command = try Command(decoding: facts.entry.payload) } catch {
-                fail("no entry from nowhere", "\(id) does not decode: \(error)", at: now)
-            }
+        do { command = try facts.command.get() } catch {
+            fail("no entry from nowhere", "\(id) does not decode: \(error)", at: now)
         }
         let expectation = model.apply(command, index: id.index.number, time: time)
         var touched = model.passed

@@ -37,8 +37,9 @@ func describe(_ callback: Callback) -> String {
 func describe(_ message: PeerMessage) -> String {
     switch message {
     case .raft(let message): describe(message)
-    case .forward(let commands): "forward \(commands.count) commands"
-    case .forwardRefused: "forward refused"
+    case .forward(let forward):
+        "forward \(forward.number) of \(forward.requests.count) requests"
+    case .forwardRefused(let number): "forward \(number) refused"
     case .readIndex(let round): "read index? round \(round)"
     case .readIndexReply(let round, let index):
         "read index \(index?.description ?? "refused"), round \(round)"
