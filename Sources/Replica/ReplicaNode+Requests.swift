@@ -209,10 +209,16 @@ extension ReplicaNode {
         counters.forwardedIn += UInt64(taken)
     }
 
+    /// The time of what this node, the leader, would propose now.
+    func logTime(at now: Instant, wall: WallTime) -> LogTime {
+        let wall = Timestamp(milliseconds: wall.milliseconds)
+        return LogTime(milliseconds: raft.logTime(wall: wall, at: now).milliseconds)
+    }
+
     /// An entry that carries only its time, when a deadline of the state machine has passed.
-    mutating func proposeTickIfDue(wall: WallTime) {
+    mutating func proposeTickIfDue(at now: Instant, wall: WallTime) {
         guard raft.role == .leader, tickIndex <= appliedIndex,
-            let due = machine.nextDeadline, due.milliseconds <= wall.milliseconds,
+            let due = machine.nextDeadline, due <= logTime(at: now, wall: wall),
             raft.proposalRefusal == nil
         else { return }
         var bytes: [UInt8] = []

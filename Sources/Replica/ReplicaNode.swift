@@ -84,7 +84,7 @@ package struct ReplicaNode: ~Copyable {
     /// Then reads `output`.
     ///
     /// - Parameters:
-    /// - wall: this node's clock; becomes log time if this node leads.
+    /// - wall: this node's clock; becomes log time if this node leads, unless that is ahead.
     /// - Returns: whether committed entries are left to apply, or requests to propose, so that
     ///   another turn is due at once.
     @discardableResult
@@ -96,7 +96,7 @@ package struct ReplicaNode: ~Copyable {
         if nextHousekeepingAt <= now { keepHouse(at: now) }
         let hasMore = applyCommitted(at: now)
         forwarded.applied(through: appliedIndex)
-        proposeTickIfDue(wall: wall)
+        proposeTickIfDue(at: now, wall: wall)
         sendRequests(at: now, wall: wall)
         startReads(at: now)
         settle(at: now)
@@ -112,7 +112,8 @@ package struct ReplicaNode: ~Copyable {
         if raft.role == .leader, tickIndex <= appliedIndex, raft.proposalRefusal == nil,
             let due = machine.nextDeadline
         {
-            let wait = due.milliseconds.subtractingReportingOverflow(wall.milliseconds)
+            let time = logTime(at: now, wall: wall)
+            let wait = due.milliseconds.subtractingReportingOverflow(time.milliseconds)
             // The house-keeping comes sooner than any long wait ends.
             let milliseconds = wait.overflow ? 0 : min(wait.partialValue, 60_000)
             deadline = min(deadline, now.advanced(nanoseconds: milliseconds * 1_000_000))

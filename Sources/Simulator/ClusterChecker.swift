@@ -19,8 +19,19 @@ struct NodeRecord {
     /// The same of reports of repeats, which are numbered apart.
     var standingReports: [RequestID: LogIndex] = [:]
     var officeTerm = Term.zero
+    /// The last time that it stamped as a leader, and at which virtual time.
+    var stamp: UInt64 = 0
+    var stampedAt: UInt64 = 0
     /// Its disk was damaged behind its back: what it finds there may be less than it promised.
     var isRotten = false
+}
+
+extension NodeRecord {
+    /// The earliest time that this leader may stamp now; stamps are in whole milliseconds.
+    fileprivate func timePassed(at now: UInt64) -> UInt64 {
+        let passed = (now - stampedAt) / 1_000_000
+        return stamp + (passed > 0 ? passed - 1 : 0)
+    }
 }
 
 /// One committed entry.
@@ -150,7 +161,11 @@ struct ClusterChecker {
             records[node].officeTerm = id.term
             records[node].standing.removeAll()
             records[node].standingReports.removeAll()
+        } else {
+            observeStamp(id, node, at: now)
         }
+        records[node].stamp = book[id]?.entry.time.milliseconds ?? 0
+        records[node].stampedAt = now
         guard case .success(let command) = book[id]?.command else { return }
         let earlier: LogIndex?
         switch command {
@@ -166,6 +181,27 @@ struct ClusterChecker {
             "n\(node + 1) appends \(id), of which entry \(earlier) is a copy not applied yet",
             at: now
         )
+    }
+
+    /// While one node leads, time in the log passes as fast as time does, whatever its clock shows.
+    private mutating func observeStamp(_ id: EntryID, _ node: Int, at now: UInt64) {
+        let earliest = records[node].timePassed(at: now)
+        guard let time = book[id]?.entry.time.milliseconds, time < earliest else { return }
+        fail(
+            "log time passes",
+            """
+            n\(node + 1) stamps \(id) with \(time), \((now - records[node].stampedAt) / 1_000_000) ms \
+            after an entry with \(records[node].stamp)
+            """,
+            at: now
+        )
+    }
+
+    /// What time it is in the log at least, if there is a leader.
+    func timePassed(at now: UInt64) -> UInt64 {
+        let leader = records.filter { $0.role == .leader && $0.officeTerm == $0.term }
+            .max { $0.term < $1.term }
+        return leader?.timePassed(at: now) ?? 0
     }
 
     /// Entries found on disk at start that are not in memory: their terms say which they are.

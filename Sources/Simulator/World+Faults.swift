@@ -266,10 +266,11 @@ extension World {
     private func overdue() -> String? {
         let wall = hosts[0].wall(at: now).milliseconds
         let last = checker.committed.last?.time ?? 0
+        let passed = checker.timePassed(at: now)
         for plan in plan.attempts {
             guard let attempt = checker.model.attempts[plan.id], let deadline = attempt.deadline
             else { continue }
-            if deadline <= max(wall, last) { return "\(plan.id) is open behind its deadline" }
+            if deadline <= max(wall, last, passed) { return "\(plan.id) is open behind its deadline" }
         }
         return nil
     }

@@ -34,6 +34,54 @@ struct LeaderTests {
         #expect(cluster.look(0) { $0.appliedIndex } == before.next)
     }
 
+    @Test("whose clock was ahead and is set right lets deadlines pass as fast as before")
+    func clockSetBack() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        cluster.members[0].skew = 3_600_000
+        try cluster.open("a", at: 0, expiresIn: 10)
+        try cluster.open("b", at: 0, expiresIn: 20)
+        cluster.members[0].skew = 0
+        cluster.run(for: .milliseconds(9900))
+        for node in 0..<3 { #expect(cluster.view("a", at: node)?.state == .open) }
+        cluster.run(for: .milliseconds(300))
+        cluster.expectEqualStates()
+        #expect(cluster.view("a", at: 1)?.state == .expired)
+        #expect(cluster.view("b", at: 1)?.state == .open)
+        // The next leader knows no more than the last entry's time, and goes on from there.
+        cluster.crash(0)
+        try cluster.awaitLeader(otherThan: 0)
+        cluster.run(for: .milliseconds(9700))
+        #expect(cluster.view("b", at: 1)?.state == .open)
+        cluster.run(for: .milliseconds(500))
+        try cluster.start(0)
+        cluster.expectEqualStates()
+        #expect(cluster.view("b", at: 2)?.state == .expired)
+    }
+
+    @Test("that is full asks for no turn for a deadline that it cannot let pass")
+    func fullAtDeadline() throws {
+        let cluster = try Cluster { $0.raft.maxUncommittedBytes = 1000 }
+        try cluster.elect(0)
+        try cluster.open("a", at: 0, expiresIn: 3)
+        for node in 0..<3 { cluster.members[node].holdsDisk = true }
+        _ = try cluster.submit(
+            Example.open("b", subject: String(repeating: "x", count: 1000)),
+            at: 0
+        )
+        // Time would stand still where a turn is asked for at once, again and again.
+        cluster.run(for: .seconds(4))
+        #expect(cluster.look(0) { $0.raft.proposalRefusal } == .overloaded)
+        let wall = cluster.wall(0)
+        let next = try #require(cluster.look(0) { $0.nextDeadline(at: cluster.now, wall: wall) })
+        #expect(next > cluster.now)
+        #expect(cluster.view("a", at: 0)?.state == .open)
+        for node in 0..<3 { cluster.releaseDisk(node) }
+        cluster.run(for: .seconds(1))
+        cluster.expectEqualStates()
+        #expect(cluster.view("a", at: 0)?.state == .expired)
+    }
+
     @Test("that took over lets deadlines pass that the old one had to watch")
     func tickAfterElection() throws {
         let cluster = try Cluster()
