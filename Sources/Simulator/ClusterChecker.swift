@@ -410,7 +410,7 @@ struct ClusterChecker {
     }
 
     /// What a replica holds of an attempt is what the model had at the replica's applied index.
-    private mutating func compare(
+    mutating func compare(
         _ id: AttemptID,
         _ node: Int,
         _ replica: borrowing ReplicaNode,

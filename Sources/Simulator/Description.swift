@@ -23,6 +23,7 @@ func describe(_ post: Post) -> String {
     case .callback(let callback, _): describe(callback)
     case .poll: "poll"
     case .read: "read"
+    case .localRead: "local read"
     }
 }
 
