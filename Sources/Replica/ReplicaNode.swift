@@ -33,6 +33,9 @@ package struct ReplicaNode: ~Copyable {
     var lastForward: UInt64 = 0
     /// The index of the last tick proposed here; one is under way while it is not applied.
     var tickIndex = LogIndex.zero
+    /// This node's wall clock at its last turn.
+    var lastWall = WallTime(milliseconds: 0)
+    var lastTurnAt: Instant
     var nextHousekeepingAt: Instant
     var nextPingAt: Instant
     var journalReads: [JournalReadTicket] = []
@@ -70,6 +73,7 @@ package struct ReplicaNode: ~Copyable {
         self.peers = configuration.raft.membership.others(than: configuration.raft.node)
             .map { PeerState(node: $0) }
         self.nextReportAt = now.advanced(by: configuration.repeatReportInterval)
+        self.lastTurnAt = now
         self.nextHousekeepingAt = now
         self.nextPingAt = now
         raft.applied(through: LogIndex(self.machine.appliedIndex.number))
@@ -89,6 +93,8 @@ package struct ReplicaNode: ~Copyable {
     ///   another turn is due at once.
     @discardableResult
     package mutating func turn(at now: Instant, wall: WallTime) -> Bool {
+        lastWall = wall
+        lastTurnAt = now
         if raft.nextDeadline <= now {
             raft.deadlineReached(at: now, into: &actions)
             settle(at: now)

@@ -1,5 +1,6 @@
 import Raft
 import Replica
+import Verification
 
 /// Frames for the tests of the wire format.
 enum FrameSamples {
@@ -30,7 +31,13 @@ enum FrameSamples {
             .message(.readIndexReply(round: 1 << 63, index: LogIndex(0))),
             .message(.readIndexReply(round: 4, index: LogIndex(.max))),
             .message(.ping(sentAt: Instant(nanoseconds: .max), status)),
-            .message(.pong(sentAt: Instant(nanoseconds: 0), status)),
+            .message(
+                .pong(
+                    sentAt: Instant(nanoseconds: 0),
+                    wall: WallTime(milliseconds: 1 << 41),
+                    status
+                )
+            ),
         ]
         + bodies.map {
             .message(
@@ -168,7 +175,14 @@ struct FrameGenerator {
                 .readIndexReply(round: number(), index: flag() ? LogIndex(number()) : nil)
             )
         case 5: .message(.ping(sentAt: Instant(nanoseconds: number()), status()))
-        case 6: .message(.pong(sentAt: Instant(nanoseconds: number()), status()))
+        case 6:
+            .message(
+                .pong(
+                    sentAt: Instant(nanoseconds: number()),
+                    wall: WallTime(milliseconds: number()),
+                    status()
+                )
+            )
         default:
             .message(
                 .raft(Message(from: node(), to: node(), term: Term(number()), body: body()))

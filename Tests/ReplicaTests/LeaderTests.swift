@@ -270,7 +270,7 @@ struct LeaderTests {
     }
 
     @Test(
-        "round trips are measured on each link, and a pong from the beginning of time is harmless"
+        "round trips and clocks are measured on each link; a pong from the end of time is harmless"
     )
     func roundTrips() throws {
         let cluster = try Cluster()
@@ -280,6 +280,16 @@ struct LeaderTests {
         for roundTrip in measured {
             #expect((9_900_000...10_100_000).contains(try #require(roundTrip)))
         }
+        // To the second: parts of a millisecond are cut off on both sides.
+        func offsets(_ node: Int) -> [Int64] {
+            let offsets = cluster.look(node) { $0.peerStates.map(\.clockOffset) } ?? []
+            return offsets.compactMap { $0 }.map { ($0 + ($0 < 0 ? -500 : 500)) / 1000 }
+        }
+        #expect(offsets(0) == [0, 0])
+        cluster.members[1].skew = 3_600_000
+        cluster.run(for: .seconds(1))
+        #expect(offsets(0) == [3600, 0])
+        #expect(offsets(1) == [-3600, -3600])
         let status = NodeStatus(
             role: .follower,
             term: .zero,
@@ -288,8 +298,16 @@ struct LeaderTests {
         )
         let late = Instant(nanoseconds: .max - 1)
         for sentAt in [0, .max] as [UInt64] {
-            let pong = PeerMessage.pong(sentAt: Instant(nanoseconds: sentAt), status)
-            for _ in 0..<50 { cluster.with(0) { $0.received(pong, from: NodeID(2), at: late) } }
+            for wall in [0, .max] as [UInt64] {
+                let pong = PeerMessage.pong(
+                    sentAt: Instant(nanoseconds: sentAt),
+                    wall: WallTime(milliseconds: wall),
+                    status
+                )
+                for _ in 0..<50 {
+                    cluster.with(0) { $0.received(pong, from: NodeID(2), at: late) }
+                }
+            }
         }
     }
 }

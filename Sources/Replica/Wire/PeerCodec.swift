@@ -1,4 +1,5 @@
 private import Raft
+private import Verification
 
 extension PeerFrame {
     /// Longest cluster name and refusal text, in bytes.
@@ -92,9 +93,10 @@ extension PeerMessage {
             out.append(Tag.ping)
             out.append(little: sentAt.nanoseconds)
             status.encode(into: &out)
-        case .pong(let sentAt, let status):
+        case .pong(let sentAt, let wall, let status):
             out.append(Tag.pong)
             out.append(little: sentAt.nanoseconds)
+            out.append(little: wall.milliseconds)
             status.encode(into: &out)
         }
     }
@@ -115,7 +117,8 @@ extension PeerMessage {
             self = .ping(sentAt: sentAt, try NodeStatus(from: &reader))
         case Tag.pong:
             let sentAt = Instant(nanoseconds: try reader.uint64())
-            self = .pong(sentAt: sentAt, try NodeStatus(from: &reader))
+            let wall = WallTime(milliseconds: try reader.uint64())
+            self = .pong(sentAt: sentAt, wall: wall, try NodeStatus(from: &reader))
         default: throw .invalid(field: "message type")
         }
     }

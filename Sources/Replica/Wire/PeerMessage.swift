@@ -1,4 +1,5 @@
 package import Raft
+package import Verification
 
 /// What nodes say to each other once a link is up.
 package enum PeerMessage: Hashable, Sendable {
@@ -13,7 +14,8 @@ package enum PeerMessage: Hashable, Sendable {
     case readIndexReply(round: UInt64, index: LogIndex?)
     /// Measures the round trip and carries what the sender says of itself.
     case ping(sentAt: Instant, NodeStatus)
-    case pong(sentAt: Instant, NodeStatus)
+    /// `wall` is the clock of who answers.
+    case pong(sentAt: Instant, wall: WallTime, NodeStatus)
 }
 
 /// Requests that a node asks the leader to propose.
