@@ -100,18 +100,31 @@ struct ClusterChecker {
         }
     }
 
-    /// A leader that has nothing left to do takes proposals.
+    /// A node that has nothing left to do has freed its memory, and takes proposals if it leads.
     mutating func observeRest(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
-        guard replica.raft.proposalRefusal == .overloaded else { return }
         let last = replica.raft.lastIndex
-        guard replica.raft.commitIndex == last, replica.appliedIndex == last,
+        guard last > .zero, replica.raft.commitIndex == last, replica.appliedIndex == last,
             replica.raft.durableIndex == last
         else { return }
-        fail(
-            "ready when at rest",
-            "n\(node + 1) leads, all is committed, applied and durable, yet it is overloaded",
-            at: now
-        )
+        let limit = replica.configuration.raft.maxCachedBytes
+        // The entry at the applied index stays.
+        if replica.raft.cachedBytes > limit, replica.raft.evictedIndex < last.previous {
+            fail(
+                "memory is freed",
+                """
+                n\(node + 1) holds \(replica.raft.cachedBytes) bytes of entries, more than \(limit), \
+                though all through \(last) is committed, applied and durable
+                """,
+                at: now
+            )
+        }
+        if replica.raft.proposalRefusal == .overloaded {
+            fail(
+                "ready when at rest",
+                "n\(node + 1) leads, all is committed, applied and durable, yet it is overloaded",
+                at: now
+            )
+        }
     }
 
     private mutating func observeLog(
