@@ -17,14 +17,15 @@ extension RaftNode {
             index = index.next
             uncommittedBytes += log.cost(at: index)
         }
-        // No clock of this node takes part: the entry is as old as the one before it.
+        clock = LogClock(after: log.lastTime, at: now)
+        // No wall clock takes part: the entry is as old as the one before it.
         appendAsLeader(kind: .noop, payload: [], time: log.lastTime)
     }
 
     /// Takes payloads into the log, all or none.
     ///
-    /// The entries get the time `wall`, this node's clock, or the last entry's time if that is
-    /// later.
+    /// The entries get the time `wall`, this node's clock, or what has passed since the last
+    /// entry's time if that is later.
     ///
     /// - Returns: why they were not taken; nil when they were.
     package mutating func propose(
@@ -34,11 +35,17 @@ extension RaftNode {
         into actions: inout [Action]
     ) -> ProposalRefusal? {
         if let refusal = proposalRefusal { return refusal }
-        let time = max(wall, log.lastTime)
+        let time = clock.stamp(wall: wall, at: now)
+        invariant(time >= log.lastTime, "time \(time) after \(log.lastTime)")
         writes.reserve(payloads.count)
         for payload in payloads { appendAsLeader(kind: .command, payload: payload, time: time) }
         finish(at: now, into: &actions)
         return nil
+    }
+
+    /// The time that entries would get if this node, the leader, proposed them now.
+    package func logTime(wall: Timestamp, at now: Instant) -> Timestamp {
+        clock.reading(wall: wall, at: now)
     }
 
     /// Why a proposal would be refused now; nil if it would be taken.

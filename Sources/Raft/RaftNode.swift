@@ -50,6 +50,7 @@ package struct RaftNode: ~Copyable {
     let isVoter: Bool
     var heartbeatDeadline: Instant
     var officeSince: Instant
+    var clock: LogClock
     /// Cost of the entries after the commit index.
     var uncommittedBytes = 0
     var readRound: UInt64 = 0
@@ -93,6 +94,7 @@ package struct RaftNode: ~Copyable {
         leaderHeard = now
         heartbeatDeadline = now
         officeSince = now
+        clock = LogClock(after: .zero, at: now)
         electionDeadline = now
         // Alone, there is nobody to wait for.
         if members.quorum > 1 { resetElectionDeadline(at: now) }

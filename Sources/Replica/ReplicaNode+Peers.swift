@@ -1,5 +1,6 @@
 package import Journal
 package import Raft
+private import Verification
 
 /// What this node knows of a peer, for operators and for where to send.
 package struct PeerState: Hashable, Sendable {
@@ -7,6 +8,8 @@ package struct PeerState: Hashable, Sendable {
     package var isConnected = false
     /// Smoothed round trip, in nanoseconds; `nil` until measured on this link.
     package var roundTrip: UInt64?
+    /// How far its wall clock is ahead of this node's, in milliseconds, as of the last round trip.
+    package var clockOffset: Int64?
     package var lastHeardAt: Instant?
     package var status: NodeStatus?
     package init(node: NodeID) { self.node = node }
@@ -66,6 +69,7 @@ extension ReplicaNode {
         guard let i = peers.firstIndex(where: { $0.node == peer }) else { return }
         peers[i].isConnected = false
         peers[i].roundTrip = nil
+        peers[i].clockOffset = nil
         raft.peerDisconnected(peer, broken: broken, at: now, into: &actions)
         settle(at: now)
     }
@@ -79,10 +83,10 @@ extension ReplicaNode {
             guard message.from == peer else { return }
             raft.received(message, at: now, into: &actions)
             settle(at: now)
-        case .forward(let commands):
-            receiveForward(commands, from: peer)
-        case .forwardRefused:
-            if raft.leader == peer { requests.retrySoon() }
+        case .forward(let forward):
+            receiveForward(forward, from: peer)
+        case .forwardRefused(let number):
+            if raft.leader == peer { requests.refused(forward: number) }
         case .readIndex(let round):
             receiveReadIndex(round: round, from: peer, at: now)
             settle(at: now)
@@ -95,14 +99,29 @@ extension ReplicaNode {
         case .ping(let sentAt, let status):
             peers[i].status = status
             output.messages.append(
-                .init(to: peer, message: .pong(sentAt: sentAt, self.status))
+                .init(to: peer, message: .pong(sentAt: sentAt, wall: wall(at: now), self.status))
             )
-        case .pong(let sentAt, let status):
+        case .pong(let sentAt, let wall, let status):
             peers[i].status = status
             let sample = now.nanoseconds(since: sentAt)
+            peers[i].clockOffset = clockOffset(of: wall, roundTrip: sample, at: now)
             // The smoothing of TCP's round-trip estimate (RFC 6298 §2).
             peers[i].roundTrip = peers[i].roundTrip.map { $0 - $0 / 8 + sample / 8 } ?? sample
         }
+    }
+
+    /// This node's clock, as it was shown to the last turn, and what has passed since.
+    private func wall(at now: Instant) -> WallTime {
+        let passed = now.nanoseconds(since: lastTurnAt) / 1_000_000
+        let (sum, over) = lastWall.milliseconds.addingReportingOverflow(passed)
+        return WallTime(milliseconds: over ? .max : sum)
+    }
+
+    /// How far a peer's clock is ahead, if its answer took half the round trip (RFC 5905 §8).
+    private func clockOffset(of peer: WallTime, roundTrip: UInt64, at now: Instant) -> Int64 {
+        let own = Int64(clamping: wall(at: now).milliseconds)
+        let then = own - min(own, Int64(clamping: roundTrip / 2_000_000))
+        return Int64(clamping: peer.milliseconds) - then
     }
 
     /// Reads for a peer, one at a time: the core asks again after a while, and while the disk hangs

@@ -28,12 +28,14 @@ package struct ReplicaNode: ~Copyable {
     var nextReportNumber: UInt64 = 1
     var nextReportAt: Instant
     /// Commands that peers forwarded, to be proposed in the next turn.
-    var forwarded: [[UInt8]] = []
-    var forwardedBytes = 0
-    /// Peers whose commands are in `forwarded`.
-    var forwarders: [NodeID] = []
+    var forwarded = ForwardQueue()
+    /// The number of the last forward sent.
+    var lastForward: UInt64 = 0
     /// The index of the last tick proposed here; one is under way while it is not applied.
     var tickIndex = LogIndex.zero
+    /// This node's wall clock at its last turn.
+    var lastWall = WallTime(milliseconds: 0)
+    var lastTurnAt: Instant
     var nextHousekeepingAt: Instant
     var nextPingAt: Instant
     var journalReads: [JournalReadTicket] = []
@@ -71,6 +73,7 @@ package struct ReplicaNode: ~Copyable {
         self.peers = configuration.raft.membership.others(than: configuration.raft.node)
             .map { PeerState(node: $0) }
         self.nextReportAt = now.advanced(by: configuration.repeatReportInterval)
+        self.lastTurnAt = now
         self.nextHousekeepingAt = now
         self.nextPingAt = now
         raft.applied(through: LogIndex(self.machine.appliedIndex.number))
@@ -85,18 +88,21 @@ package struct ReplicaNode: ~Copyable {
     /// Then reads `output`.
     ///
     /// - Parameters:
-    /// - wall: this node's clock; becomes log time if this node leads.
+    /// - wall: this node's clock; becomes log time if this node leads, unless that is ahead.
     /// - Returns: whether committed entries are left to apply, or requests to propose, so that
     ///   another turn is due at once.
     @discardableResult
     package mutating func turn(at now: Instant, wall: WallTime) -> Bool {
+        lastWall = wall
+        lastTurnAt = now
         if raft.nextDeadline <= now {
             raft.deadlineReached(at: now, into: &actions)
             settle(at: now)
         }
         if nextHousekeepingAt <= now { keepHouse(at: now) }
         let hasMore = applyCommitted(at: now)
-        proposeTickIfDue(wall: wall)
+        forwarded.applied(through: appliedIndex)
+        proposeTickIfDue(at: now, wall: wall)
         sendRequests(at: now, wall: wall)
         startReads(at: now)
         settle(at: now)
@@ -112,7 +118,8 @@ package struct ReplicaNode: ~Copyable {
         if raft.role == .leader, tickIndex <= appliedIndex, raft.proposalRefusal == nil,
             let due = machine.nextDeadline
         {
-            let wait = due.milliseconds.subtractingReportingOverflow(wall.milliseconds)
+            let time = logTime(at: now, wall: wall)
+            let wait = due.milliseconds.subtractingReportingOverflow(time.milliseconds)
             // The house-keeping comes sooner than any long wait ends.
             let milliseconds = wait.overflow ? 0 : min(wait.partialValue, 60_000)
             deadline = min(deadline, now.advanced(nanoseconds: milliseconds * 1_000_000))
@@ -183,6 +190,7 @@ package struct ReplicaNode: ~Copyable {
         // again, to whoever leads now. A command that was not lost is known by its request ID.
         requests.requeueAll()
         reads.requeueAll()
+        refuseForwarded()
         tickIndex = .zero
     }
 
@@ -233,7 +241,9 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var proposed: UInt64 = 0
     /// Requests sent again: their first proposal or forward may have been lost.
     package var sentAgain: UInt64 = 0
+    /// Commands forwarded to the leader, each as often as it was.
     package var forwardedOut: UInt64 = 0
+    /// Commands taken from peers to be proposed: definitions too, copies not.
     package var forwardedIn: UInt64 = 0
     package var forwardsRefused: UInt64 = 0
     package var timedOut: UInt64 = 0

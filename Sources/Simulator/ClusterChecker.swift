@@ -14,8 +14,24 @@ struct NodeRecord {
     var applied = LogIndex.zero
     var role = Role.follower
     var term = Term.zero
+    /// Where requests stand that it appended as the leader of `officeTerm`.
+    var standing: [RequestID: LogIndex] = [:]
+    /// The same of reports of repeats, which are numbered apart.
+    var standingReports: [RequestID: LogIndex] = [:]
+    var officeTerm = Term.zero
+    /// The last time that it stamped as a leader, and at which virtual time.
+    var stamp: UInt64 = 0
+    var stampedAt: UInt64 = 0
     /// Its disk was damaged behind its back: what it finds there may be less than it promised.
     var isRotten = false
+}
+
+extension NodeRecord {
+    /// The earliest time that this leader may stamp now; stamps are in whole milliseconds.
+    fileprivate func timePassed(at now: UInt64) -> UInt64 {
+        let passed = (now - stampedAt) / 1_000_000
+        return stamp + (passed > 0 ? passed - 1 : 0)
+    }
 }
 
 /// One committed entry.
@@ -84,18 +100,31 @@ struct ClusterChecker {
         }
     }
 
-    /// A leader that has nothing left to do takes proposals.
+    /// A node that has nothing left to do has freed its memory, and takes proposals if it leads.
     mutating func observeRest(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
-        guard replica.raft.proposalRefusal == .overloaded else { return }
         let last = replica.raft.lastIndex
-        guard replica.raft.commitIndex == last, replica.appliedIndex == last,
+        guard last > .zero, replica.raft.commitIndex == last, replica.appliedIndex == last,
             replica.raft.durableIndex == last
         else { return }
-        fail(
-            "ready when at rest",
-            "n\(node + 1) leads, all is committed, applied and durable, yet it is overloaded",
-            at: now
-        )
+        let limit = replica.configuration.raft.maxCachedBytes
+        // The entry at the applied index stays.
+        if replica.raft.cachedBytes > limit, replica.raft.evictedIndex < last.previous {
+            fail(
+                "memory is freed",
+                """
+                n\(node + 1) holds \(replica.raft.cachedBytes) bytes of entries, more than \(limit), \
+                though all through \(last) is committed, applied and durable
+                """,
+                at: now
+            )
+        }
+        if replica.raft.proposalRefusal == .overloaded {
+            fail(
+                "ready when at rest",
+                "n\(node + 1) leads, all is committed, applied and durable, yet it is overloaded",
+                at: now
+            )
+        }
     }
 
     private mutating func observeLog(
@@ -119,14 +148,73 @@ struct ClusterChecker {
         while next <= last {
             let entries = replica.raft.entries(from: next, through: last, maxBytes: 1 << 24)
             for entry in entries {
+                let isFirst = book[entry.id] == nil
                 if let problem = book.note(entry, after: previous) {
                     fail("log matching", "n\(node + 1): \(problem)", at: now)
                 }
+                if isFirst { observeProposal(entry.id, node, replica.appliedIndex, at: now) }
                 records[node].log.append(entry.id)
                 previous = entry.id
             }
             next = records[node].log.last.next
         }
+    }
+
+    /// An entry stands in a log for the first time: its leader appended it.
+    ///
+    /// A leader appends no second copy of a request of which it has one in its term that is not
+    /// applied: else what is sent again fills the log of whoever is slow.
+    private mutating func observeProposal(
+        _ id: EntryID,
+        _ node: Int,
+        _ applied: LogIndex,
+        at now: UInt64
+    ) {
+        if records[node].officeTerm != id.term {
+            records[node].officeTerm = id.term
+            records[node].standing.removeAll()
+            records[node].standingReports.removeAll()
+        } else {
+            observeStamp(id, node, at: now)
+        }
+        records[node].stamp = book[id]?.entry.time.milliseconds ?? 0
+        records[node].stampedAt = now
+        guard case .success(let command) = book[id]?.command else { return }
+        let earlier: LogIndex?
+        switch command {
+        case .repeats(let batch):
+            earlier = records[node].standingReports.updateValue(id.index, forKey: batch.request)
+        default:
+            guard let request = command?.request else { return }
+            earlier = records[node].standing.updateValue(id.index, forKey: request)
+        }
+        guard let earlier, earlier > applied else { return }
+        fail(
+            "one copy in a leader's log",
+            "n\(node + 1) appends \(id), of which entry \(earlier) is a copy not applied yet",
+            at: now
+        )
+    }
+
+    /// While one node leads, time in the log passes as fast as time does, whatever its clock shows.
+    private mutating func observeStamp(_ id: EntryID, _ node: Int, at now: UInt64) {
+        let earliest = records[node].timePassed(at: now)
+        guard let time = book[id]?.entry.time.milliseconds, time < earliest else { return }
+        fail(
+            "log time passes",
+            """
+            n\(node + 1) stamps \(id) with \(time), \((now - records[node].stampedAt) / 1_000_000) ms \
+            after an entry with \(records[node].stamp)
+            """,
+            at: now
+        )
+    }
+
+    /// What time it is in the log at least, if there is a leader.
+    func timePassed(at now: UInt64) -> UInt64 {
+        let leader = records.filter { $0.role == .leader && $0.officeTerm == $0.term }
+            .max { $0.term < $1.term }
+        return leader?.timePassed(at: now) ?? 0
     }
 
     /// Entries found on disk at start that are not in memory: their terms say which they are.
@@ -296,10 +384,8 @@ struct ClusterChecker {
             )
         }
         var command: Command?
-        if facts.entry.kind == .command {
-            do { command = try Command(decoding: facts.entry.payload) } catch {
-                fail("no entry from nowhere", "\(id) does not decode: \(error)", at: now)
-            }
+        do { command = try facts.command.get() } catch {
+            fail("no entry from nowhere", "\(id) does not decode: \(error)", at: now)
         }
         let expectation = model.apply(command, index: id.index.number, time: time)
         var touched = model.passed
@@ -347,7 +433,7 @@ struct ClusterChecker {
     }
 
     /// What a replica holds of an attempt is what the model had at the replica's applied index.
-    private mutating func compare(
+    mutating func compare(
         _ id: AttemptID,
         _ node: Int,
         _ replica: borrowing ReplicaNode,

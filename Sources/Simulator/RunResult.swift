@@ -10,6 +10,7 @@ package struct RunStatistics: Hashable, Sendable {
     package var requests: UInt64 = 0
     package var answeredLocally: UInt64 = 0
     package var reads: UInt64 = 0
+    package var localReads: UInt64 = 0
     package var retries: UInt64 = 0
     package var crashes: UInt64 = 0
     package var powerCuts: UInt64 = 0

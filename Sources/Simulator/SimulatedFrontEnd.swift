@@ -8,6 +8,8 @@ enum Reply: Hashable {
     case polled(Answer)
     case opened(AttemptView)
     case attempt(AttemptView)
+    /// What the node itself knew, having applied the entries through an index.
+    case local(AttemptView?, appliedIndex: Int)
     case notFound
     case refused(Refusal)
     /// Signed with a secret that the node does not have (yet, or any more).
@@ -82,6 +84,8 @@ extension World {
             poll(number, plan.id, process)
         case .read:
             read(number, plan.id, process)
+        case .localRead:
+            readLocally(number, plan.id, process)
         }
         checker.observe(request.node, process.replica, at: now)
         wake(request.node, after: self.plan.turnDelay)
@@ -180,6 +184,20 @@ extension World {
         } else {
             beginRead(number, .view, process)
         }
+    }
+
+    /// A read with `?consistency=local`: it may be old, never wrong.
+    private func readLocally(_ number: UInt64, _ id: AttemptID, _ process: Process) {
+        statistics.localReads += 1
+        guard let request = requests[number] else { return }
+        checker.compare(id, request.node, process.replica, at: now)
+        answer(
+            number,
+            .local(
+                process.replica.machine.attempt(id),
+                appliedIndex: Int(process.replica.appliedIndex.number)
+            )
+        )
     }
 
     private func beginRead(
@@ -349,6 +367,7 @@ extension Reply {
         case .forbidden: 6
         case .unavailable: 7
         case .noConnection: 8
+        case .local(let view, _): view == nil ? 1 : 2
         }
     }
 
@@ -360,6 +379,8 @@ extension Reply {
         case .polled(let answer): "poll: \(answer.state.name), next \(answer.next)"
         case .opened(let view): "opened, expires at \(view.expiresAt.milliseconds)"
         case .attempt(let view): "read: \(view.state.name)"
+        case .local(let view, let index):
+            "local read at \(index): \(view?.state.name ?? "not known here")"
         case .notFound: "not found"
         case .refused(let refusal): "refused: \(refusal)"
         case .forbidden: "forbidden"

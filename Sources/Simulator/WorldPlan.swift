@@ -51,6 +51,11 @@ package struct WorldPlan: Sendable {
     package private(set) var faultKinds: [FaultKind]
     package private(set) var faults: [Fault] = []
     private(set) var attempts: [AttemptPlan] = []
+    /// From here on the attempts are those of the rest after the healing.
+    private(set) var restAttempts = 0
+
+    /// Posts of the rest are sent up to this time; then all that is under way has to end.
+    var restEnds: UInt64 { endsAt > 30 * WorldPlan.second ? endsAt - 30 * WorldPlan.second : 0 }
 
     /// When nothing has been wrong for so long, requests are answered.
     var patience: UInt64 { 10 * WorldPlan.second + 6 * electionTimeout }
@@ -121,6 +126,13 @@ package struct WorldPlan: Sendable {
             kinds: &faultKinds
         )
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
+        restAttempts = attempts.count
+        attempts += WorkloadPlan.drawRest(
+            options,
+            nodes: nodes,
+            length: endsAt - chaosEnds,
+            from: restAttempts
+        )
         applyExclusions(options)
     }
 

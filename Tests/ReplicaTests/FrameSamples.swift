@@ -1,5 +1,6 @@
 import Raft
 import Replica
+import Verification
 
 /// Frames for the tests of the wire format.
 enum FrameSamples {
@@ -23,19 +24,35 @@ enum FrameSamples {
             .message(.forward([])),
             .message(.forward([[]])),
             .message(.forward([[1, 2, 3], [], [UInt8](repeating: 0xFF, count: 60)])),
-            .message(.forwardRefused),
+            .message(.forward(definedForward)),
+            .message(.forwardRefused(number: .max)),
             .message(.readIndex(round: .max)),
             .message(.readIndexReply(round: 3, index: nil)),
             .message(.readIndexReply(round: 1 << 63, index: LogIndex(0))),
             .message(.readIndexReply(round: 4, index: LogIndex(.max))),
             .message(.ping(sentAt: Instant(nanoseconds: .max), status)),
-            .message(.pong(sentAt: Instant(nanoseconds: 0), status)),
+            .message(
+                .pong(
+                    sentAt: Instant(nanoseconds: 0),
+                    wall: WallTime(milliseconds: 1 << 41),
+                    status
+                )
+            ),
         ]
         + bodies.map {
             .message(
                 .raft(Message(from: NodeID(3), to: NodeID(1), term: Term(0x0102_0304), body: $0))
             )
         }
+
+    private static let definedForward = Forward(
+        number: 1 << 40,
+        incarnation: 7,
+        requests: [
+            ForwardedRequest(sequence: .max, definition: [], command: [4]),
+            ForwardedRequest(sequence: 0, definition: [5, 6], command: []),
+        ]
+    )
 
     private static let bodies: [Message.Body] = [
         .preVote(VoteRequest(lastEntry: .zero, isTransfer: false)),
@@ -129,19 +146,43 @@ struct FrameGenerator {
         )
     }
 
+    private mutating func forward() -> Forward {
+        Forward(
+            number: number(),
+            incarnation: number(),
+            requests: (0..<random.below(6)).map { _ in
+                ForwardedRequest(
+                    sequence: number(),
+                    definition: flag() ? bytes(20) : nil,
+                    command: bytes(40)
+                )
+            }
+        )
+    }
+
     mutating func next() -> PeerFrame {
         switch random.below(9) {
         case 0:
             .hello(Hello(cluster: text(), from: node(), to: node(), incarnation: number()))
         case 1: .helloReply(flag() ? .welcome(incarnation: number()) : .refused(text()))
-        case 2: .message(.forward((0..<random.below(6)).map { _ in bytes(40) }))
-        case 3: .message(flag() ? .forwardRefused : .readIndex(round: number()))
+        case 2: .message(.forward(forward()))
+        case 3:
+            .message(
+                flag() ? .forwardRefused(number: number()) : .readIndex(round: number())
+            )
         case 4:
             .message(
                 .readIndexReply(round: number(), index: flag() ? LogIndex(number()) : nil)
             )
         case 5: .message(.ping(sentAt: Instant(nanoseconds: number()), status()))
-        case 6: .message(.pong(sentAt: Instant(nanoseconds: number()), status()))
+        case 6:
+            .message(
+                .pong(
+                    sentAt: Instant(nanoseconds: number()),
+                    wall: WallTime(milliseconds: number()),
+                    status()
+                )
+            )
         default:
             .message(
                 .raft(Message(from: node(), to: node(), term: Term(number()), body: body()))

@@ -1,4 +1,5 @@
 private import Raft
+private import Verification
 
 extension PeerFrame {
     /// Longest cluster name and refusal text, in bytes.
@@ -74,12 +75,12 @@ extension PeerMessage {
         case .raft(let message):
             out.append(Tag.raft)
             message.encode(into: &out)
-        case .forward(let commands):
+        case .forward(let forward):
             out.append(Tag.forward)
-            out.append(little: UInt32(commands.count))
-            for command in commands { out.append(block: command) }
-        case .forwardRefused:
+            forward.encode(into: &out)
+        case .forwardRefused(let number):
             out.append(Tag.forwardRefused)
+            out.append(little: number)
         case .readIndex(let round):
             out.append(Tag.readIndex)
             out.append(little: round)
@@ -92,9 +93,10 @@ extension PeerMessage {
             out.append(Tag.ping)
             out.append(little: sentAt.nanoseconds)
             status.encode(into: &out)
-        case .pong(let sentAt, let status):
+        case .pong(let sentAt, let wall, let status):
             out.append(Tag.pong)
             out.append(little: sentAt.nanoseconds)
+            out.append(little: wall.milliseconds)
             status.encode(into: &out)
         }
     }
@@ -102,17 +104,8 @@ extension PeerMessage {
     init(from reader: inout ByteReader) throws(WireError) {
         switch try reader.byte() {
         case Tag.raft: self = .raft(try Message(from: &reader))
-        case Tag.forward:
-            let count = try reader.count(minimumSize: 4, field: "number of commands")
-            var commands: [[UInt8]] = []
-            commands.reserveCapacity(count)
-            for _ in 0..<count {
-                commands.append(
-                    try reader.block(limit: PeerFrame.maxPayloadLength, field: "command length")
-                )
-            }
-            self = .forward(commands)
-        case Tag.forwardRefused: self = .forwardRefused
+        case Tag.forward: self = .forward(try Forward(from: &reader))
+        case Tag.forwardRefused: self = .forwardRefused(number: try reader.uint64())
         case Tag.readIndex: self = .readIndex(round: try reader.uint64())
         case Tag.readIndexReply:
             let round = try reader.uint64()
@@ -124,9 +117,54 @@ extension PeerMessage {
             self = .ping(sentAt: sentAt, try NodeStatus(from: &reader))
         case Tag.pong:
             let sentAt = Instant(nanoseconds: try reader.uint64())
-            self = .pong(sentAt: sentAt, try NodeStatus(from: &reader))
+            let wall = WallTime(milliseconds: try reader.uint64())
+            self = .pong(sentAt: sentAt, wall: wall, try NodeStatus(from: &reader))
         default: throw .invalid(field: "message type")
         }
+    }
+}
+
+extension Forward {
+    /// Sequence, flag and length of a request without a definition.
+    private static let requestHeaderLength = 8 + 1 + 4
+
+    func encode(into out: inout [UInt8]) {
+        out.append(little: number)
+        out.append(little: incarnation)
+        out.append(little: UInt32(requests.count))
+        for request in requests {
+            out.append(little: request.sequence)
+            out.append(flag: request.definition != nil)
+            if let definition = request.definition { out.append(block: definition) }
+            out.append(block: request.command)
+        }
+    }
+
+    init(from reader: inout ByteReader) throws(WireError) {
+        let number = try reader.uint64()
+        let incarnation = try reader.uint64()
+        let count = try reader.count(
+            minimumSize: Forward.requestHeaderLength,
+            field: "number of requests"
+        )
+        let limit = PeerFrame.maxPayloadLength
+        var requests: [ForwardedRequest] = []
+        requests.reserveCapacity(count)
+        for _ in 0..<count {
+            let sequence = try reader.uint64()
+            var definition: [UInt8]?
+            if try reader.bool() {
+                definition = try reader.block(limit: limit, field: "definition length")
+            }
+            requests.append(
+                ForwardedRequest(
+                    sequence: sequence,
+                    definition: definition,
+                    command: try reader.block(limit: limit, field: "command length")
+                )
+            )
+        }
+        self.init(number: number, incarnation: incarnation, requests: requests)
     }
 }
 

@@ -133,10 +133,12 @@ extension NodeLoop {
         gauges.waitingWrites = UInt64(replica.journal.pendingBytes)
         gauges.uptimeSeconds = now.nanoseconds(since: startedAt) / 1_000_000_000
         gauges.peers = links.map { link in
-            Gauges.Peer(
+            let state = replica.peerStates.first { $0.node == link.peer }
+            return Gauges.Peer(
                 node: link.peer.number,
                 isConnected: link.isUp,
-                roundTripNanoseconds: replica.peerStates.first { $0.node == link.peer }?.roundTrip,
+                roundTripNanoseconds: state?.roundTrip,
+                clockOffsetMilliseconds: state?.clockOffset,
                 bytesSent: link.bytesSent,
                 bytesReceived: bytesReceived(from: link.peer),
                 queuedBytes: UInt64(link.output.count)

@@ -9,6 +9,8 @@ package struct Gauges: Sendable {
         package var isConnected: Bool
         /// `nil` as long as none was measured.
         package var roundTripNanoseconds: UInt64?
+        /// How far its clock is ahead of this node's; `nil` as long as that is not known.
+        package var clockOffsetMilliseconds: Int64?
         package var bytesSent: UInt64
         package var bytesReceived: UInt64
         package var queuedBytes: UInt64
@@ -16,6 +18,7 @@ package struct Gauges: Sendable {
             node: UInt32,
             isConnected: Bool,
             roundTripNanoseconds: UInt64? = nil,
+            clockOffsetMilliseconds: Int64? = nil,
             bytesSent: UInt64 = 0,
             bytesReceived: UInt64 = 0,
             queuedBytes: UInt64 = 0
@@ -23,6 +26,7 @@ package struct Gauges: Sendable {
             self.node = node
             self.isConnected = isConnected
             self.roundTripNanoseconds = roundTripNanoseconds
+            self.clockOffsetMilliseconds = clockOffsetMilliseconds
             self.bytesSent = bytesSent
             self.bytesReceived = bytesReceived
             self.queuedBytes = queuedBytes
@@ -259,6 +263,15 @@ extension Metrics {
         for peer in peers {
             guard let trip = peer.roundTripNanoseconds else { continue }
             text.sample([("peer", String(peer.node))], nanoseconds: trip)
+        }
+        text.begin(
+            "verdict_peer_clock_offset_seconds",
+            .gauge,
+            help: "How far the peer's wall clock is ahead of this node's."
+        )
+        for peer in peers {
+            guard let offset = peer.clockOffsetMilliseconds else { continue }
+            text.sample([("peer", String(peer.node))], milliseconds: offset)
         }
         text.begin("verdict_peer_sent_bytes_total", .counter, help: "Bytes sent to the peer.")
         for peer in peers { text.sample([("peer", String(peer.node))], peer.bytesSent) }

@@ -31,7 +31,12 @@ struct MetricsTests {
         gauges.commitIndex = 42
         gauges.waitingProposals = 5
         gauges.peers = [
-            Gauges.Peer(node: 2, isConnected: true, roundTripNanoseconds: 81_000_000),
+            Gauges.Peer(
+                node: 2,
+                isConnected: true,
+                roundTripNanoseconds: 81_000_000,
+                clockOffsetMilliseconds: -3_600_005
+            ),
             Gauges.Peer(node: 3, isConnected: false),
         ]
         return (metrics, gauges)
@@ -67,6 +72,8 @@ struct MetricsTests {
         #expect(text.value("verdict_peer_connected", ["peer": "3"]) == 0)
         #expect(text.value("verdict_peer_round_trip_seconds", ["peer": "2"]) == 0.081)
         #expect(text.value("verdict_peer_round_trip_seconds", ["peer": "3"]) == nil)
+        #expect(text.value("verdict_peer_clock_offset_seconds", ["peer": "2"]) == -3600.005)
+        #expect(text.value("verdict_peer_clock_offset_seconds", ["peer": "3"]) == nil)
         #expect(
             text.value(
                 "verdict_build_info",
