@@ -22,7 +22,7 @@ struct ChaosChart {
         top = faultsEnd + 26
         let bandsBegin = top
         chart.drawThroughput(at: top, height: 150)
-        top += 150 + 34
+        top += 150 + 46
         chart.drawLatency(at: top, height: 130)
         top += 130 + 34
         let end = chart.drawLeaders(at: top)

@@ -4,7 +4,7 @@ extension ChaosReport {
         let verdict =
             judgement.holds
             ? "<span class=\"badge good\">all promises held</span>"
-            : "<span class=\"badge bad\">\(judgement.violations) violations</span>"
+            : "<span class=\"badge bad\">\(ChaosReport.violations(judgement.violations))</span>"
         return """
             <!doctype html>
             <html lang="en"><head><meta charset="utf-8">
@@ -46,7 +46,7 @@ extension ChaosReport {
         .badge { display: inline-block; margin-left: .8rem; padding: .12rem .7rem; border-radius: 1rem;
           color: #fff; font-weight: 600; font-size: .9rem; vertical-align: .25rem; }
         .badge.good { background: #17693a; } .badge.bad { background: #b3261e; }
-        .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr));
+        .tiles { display: grid; grid-template-columns: repeat(4, 1fr);
           gap: .6rem; margin: 1.1rem 0; }
         .tile { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .8rem; }
         .tile b { display: block; font-size: 1.35rem; line-height: 1.3; }
@@ -119,9 +119,7 @@ extension ChaosReport {
         guard !longest.isEmpty else { return "<p>None of 0.25 s or more.</p>" }
         var rows = "<tr><th class=\"n\">length</th><th class=\"n\">from</th><th>faults then</th></tr>"
         for gap in longest {
-            let some = faults.filter {
-                gap.ended > $0.began && gap.began < $0.ended + ChaosReport.healing
-            }
+            let some = RunSeries.causes(of: gap, among: faults, healing: ChaosReport.healing)
             let names = some.map { "#\($0.plan.number) \($0.plan.kind.rawValue)" }
             rows += "<tr><td class=\"n\">\(ChaosReport.seconds(gap.length)) s</td>"
             rows += "<td class=\"n\">\(ChaosReport.seconds(gap.began)) s</td>"
@@ -144,7 +142,7 @@ extension ChaosReport {
         var rows = "<tr><th class=\"n\">#</th><th class=\"n\">from</th><th class=\"n\">for</th>"
         rows += "<th>kind</th><th>what</th><th>nodes</th><th class=\"n\">longest gap</th></tr>"
         for fault in faults {
-            let gap = series.longestGap(during: fault, healing: ChaosReport.healing)
+            let gap = longestGap(of: fault)
             let nodes = fault.nodes.map(String.init).joined(separator: ", ")
             rows += "<tr><td class=\"n\">\(fault.plan.number)</td>"
             rows += "<td class=\"n\">\(ChaosReport.seconds(fault.began)) s</td>"
@@ -154,6 +152,10 @@ extension ChaosReport {
             rows += "<td class=\"n\">\(gap.map { ChaosReport.seconds($0.length) + " s" } ?? "–")</td></tr>"
         }
         return "<table>\(rows)</table>"
+    }
+
+    static func violations(_ count: Int) -> String {
+        count == 1 ? "1 violation" : "\(count) violations"
     }
 
     static func grouped(_ number: Int) -> String {

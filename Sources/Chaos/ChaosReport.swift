@@ -82,13 +82,17 @@ package struct ChaosReport: Sendable {
         return Int((span - min(span, lost)) / 1000 * 100_000 / max(1, span / 1000))
     }
 
+    func longestGap(of fault: InjectedFault) -> RunSeries.Gap? {
+        series.longestGap(of: fault, among: faults, healing: ChaosReport.healing)
+    }
+
     /// Faults injected, by kind, in the order of their names.
     package var counts: [(kind: FaultKind, count: Int, longestGap: UInt64)] {
         FaultKind.allCases.compactMap { kind in
             let some = faults.filter { $0.plan.kind == kind }
             guard !some.isEmpty else { return nil }
             let gap = some.compactMap {
-                series.longestGap(during: $0, healing: ChaosReport.healing)?.length
+                longestGap(of: $0)?.length
             }.max()
             return (kind, some.count, gap ?? 0)
         }

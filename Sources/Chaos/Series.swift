@@ -91,10 +91,28 @@ package struct RunSeries: Sendable {
 
     package var longestGap: Gap? { gaps.max { $0.length < $1.length } }
 
-    /// The longest stretch without a decision that began under a fault or while it was healing.
-    package func longestGap(during fault: InjectedFault, healing: UInt64) -> Gap? {
+    /// The faults at whose door a gap is laid: those that were under way when it began, or else those
+    /// that had ended less than `healing` before.
+    package static func causes(
+        of gap: Gap,
+        among faults: [InjectedFault],
+        healing: UInt64
+    ) -> [InjectedFault] {
+        // The last decision before a fault comes a little before it.
+        let begin = gap.began + min(300_000_000, gap.length)
+        let active = faults.filter { $0.began <= begin && $0.ended >= gap.began }
+        guard active.isEmpty else { return active }
+        return faults.filter { $0.began <= gap.ended && $0.ended + healing >= gap.began }
+    }
+
+    /// The longest stretch without a decision that is laid at a fault's door.
+    package func longestGap(
+        of fault: InjectedFault,
+        among faults: [InjectedFault],
+        healing: UInt64
+    ) -> Gap? {
         gaps.filter {
-            $0.ended > fault.began && $0.began < fault.ended + healing
+            RunSeries.causes(of: $0, among: faults, healing: healing).contains(fault)
         }.max { $0.length < $1.length }
     }
 }

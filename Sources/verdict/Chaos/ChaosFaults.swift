@@ -235,6 +235,7 @@ final class ChaosFaults {
         waitForEnd(node, by: loop.now + 8_000_000_000) { [weak self] in
             guard let self else { return }
             self.up([number])
+            self.monitor.forget(number)
             // The next one goes when this one is back, or has had its time.
             self.waitUntilReady(number, by: self.loop.now + 5_000_000_000) {
                 self.restart(from: next, left: left - 1)

@@ -17,6 +17,8 @@ final class ChaosMonitor {
     private let nodes: Int
     private var views: [View?]
     private var ready: [Bool]
+    /// Grows when what was asked before does not count any more.
+    private var generations: [Int]
     private(set) var sights: [LeaderSight] = []
     private var isOver = false
 
@@ -33,6 +35,7 @@ final class ChaosMonitor {
         nodes = addresses.count
         views = Array(repeating: nil, count: nodes)
         ready = Array(repeating: false, count: nodes)
+        generations = Array(repeating: 0, count: nodes)
         client = ChaosClient(loop, name: "monitor", number: -1, addresses: addresses, limit: 4)
         for node in 0..<nodes {
             look(node)
@@ -60,11 +63,14 @@ final class ChaosMonitor {
         let applied = views.map { $0?.applied }
         return applied.allSatisfy { $0 != nil && $0 == applied[0] }
     }
-    /// What was known is out of date.
-    func forget() {
-        views = Array(repeating: nil, count: nodes)
-        ready = Array(repeating: false, count: nodes)
+    /// The node starts anew.
+    func forget(_ number: Int) {
+        views[number - 1] = nil
+        ready[number - 1] = false
+        generations[number - 1] += 1
     }
+    /// What was known is out of date.
+    func forget() { for number in 1...nodes { forget(number) } }
 
     private func look(_ node: Int) {
         guard !isOver else { return }
@@ -91,11 +97,13 @@ final class ChaosMonitor {
     private func askReady(_ node: Int) {
         guard !isOver else { return }
         var isReady = false
+        let generation = generations[node]
         ask(node, "/readyz") { response, _ in
             isReady = response.status == 200
         } then: { [weak self] in
-            self?.ready[node] = isReady
-            self?.askReady(node)
+            guard let self else { return }
+            self.ready[node] = isReady && self.generations[node] == generation
+            self.askReady(node)
         }
     }
 
