@@ -47,6 +47,7 @@ let package = Package(
         room("Verification"),
         room("HTTP"),
         room("Providers", ["Verification", "HTTP", "Digest"]),
+        room("Chaos"),
 
         // Wiring: still sans-I/O.
         room("Journal", ["Raft", "Digest"]),
@@ -67,6 +68,7 @@ let package = Package(
             name: "verdict",
             dependencies: [
                 "Server", "Reactor", "Journal", "HTTP", "Digest", "Providers", "Raft", "Simulator",
+                "Chaos",
             ],
             swiftSettings: strict
         ),
@@ -83,6 +85,7 @@ let package = Package(
         tests(of: "Journal", ["Journal", "Raft", "Digest"]),
         tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal"]),
         tests(of: "Simulator", ["Simulator"]),
+        tests(of: "Chaos", ["Chaos"]),
         tests(of: "Reactor", ["Reactor", "CLinux", "Journal", "Raft"]),
         tests(of: "Server", ["Server", "HTTP", "Providers", "Verification"]),
 

@@ -5,6 +5,7 @@ package enum Commands {
         [
             ServeCommand.command, CheckConfigCommand.command, StatusCommand.command,
             BenchCommand.command, SimulateCommand.command,
+            ChaosCommand.command,
         ]
         + AttemptCommands.all + LocalCommands.all
 

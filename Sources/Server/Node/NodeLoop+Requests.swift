@@ -175,12 +175,15 @@ extension NodeLoop {
     }
 
     /// A poll is a read: it writes no entry.
+    ///
+    /// Only a terminal state is told at once: this node may be behind, and after the decision every
+    /// poll gets it.
     private func poll(
         _ attempt: AttemptID,
         _ form: Exchange.ReplyForm,
         _ connection: HTTPConnection
     ) {
-        guard let known = replica.machine.pollAnswer(for: attempt) else {
+        guard let known = replica.machine.pollAnswer(for: attempt), known.state.isTerminal else {
             read(.poll(attempt, form), connection)
             return
         }
@@ -273,12 +276,13 @@ extension NodeLoop {
             take(callback, form, connection)
             needsTurn = true
         case .poll(let attempt, let form):
-            guard replica.machine.state(of: attempt) != nil else {
+            guard let known = replica.machine.pollAnswer(for: attempt) else {
                 metrics.refused(.unknownAttempt)
                 answer(connection, Problem.unknownAttempt.response)
                 return
             }
-            poll(attempt, form, connection)
+            metrics.polls += 1
+            answer(connection, response(known, form))
         }
     }
 
