@@ -30,7 +30,9 @@ extension ReplicaNode {
             role: raft.role,
             term: raft.currentTerm,
             commitIndex: raft.commitIndex,
-            appliedIndex: appliedIndex
+            appliedIndex: appliedIndex,
+            room: diskRoom,
+            isDiskStalled: diskWatch.isStalled
         )
     }
 
