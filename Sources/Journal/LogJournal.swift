@@ -33,8 +33,12 @@ package struct LogJournal: ~Copyable {
     private var previousChecksum: UInt32
 
     var segments: [Segment]
-    /// The segment after the newest is made and empty.
-    private var hasSpare = false
+    /// Bytes of the segment after the newest, which is made and empty; nil while there is none.
+    private var spareCapacity: Int?
+    /// No file could be made for lack of room, and none has been since.
+    private var isOutOfRoom = false
+    /// Set to try again although there was no room.
+    private var triesForRoom = false
 
     var positions: EntryPositions
     /// Entries through this one are on disk and not about to be truncated.
@@ -63,7 +67,14 @@ package struct LogJournal: ~Copyable {
         var steps: [PositionStep]
         var segment: UInt64
         var offset: Int
-        var makesSpare: Bool
+        var work = Work.records
+    }
+
+    /// What a disk batch is for.
+    private enum Work {
+        case records
+        case makesSpare(capacity: Int)
+        case removesSpare
     }
 
     /// Continues a log that was read from a disk.
@@ -157,24 +168,58 @@ package struct LogJournal: ~Copyable {
     /// The next work for the disk; nil if some is under way or none waits.
     ///
     /// Besides batches of records this makes the next segment ahead of its need, alone, so that
-    /// hardly a commit ever waits for a file to be made. Whatever it returns must be performed
-    /// whole and then reported to `completed(_:)`; if a step fails, the node must stop.
+    /// hardly a commit ever waits for a file to be made, and records are only ever written into
+    /// space that is reserved. Whatever it returns must be performed whole and then reported to
+    /// `completed(_:)`, or to `foundNoRoom(_:)` if it is `DiskBatch.isUntouched`; if a step fails
+    /// otherwise, the node must stop.
     package mutating func nextBatch() -> DiskBatch? {
         guard underWay == nil else { return nil }
-        if wantsSpare { return makeSpare() }
-        return pendingRecords > 0 ? makeBatch() : nil
+        if let capacity = wantedSpare { return makeSpare(capacity) }
+        guard pendingRecords > 0 else { return nil }
+        if pendingFitsNewest { return makeBatch() }
+        guard let spareCapacity else { return nil }  // out of room
+        return Sector.size + pendingSize <= spareCapacity ? makeBatch() : removeSpare()
     }
 
-    private var wantsSpare: Bool {
-        guard !hasSpare else { return false }
-        guard let segment = segments.last else { return pendingRecords == 0 }
+    /// Bytes that a batch of all that is pending takes.
+    private var pendingSize: Int { Sector.roundUp(pending.count) }
+    /// Bytes of the newest segment that are free.
+    private var left: Int { segments.last.map { $0.capacity - $0.used } ?? 0 }
+    private var pendingFitsNewest: Bool { pendingSize <= left }
+
+    /// Size of the next segment, if it should be made now.
+    private var wantedSpare: Int? {
+        guard spareCapacity == nil, !isOutOfRoom || triesForRoom else { return nil }
+        if pendingRecords > 0, !pendingFitsNewest {
+            // A batch lies in one segment: for a larger one the segment is larger.
+            return max(configuration.segmentSize, Sector.size + pendingSize)
+        }
+        guard let segment = segments.last, !triesForRoom else { return configuration.segmentSize }
         // From half full on when nothing waits, from three quarters on in any case.
         let fill = segment.used / (segment.capacity / 4)
-        return pendingRecords == 0 ? fill >= 2 : fill >= 3
+        return fill >= (pendingRecords == 0 ? 2 : 3) ? configuration.segmentSize : nil
     }
 
-    private mutating func makeSpare() -> DiskBatch {
-        let file = SegmentName.file((segments.last?.sequence ?? 0) + 1)
+    private mutating func makeSpare(_ capacity: Int) -> DiskBatch {
+        triesForRoom = false
+        let file = SegmentName.file(nextSequence)
+        return housekeeping(
+            .makesSpare(capacity: capacity),
+            [.create(file: file, size: capacity), .sync(file: file), .syncDirectory]
+        )
+    }
+
+    /// Makes way for a larger segment.
+    private mutating func removeSpare() -> DiskBatch {
+        housekeeping(
+            .removesSpare,
+            [.remove(file: SegmentName.file(nextSequence)), .syncDirectory]
+        )
+    }
+
+    private var nextSequence: UInt64 { (segments.last?.sequence ?? 0) + 1 }
+
+    private mutating func housekeeping(_ work: Work, _ operations: [DiskOperation]) -> DiskBatch {
         diskBatches += 1
         underWay = UnderWay(
             number: diskBatches,
@@ -183,15 +228,9 @@ package struct LogJournal: ~Copyable {
             steps: [],
             segment: 0,
             offset: 0,
-            makesSpare: true
+            work: work
         )
-        return DiskBatch(
-            number: diskBatches,
-            operations: [
-                .create(file: file, size: configuration.segmentSize), .sync(file: file),
-                .syncDirectory,
-            ]
-        )
+        return DiskBatch(number: diskBatches, operations: operations)
     }
 
     private mutating func makeBatch() -> DiskBatch {
@@ -201,10 +240,8 @@ package struct LogJournal: ~Copyable {
         pending.append(contentsOf: repeatElement(0, count: size - pending.count))
 
         var operations: [DiskOperation] = []
-        operations.reserveCapacity(5)
-        if segments.last.map({ $0.capacity - $0.used < size }) ?? true {
-            roll(toHold: size, &operations)
-        }
+        operations.reserveCapacity(3)
+        if size > left { roll(&operations) }
         let segment = segments[segments.count - 1]
         let file = SegmentName.file(segment.sequence)
         var header = BatchHeader(
@@ -234,8 +271,7 @@ package struct LogJournal: ~Copyable {
             last: point.last.index,
             steps: pendingSteps,
             segment: segment.sequence,
-            offset: segment.used,
-            makesSpare: false
+            offset: segment.used
         )
         segments[segments.count - 1].used += size
         nextNumber += 1
@@ -248,14 +284,12 @@ package struct LogJournal: ~Copyable {
     }
 
     /// Goes on to the next segment, whose header is written together with its first batch.
-    private mutating func roll(toHold size: Int, _ operations: inout [DiskOperation]) {
-        let sequence = (segments.last?.sequence ?? 0) + 1
-        let file = SegmentName.file(sequence)
-        if !hasSpare {
-            operations.append(.create(file: file, size: configuration.segmentSize))
-            operations.append(.syncDirectory)
+    private mutating func roll(_ operations: inout [DiskOperation]) {
+        guard let capacity = spareCapacity else {
+            fatalError("invariant broken: no segment after \(nextSequence - 1) to go on in")
         }
-        hasSpare = false
+        spareCapacity = nil
+        let sequence = nextSequence
         let header = SegmentHeader(
             configuration: configuration,
             sequence: sequence,
@@ -263,13 +297,14 @@ package struct LogJournal: ~Copyable {
             previousChecksum: previousChecksum,
             start: pointBeforePending
         )
-        operations.append(.write(file: file, offset: 0, bytes: header.encoded()))
+        operations.append(
+            .write(file: SegmentName.file(sequence), offset: 0, bytes: header.encoded())
+        )
         segments.append(
             Segment(
                 sequence: sequence,
                 salt: configuration.salt,
-                // A batch larger than a segment extends its file.
-                capacity: max(configuration.segmentSize, Sector.size + size),
+                capacity: capacity,
                 used: Sector.size
             )
         )
@@ -284,8 +319,14 @@ package struct LogJournal: ~Copyable {
             fatalError("invariant broken: disk batch \(number) completed but not under way")
         }
         underWay = nil
-        if done.makesSpare {
-            hasSpare = true
+        switch done.work {
+        case .records: break
+        case .makesSpare(let capacity):
+            spareCapacity = capacity
+            isOutOfRoom = false
+            return durableWrite
+        case .removesSpare:
+            spareCapacity = nil
             return durableWrite
         }
         for step in done.steps {
@@ -305,6 +346,52 @@ package struct LogJournal: ~Copyable {
         readable = min(done.last, pendingCut ?? done.last)
         durableWrite = done.write
         return durableWrite
+    }
+
+    // MARK: Room
+
+    /// Takes note that the batch under way was not begun, since there is no room for the file that it
+    /// makes; nothing is lost by it.
+    ///
+    /// - Precondition: `number` is that of the batch under way, which `DiskBatch.isUntouched`.
+    package mutating func foundNoRoom(_ number: UInt64) {
+        guard let tried = underWay, tried.number == number, case .makesSpare = tried.work else {
+            fatalError("invariant broken: disk batch \(number) makes no file or is not under way")
+        }
+        underWay = nil
+        isOutOfRoom = true
+    }
+
+    /// Has `nextBatch` try once more to make the next segment, if there was no room for it.
+    package mutating func tryForRoom() { triesForRoom = isOutOfRoom }
+
+    /// False from when the next segment could not be made, until it could.
+    ///
+    /// What the newest segment still holds is the reserve then.
+    package var hasRoom: Bool { !isOutOfRoom }
+
+    /// Bytes that records of entries may take up now, with all that waits counted off.
+    ///
+    /// Exact while there is no room for another segment: what is appended within it can be written,
+    /// and a few sectors are left for terms and votes, without which no leader could be elected. While
+    /// there is room it only bounds what may wait for a disk that does not get on.
+    package var room: Int {
+        guard isOutOfRoom else {
+            return max(0, configuration.maxPendingBytes - waitingSize)
+        }
+        return max(0, left - keptForPromises - waitingSize)
+    }
+
+    /// Bytes of the batch in the making, and of what goes along with entries: a truncation, a hard
+    /// state.
+    private var waitingSize: Int { max(pending.count, BatchHeader.size) + 128 }
+
+    /// Bytes of the last segment that no entry may take.
+    private var keptForPromises: Int { min(64 * 1024, configuration.segmentSize / 8) }
+
+    /// Whether a change of term or vote could be written.
+    package var canPromise: Bool {
+        !isOutOfRoom || Sector.roundUp(max(pending.count, BatchHeader.size) + 64) <= left
     }
 
     // MARK: Metrics

@@ -47,4 +47,6 @@ package enum ProposalRefusal: Hashable, Sendable {
     case transferring(to: NodeID)
     /// Too many bytes are waiting to be committed.
     case overloaded
+    /// The own disk has no room for them.
+    case noRoom
 }

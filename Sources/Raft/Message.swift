@@ -89,8 +89,11 @@ package struct AppendEntriesReply: Hashable, Sendable {
     }
     package var result: Result
     package var readRound: UInt64
-    package init(result: Result, readRound: UInt64) {
+    /// False if the follower had no room for entries that it was sent, and has none for them now.
+    package var hasRoom: Bool
+    package init(result: Result, readRound: UInt64, hasRoom: Bool = true) {
         self.result = result
         self.readRound = readRound
+        self.hasRoom = hasRoom
     }
 }

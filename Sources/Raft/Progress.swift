@@ -23,6 +23,8 @@ package struct Progress {
     /// AppendEntries with entries under way.
     package var inflightAppends: Int { inflight.count }
 
+    /// The member had no room for entries: it gets none until it says that it has.
+    package internal(set) var isFull = false
     /// A probe is under way; the next goes with the next heartbeat.
     var probeSent = false
     /// The newest commit index that was sent.
@@ -54,6 +56,7 @@ package struct Progress {
         sentCommit = .zero
         sentDurable = .zero
         ackedRound = 0
+        isFull = false
         becomeProbe(next: next)
     }
 

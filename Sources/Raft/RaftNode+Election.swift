@@ -106,6 +106,7 @@ extension RaftNode {
         }
         let grant =
             term > currentTerm && request.lastEntry >= log.lastID && !hasLiveLeader(at: now)
+            && !isDiskStuck
         send(
             .preVoteReply(VoteReply(granted: grant)),
             to: peerIDs[peer],
@@ -126,7 +127,7 @@ extension RaftNode {
         if reply.granted {
             guard term == currentTerm.next, !granted.contains(voter) else { return }
             granted.append(voter)
-            if granted.count >= configuration.membership.quorum {
+            if granted.count >= configuration.membership.quorum, !isDiskStuck {
                 campaign(isTransfer: false, at: now, into: &actions)
             }
         } else if term > currentTerm {

@@ -35,6 +35,9 @@ extension RaftNode {
         into actions: inout [Action]
     ) -> ProposalRefusal? {
         if let refusal = proposalRefusal { return refusal }
+        let bytes = payloads.reduce(0) { $0 + Entry.storedBytes(of: $1.count) }
+        guard bytes <= room else { return .noRoom }
+        room -= bytes
         let time = clock.stamp(wall: wall, at: now)
         invariant(time >= log.lastTime, "time \(time) after \(log.lastTime)")
         writes.reserve(payloads.count)
@@ -53,10 +56,14 @@ extension RaftNode {
         guard role == .leader else { return .notLeader(known: leader) }
         if let transfer { return .transferring(to: transfer.target) }
         if uncommittedBytes > configuration.maxUncommittedBytes { return .overloaded }
+        if room < RaftNode.leastRoom { return .noRoom }
         // Others may commit while the own disk or state machine lags: that has a bound as well.
         let bound = configuration.maxCachedBytes + configuration.maxUncommittedBytes
         return cachedBytes > bound ? .overloaded : nil
     }
+
+    /// With less room than this, in bytes, nothing is proposed: a small entry takes about as much.
+    package static let leastRoom = 1024
 
     private mutating func appendAsLeader(kind: Entry.Kind, payload: [UInt8], time: Timestamp) {
         let entry = Entry(
@@ -135,6 +142,6 @@ extension RaftNode {
         guard !hasCommittedInTerm || now.nanoseconds(since: officeSince) >= electionNanoseconds
         else { return }
         becomeFollower(term: term, leader: nil, at: now, into: &actions)
-        campaign(isTransfer: true, at: now, into: &actions)
+        if !isDiskStuck { campaign(isTransfer: true, at: now, into: &actions) }
     }
 }

@@ -3,7 +3,7 @@ extension RaftNode {
     /// that moved.
     mutating func replicate(to peer: Int, at now: Instant, into actions: inout [Action]) {
         if peers[peer].state == .probe {
-            if !peers[peer].probeSent { probe(peer, into: &actions) }
+            if !peers[peer].probeSent, !peers[peer].isFull { probe(peer, into: &actions) }
             return
         }
         while peers[peer].state == .replicate, peers[peer].nextIndex <= lastIndex,
@@ -132,6 +132,7 @@ extension RaftNode {
             droppedMessages += 1
             return
         }
+        peers[peer].isFull = !reply.hasRoom
         switch reply.result {
         case .accepted(let durable, let matched):
             guard matched <= lastIndex else {
@@ -140,7 +141,11 @@ extension RaftNode {
             }
             let next = peers[peer].nextIndex
             peers[peer].acknowledged(through: durable)
-            if peers[peer].state == .probe {
+            if !reply.hasRoom {
+                // It dropped what followed. Heartbeats ask where its log ends, until one is
+                // answered that there is room.
+                peers[peer].becomeProbe(next: matched.next)
+            } else if peers[peer].state == .probe {
                 // An older reply says nothing of the entry that is probed.
                 if matched >= peers[peer].nextIndex.previous {
                     peers[peer].becomeReplicate(next: matched.next)

@@ -44,10 +44,21 @@ extension RaftNode {
         return nil
     }
 
+    /// Leaves office without a successor; the others elect one after an election time-out.
+    package mutating func stepDown(at now: Instant, into actions: inout [Action]) {
+        guard role == .leader else { return }
+        endTransfer(succeeded: false, into: &actions)
+        becomeFollower(term: currentTerm, leader: nil, at: now, into: &actions)
+        finish(at: now, into: &actions)
+    }
+
+    /// A transfer is under way.
+    package var isTransferring: Bool { transfer != nil }
+
     private func bestSuccessor(at now: Instant) -> NodeID? {
         var best: Int?
         for peer in peers.indices {
-            guard peers[peer].isVoter,
+            guard peers[peer].isVoter, !peers[peer].isFull,
                 now.nanoseconds(since: peers[peer].lastReply) < electionNanoseconds
             else { continue }
             if let best, peers[peer].matchIndex <= peers[best].matchIndex { continue }
@@ -77,7 +88,9 @@ extension RaftNode {
         at now: Instant,
         into actions: inout [Action]
     ) {
-        guard term == currentTerm, role == .follower, leader == peerIDs[peer] else { return }
+        guard term == currentTerm, role == .follower, leader == peerIDs[peer], !isDiskStuck else {
+            return
+        }
         campaign(isTransfer: true, at: now, into: &actions)
     }
 

@@ -15,6 +15,20 @@ package struct RaftNode: ~Copyable {
     package internal(set) var droppedMessages: UInt64 = 0
     /// How often the commit index moved by inference.
     package internal(set) var inferredCommits: UInt64 = 0
+    /// Entries that were not taken since the own disk had no room for them.
+    package internal(set) var unstoredEntries: UInt64 = 0
+
+    /// Bytes of entries (`Entry.storedBytes`) that the own disk takes, as its owner knows.
+    ///
+    /// What does not find room is not taken into the log at all, neither here nor on disk.
+    package var room = Int.max
+    /// The own disk does not get on, says its owner: a term or vote would not become durable.
+    ///
+    /// Such a node neither campaigns nor promises its vote; to leave office is its owner's part
+    /// (`transferLeadership`, `stepDown`), who knows which of the others are better off.
+    package var isDiskStuck = false
+    /// Size of the entry that last found no room; 0 when there was room for all.
+    var unstoredBytes = 0
 
     var log: RaftLog
     var writes: WriteLedger
@@ -160,7 +174,13 @@ package struct RaftNode: ~Copyable {
         if role == .leader {
             if now >= heartbeatDeadline { heartbeat(at: now, into: &actions) }
         } else if isVoter, now >= electionDeadline {
-            startPreVote(at: now, into: &actions)
+            if isDiskStuck {
+                // It could not win: let somebody else try.
+                becomeFollower(term: currentTerm, leader: nil, at: now, into: &actions)
+                resetElectionDeadline(at: now)
+            } else {
+                startPreVote(at: now, into: &actions)
+            }
         }
         finish(at: now, into: &actions)
     }

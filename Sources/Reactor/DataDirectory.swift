@@ -48,9 +48,9 @@ package struct DataDirectory: ~Copyable {
         self.lock = lock
     }
 
-    /// The files in it.
-    package borrowing func disk() throws(SystemError) -> FileDisk {
-        try FileDisk(directory: path)
+    /// The files in it; `reserve` as `FileDisk` has it.
+    package borrowing func disk(reserve: Int = 0) throws(SystemError) -> FileDisk {
+        try FileDisk(directory: path, reserve: reserve)
     }
 
     private static func holder(_ number: Int32) -> String? {

@@ -76,17 +76,41 @@ struct ForwardQueue {
         bytes += ForwardQueue.cost(of: command)
     }
 
-    /// Gives away what waits; it is proposed now, behind `last`.
-    mutating func propose(after last: LogIndex) -> [[UInt8]] {
-        var taken: [[UInt8]] = []
-        swap(&taken, &payloads)
-        for (id, offset) in waiting {
-            proposed.append((id, last.advanced(by: offset + 1)))
+    /// Gives away what waits, as far as the own disk has room for it; it is proposed now, behind
+    /// `last`.
+    ///
+    /// - Returns: the commands, and the bytes on disk that they take.
+    mutating func propose(after last: LogIndex, room: Int) -> (commands: [[UInt8]], stored: Int) {
+        var count = 0
+        var stored = 0
+        var cost = 0
+        for command in payloads {
+            let more = Entry.storedBytes(of: command.count)
+            guard stored + more <= room else { break }
+            stored += more
+            cost += ForwardQueue.cost(of: command)
+            count += 1
         }
-        waiting.removeAll(keepingCapacity: true)
-        forwards.removeAll(keepingCapacity: true)
-        bytes = 0
-        return taken
+        var taken: [[UInt8]] = []
+        if count == payloads.count {
+            swap(&taken, &payloads)
+            forwards.removeAll(keepingCapacity: true)
+        } else {
+            taken.append(contentsOf: payloads[..<count])
+            payloads.removeFirst(count)
+        }
+        bytes -= cost
+        var left = 0
+        for (id, offset) in waiting {
+            if offset < count {
+                proposed.append((id, last.advanced(by: offset + 1)))
+            } else {
+                waiting[left] = (id, offset - count)
+                left += 1
+            }
+        }
+        waiting.removeLast(waiting.count - left)
+        return (taken, stored)
     }
 
     /// Forgets what the state machine has seen: from then on a copy is its to know.

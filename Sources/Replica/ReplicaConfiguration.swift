@@ -24,6 +24,8 @@ package struct ReplicaConfiguration: Sendable {
     package var maxRepeatItems: Int = 100_000
     /// Peers are pinged this often.
     package var pingInterval: Duration = .milliseconds(500)
+    /// A disk on which a batch takes longer than this counts as stalled: a leader leaves its office.
+    package var diskStall: Duration = .seconds(2)
 
     package init(
         raft: RaftConfiguration,

@@ -33,7 +33,9 @@ extension ReplicaNode {
             role: raft.role,
             term: raft.currentTerm,
             commitIndex: raft.commitIndex,
-            appliedIndex: appliedIndex
+            appliedIndex: appliedIndex,
+            room: diskRoom,
+            isDiskStalled: diskWatch.isStalled
         )
     }
 

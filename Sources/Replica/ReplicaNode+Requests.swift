@@ -105,33 +105,43 @@ extension ReplicaNode {
     /// Requests are left that did not fit into this turn's proposal.
     var canProposeMore: Bool {
         raft.role == .leader && requests.hasQueued && raft.proposalRefusal == nil
+            && !isQueueWaitingForRoom
     }
 
     private mutating func proposeQueued(at now: Instant, wall: WallTime) {
+        isQueueWaitingForRoom = false
         guard !forwarded.isEmpty || requests.hasQueued else { return }
         switch raft.proposalRefusal {
         case nil: break
-        case .overloaded:
+        case .overloaded, .noRoom:
             // What peers forwarded is kept, up to its bound, until there is room.
             return
         case .notLeader, .transferring:
             refuseForwarded()
             return
         }
-        var payloads = forwarded.propose(after: raft.lastIndex)
+        var (payloads, stored) = forwarded.propose(after: raft.lastIndex, room: raft.room)
         // However much the peers forward, the own clients have their share.
         let limit = payloads.count + ReplicaNode.maxBatch
+        let room = raft.room
         var bytes = 0
         requests.sendQueued(as: .proposed) { request in
             let more = ReplicaNode.cost(of: request)
+            let moreStored = ReplicaNode.storedBytes(of: request)
             guard payloads.count < limit,
                 bytes == 0 || bytes + more <= ReplicaNode.maxBatchBytes
             else { return false }
+            guard stored + moreStored <= room else {
+                isQueueWaitingForRoom = true
+                return false
+            }
             bytes += more
+            stored += moreStored
             if let definition = request.definition { payloads.append(definition) }
             payloads.append(request.command)
             return true
         }
+        guard !payloads.isEmpty else { return }
         counters.proposed += UInt64(payloads.count)
         let refusal = raft.propose(
             payloads,
@@ -143,6 +153,30 @@ extension ReplicaNode {
             refusal == nil,
             "proposal refused after it was asked for: \(String(describing: refusal))"
         )
+    }
+
+    /// Takes what peers forwarded, as much of it as the own disk has room for.
+    private mutating func takeForwarded(_ stored: inout Int) -> [[UInt8]] {
+        var count = 0
+        var bytes = 0
+        for command in forwarded {
+            let more = Entry.storedBytes(of: command.count)
+            guard stored + more <= raft.room else { break }
+            stored += more
+            bytes += ReplicaNode.cost(of: command)
+            count += 1
+        }
+        var taken: [[UInt8]] = []
+        if count == forwarded.count {
+            swap(&taken, &forwarded)
+            forwardedBytes = 0
+            forwarders.removeAll(keepingCapacity: true)
+        } else {
+            taken.append(contentsOf: forwarded[..<count])
+            forwarded.removeFirst(count)
+            forwardedBytes -= bytes
+        }
+        return taken
     }
 
     private mutating func forwardQueued(at now: Instant) {
@@ -179,6 +213,12 @@ extension ReplicaNode {
     private static func cost(of request: borrowing RequestTable.Request) -> Int {
         ForwardQueue.cost(of: request.command)
             + (request.definition.map { ForwardQueue.cost(of: $0) } ?? 0)
+    }
+
+    /// Bytes on disk of what is proposed for a request, at most.
+    private static func storedBytes(of request: borrowing RequestTable.Request) -> Int {
+        Entry.storedBytes(of: request.command.count)
+            + (request.definition.map { Entry.storedBytes(of: $0.count) } ?? 0)
     }
 
     /// Tells the peers whose commands wait here that they will not be proposed, and forgets which

@@ -42,6 +42,11 @@ package struct ReplicaNode: ~Copyable {
     /// Journal reads that could not be planned yet.
     var deferredReads: [JournalReadTicket] = []
     var nextDiskReadNumber: UInt64 = 1
+    var diskWatch = DiskWatch()
+    /// What the peers were last told of `diskRoom`.
+    var announcedRoom = DiskRoom.enough
+    /// The next request to propose is larger than what the disk has room for.
+    var isQueueWaitingForRoom = false
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
@@ -77,6 +82,7 @@ package struct ReplicaNode: ~Copyable {
         self.nextHousekeepingAt = now
         self.nextPingAt = now
         raft.applied(through: LogIndex(self.machine.appliedIndex.number))
+        refreshRoom()
     }
 
     package var node: NodeID { configuration.raft.node }
@@ -106,7 +112,11 @@ package struct ReplicaNode: ~Copyable {
         sendRequests(at: now, wall: wall)
         startReads(at: now)
         settle(at: now)
-        if let batch = journal.nextBatch() { output.batch = batch }
+        if let batch = journal.nextBatch() {
+            output.batch = batch
+            diskWatch.begun(at: now)
+            refreshRoom()
+        }
         return hasMore || canProposeMore
     }
 
@@ -129,7 +139,10 @@ package struct ReplicaNode: ~Copyable {
 
     /// The batch and all before it are on stable storage.
     package mutating func batchCompleted(_ number: UInt64, at now: Instant) {
+        let hadRoom = journal.hasRoom
         let write = journal.completed(number)
+        diskGetsOn(at: now)
+        if !hadRoom, journal.hasRoom { output.notices.append(.diskHasRoomAgain) }
         raft.persisted(write, at: now, into: &actions)
         settle(at: now)
     }
@@ -141,7 +154,11 @@ package struct ReplicaNode: ~Copyable {
         to target: NodeID?,
         at now: Instant
     ) -> TransferRefusal? {
-        let refusal = raft.transferLeadership(to: target, at: now, into: &actions)
+        let refusal = raft.transferLeadership(
+            to: target ?? successor(at: now),
+            at: now,
+            into: &actions
+        )
         settle(at: now)
         return refusal
     }
@@ -181,6 +198,7 @@ package struct ReplicaNode: ~Copyable {
             i += 1
         }
         actions.removeAll(keepingCapacity: true)
+        refreshRoom()
     }
 
     private mutating func roleChanged(_ change: RoleChange, at now: Instant) {
@@ -204,6 +222,7 @@ package struct ReplicaNode: ~Copyable {
         }
         for completion in reads.expire(at: now) { output.reads.append(completion) }
         askAgain(at: now)
+        watchDisk(at: now)
         if nextPingAt <= now {
             nextPingAt = now.advanced(by: configuration.pingInterval)
             for peer in peers where peer.isConnected {
@@ -212,7 +231,8 @@ package struct ReplicaNode: ~Copyable {
                 )
             }
         }
-        if nextReportAt <= now {
+        // What room there is, is for what decides.
+        if nextReportAt <= now, clusterRoom(at: now) == .enough {
             nextReportAt = now.advanced(by: configuration.repeatReportInterval)
             makeReport(at: now)
             // More than one report's worth waits: the next goes as soon as this one is applied.
@@ -248,5 +268,9 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var forwardsRefused: UInt64 = 0
     package var timedOut: UInt64 = 0
     package var roleChanges: UInt64 = 0
+    /// How often a batch took longer than `ReplicaConfiguration.diskStall`.
+    package var diskStalls: UInt64 = 0
+    /// How often the disk turned out to have no room for another segment.
+    package var timesOutOfRoom: UInt64 = 0
     package init() {}
 }

@@ -14,7 +14,8 @@ package struct ReplicaOutput {
     package var messages: [Envelope] = []
     package var completions: [Completion] = []
     package var reads: [ReadCompletion] = []
-    /// To be done on the disk; `ReplicaNode.batchCompleted` is called when it is durable.
+    /// To be done on the disk; `ReplicaNode.batchCompleted` is called when it is durable, or
+    /// `batchFoundNoRoom` if it was not begun for lack of room.
     package var batch: DiskBatch?
     package var diskReads: [DiskRead] = []
     package var notices: [Notice] = []
@@ -64,6 +65,14 @@ package enum Notice: Hashable, Sendable {
     case journalReadFailed(String)
     /// A committed entry does not decode in this version; it moved nothing.
     case undecodableEntry(LogIndex, String)
+    /// A batch has been under way for so long.
+    case diskStalled(Duration)
+    /// The batch that stalled is done.
+    case diskGetsOn(after: Duration)
+    /// There is no room for another segment; `reserve` is what entries may still take up, in bytes.
+    case diskFull(DiskError, reserve: Int)
+    /// A further segment could be made after there had been no room for it.
+    case diskHasRoomAgain
 }
 
 /// What became of a request that was handed in.

@@ -45,7 +45,7 @@ private func run(
     ])
     let mailbox = try Mailbox<LoopMessage>()
     let directory = try DataDirectory(configuration.dataDirectory)
-    var disk = try directory.disk()
+    var disk = try directory.disk(reserve: configuration.journalReserveBytes)
     let now = Instant(nanoseconds: Clock.monotonic())
     let replica = try ReplicaNode(
         recovering: &disk,
@@ -64,7 +64,12 @@ private func run(
         at: now
     )
     let status = try loop.run()
-    thread.stop()
+    if loop.isDiskStalled {
+        log.warning("journal", "the disk hangs: the node ends without waiting for it")
+        thread.abandon()
+    } else {
+        thread.stop()
+    }
     _ = directory.path  // locked until here
     return status
 }
@@ -86,6 +91,7 @@ private func replicaConfiguration(_ configuration: NodeConfiguration) -> Replica
     )
     var replica = ReplicaConfiguration(raft: raft, journal: journal, incarnation: randomNumber())
     replica.requestHold = configuration.timers.requestHold
+    replica.diskStall = configuration.timers.diskStall
     replica.maxPendingRequests = configuration.limits.pendingRequests
     return replica
 }

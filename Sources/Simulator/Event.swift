@@ -17,6 +17,8 @@ enum Event {
     case diskStep(node: Int, run: Int)
     /// The process learns that a batch is durable.
     case batchDone(node: Int, run: Int, number: UInt64)
+    /// The process learns that a batch was not begun for lack of room.
+    case batchFoundNoRoom(node: Int, run: Int, number: UInt64, DiskError)
     case diskRead(node: Int, run: Int, DiskRead)
     case restart(node: Int, run: Int)
     case fault(Int)
@@ -36,7 +38,8 @@ enum Event {
     var process: Int? {
         switch self {
         case .turn(let node, _), .linkUp(let node, _, _), .linkDown(let node, _, _, _),
-            .diskRead(let node, _, _), .batchDone(let node, _, _):
+            .diskRead(let node, _, _), .batchDone(let node, _, _),
+            .batchFoundNoRoom(let node, _, _, _):
             node
         case .arrive(let parcel): parcel.to
         default: nil

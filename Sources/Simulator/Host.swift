@@ -42,6 +42,10 @@ final class Host {
     var isHung = false
     /// The operation under way would be done if the disk did not hang.
     var isStalled = false
+    /// Since when its process leads although the operation under way hangs.
+    var leadsStalledSince: UInt64?
+    /// Its process's term when that took the disk for stalled.
+    var termWhenStalled: Term?
     var random: SeededRandom
 
     // Clock.

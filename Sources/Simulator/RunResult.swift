@@ -16,6 +16,10 @@ package struct RunStatistics: Hashable, Sendable {
     package var powerCuts: UInt64 = 0
     package var restarts: UInt64 = 0
     package var stopsByDisk: UInt64 = 0
+    /// Batches that found no room, and posts that were refused for it.
+    package var fullDisks: UInt64 = 0
+    package var refusedForRoom: UInt64 = 0
+    package var stalledDisks: UInt64 = 0
     package var refusedStarts: UInt64 = 0
     package var quarantined: UInt64 = 0
     package var journalReads: UInt64 = 0

@@ -125,6 +125,11 @@ extension World {
             answer(number, .opened(view))
             return
         }
+        guard process.replica.clusterRoom(at: instant) == .enough else {
+            statistics.refusedForRoom += 1
+            answer(number, .unavailable)
+            return
+        }
         if let request = requests[number] { oracle.asked(for: request.attempt) }
         submit(number, .open(open), flow, process)
     }
@@ -140,6 +145,9 @@ extension World {
         if let decision = process.replica.answerLocally(callback) {
             statistics.answeredLocally += 1
             answer(number, .decided(decision))
+        } else if process.replica.clusterRoom(at: instant) == .none {
+            statistics.refusedForRoom += 1
+            answer(number, .unavailable)
         } else if process.replica.machine.state(of: callback.attempt) == nil {
             beginRead(number, .existence, process)
         } else {

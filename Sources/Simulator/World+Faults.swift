@@ -145,6 +145,7 @@ extension World {
     func resume(_ host: Host) {
         guard host.isPaused else { return }
         host.isPaused = false
+        host.leadsStalledSince = nil
         var missed = host.inbox
         host.inbox = []
         // A process may look at its clients' sockets before it looks at its peers'.
@@ -272,6 +273,9 @@ extension World {
             }
             if process.replica.raft.lastIndex.number != UInt64(newest) {
                 return "n\(host.number + 1) has entries that are not committed"
+            }
+            if process.replica.diskRoom != .enough || process.replica.isDiskStalled {
+                return "n\(host.number + 1) takes its disk for full or stalled"
             }
         }
         guard leaders == 1 else { return "\(leaders) nodes lead" }

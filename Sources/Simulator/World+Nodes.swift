@@ -22,7 +22,8 @@ extension World {
             node: host.id,
             salt: host.random.next(),
             segmentSize: plan.segmentSize,
-            tailBytes: plan.maxCachedBytes
+            tailBytes: plan.maxCachedBytes,
+            maxPendingBytes: plan.maxPendingBytes
         )
         var replica = ReplicaConfiguration(
             raft: raft,
@@ -32,6 +33,7 @@ extension World {
         replica.requestHold = .nanoseconds(Int64(plan.requestHold))
         replica.forwardRetry = .nanoseconds(Int64(plan.forwardRetry))
         replica.maxForwardedBytes = plan.maxUncommittedBytes
+        replica.diskStall = .nanoseconds(Int64(plan.diskStall))
         return replica
     }
 
@@ -114,6 +116,7 @@ extension World {
         host.isPaused = false
         host.batch = nil
         host.isStalled = false
+        host.termWhenStalled = nil
         host.inbox = []
         linksLost(of: node, isMachine: false)
         connectionsLost(process)
@@ -142,6 +145,7 @@ extension World {
         host.inbox = []
         host.batch = nil
         host.isStalled = false
+        host.termWhenStalled = nil
         powerLost(node)
     }
 
@@ -178,6 +182,7 @@ extension World {
         let isIdle = process.replica.output.isEmpty && !hasMore
         carryOut(host, process)
         guard host.process === process else { return }
+        checkStalledLeader(host, process)
         if hasMore { wake(node, after: 1000) }
         let deadline = process.replica.nextDeadline(at: instant, wall: wall).nanoseconds
         host.idleTurns = isIdle && deadline <= instant.nanoseconds ? host.idleTurns + 1 : 0
@@ -239,7 +244,56 @@ extension World {
                 "n\(host.number + 1): entry \(index) does not decode: \(what)",
                 at: now
             )
+        case .diskStalled:
+            statistics.stalledDisks += 1
+            trace.note(now, "n\(host.number + 1)'s disk stalls")
+        case .diskGetsOn(let time):
+            trace.note(now, "n\(host.number + 1)'s disk gets on after \(time)")
+        case .diskFull(_, let reserve):
+            trace.note(now, "n\(host.number + 1)'s disk is full, reserve \(reserve)")
+        case .diskHasRoomAgain:
+            trace.note(now, "n\(host.number + 1)'s disk has room again")
         }
+    }
+
+    /// A leader whose disk hangs does not lead for long: it notices by itself, by the progress of what
+    /// is under way, and no heartbeat that it still can send keeps it in office.
+    ///
+    /// Nor does a node campaign that knows that it could not keep its own vote.
+    private func checkStalledLeader(_ host: Host, _ process: Process) {
+        let term = process.replica.raft.currentTerm
+        if !process.replica.isDiskStalled {
+            host.termWhenStalled = nil
+        } else if let before = host.termWhenStalled {
+            if process.replica.raft.role == .candidate, term > before {
+                checker.fail(
+                    "hung candidate",
+                    "n\(host.number + 1) campaigns in term \(term) while its disk hangs",
+                    at: now
+                )
+            }
+        } else {
+            host.termWhenStalled = term
+        }
+        guard hosts.count > 1, host.isHung, host.isStalled,
+            process.replica.raft.role == .leader
+        else {
+            host.leadsStalledSince = nil
+            return
+        }
+        let since = host.leadsStalledSince ?? now
+        host.leadsStalledSince = since
+        // A successor has an election time-out to take over.
+        let limit = plan.diskStall + plan.electionTimeout + WorldPlan.second / 2
+        guard now - since > limit else { return }
+        checker.fail(
+            "hung leader",
+            """
+            n\(host.number + 1) leads term \(term), and its disk has \
+            done nothing for \((now - since) / 1_000_000) ms
+            """,
+            at: now
+        )
     }
 
     // MARK: Disk
@@ -297,6 +351,19 @@ extension World {
                 )
                 return
             }
+            if batch.isUntouched(by: error, at: host.nextOperation) {
+                statistics.fullDisks += 1
+                trace.note(now, "n\(node + 1) disk: \(error)")
+                host.batch = nil
+                happen(
+                    .batchFoundNoRoom(node: node, run: run, number: batch.number, error)
+                )
+                return
+            }
+            guard error.code == SimulatedDisk.ioError else {
+                checker.fail("written where there is room", "n\(node + 1): \(error)", at: now)
+                return
+            }
             // A failed write or sync stops the node at once.
             trace.note(now, "n\(node + 1) stops: \(error)")
             statistics.stopsByDisk += 1
@@ -323,6 +390,14 @@ extension World {
     func batchDone(_ node: Int, run: Int, number: UInt64) {
         guard let process = hosts[node].process, process.run == run else { return }
         process.replica.batchCompleted(number, at: instant)
+        checker.observe(node, process.replica, at: now)
+        wake(node, after: plan.turnDelay / 4)
+    }
+
+    /// The process hears that there is no room for the file that its batch makes first.
+    func batchFoundNoRoom(_ node: Int, run: Int, number: UInt64, _ error: DiskError) {
+        guard let process = hosts[node].process, process.run == run else { return }
+        process.replica.batchFoundNoRoom(number, error, at: instant)
         checker.observe(node, process.replica, at: now)
         wake(node, after: plan.turnDelay / 4)
     }

@@ -121,7 +121,7 @@ package final class World {
         )
     }
 
-    private func happen(_ event: Event) {
+    func happen(_ event: Event) {
         if let node = event.process, hosts[node].isPaused, hosts[node].process != nil {
             hosts[node].inbox.append(event)
             return
@@ -137,6 +137,8 @@ package final class World {
         case .diskStep(let node, let run): diskStep(node, run: run)
         case .batchDone(let node, let run, let number):
             batchDone(node, run: run, number: number)
+        case .batchFoundNoRoom(let node, let run, let number, let error):
+            batchFoundNoRoom(node, run: run, number: number, error)
         case .diskRead(let node, let run, let read): diskRead(node, run: run, read)
         case .restart(let node, let run): restart(node, run: run)
         case .fault(let number): begin(plan.faults[number], number)

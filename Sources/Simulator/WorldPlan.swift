@@ -43,6 +43,9 @@ package struct WorldPlan: Sendable {
     private(set) var maxInflightAppends: Int
     private(set) var maxCachedBytes: Int
     private(set) var maxUncommittedBytes: Int
+    private(set) var maxPendingBytes: Int
+    /// A batch that takes longer makes a disk count as stalled.
+    private(set) var diskStall: UInt64
     private(set) var requestHold: UInt64
     private(set) var forwardRetry: UInt64
     /// Wall clocks' error at the start, in milliseconds.
@@ -104,6 +107,8 @@ package struct WorldPlan: Sendable {
         // In bounds that the network can carry away, as a configuration would be.
         maxUncommittedBytes = random.pick([8 * 1024, 8 * 1024, 64 * 1024, 16 * 1024 * 1024])
         if maxAppendBytes < 4096 { maxUncommittedBytes = 8 * 1024 }
+        maxPendingBytes = 4 * maxUncommittedBytes
+        diskStall = max(WorldPlan.second, 2 * electionTimeout)
         if maxAppendBytes < 1024 { maxInflightAppends = 64 }
         requestHold = random.between(2, 12) * WorldPlan.second
         // Shorter than an answer from far away takes, too.

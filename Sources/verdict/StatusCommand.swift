@@ -8,7 +8,8 @@ enum StatusCommand {
         summary: "the cluster at a glance",
         details: """
             Asks every node. A node's row shows what it says of itself; "reachable" and "rtt" are
-            the leader's view of it. Exits 0 if there is a leader, 1 if there is none, 3 if no node
+            the leader's view of it. "disk" is good, stalled (a write does not end), reserve (no room
+            for new attempts) or full. Exits 0 if there is a leader, 1 if there is none, 3 if no node
             answers.
             """,
         options: [
@@ -58,6 +59,7 @@ package struct ClusterView: Decodable, Sendable {
         var applied_index: UInt64?
         var reachable: Bool?
         var round_trip_ms: Double?
+        var disk: String?
     }
     package var leader: Int?
     package var term: UInt64
@@ -78,6 +80,7 @@ package struct ClusterSummary: Encodable, Sendable {
         var applied_index: UInt64?
         var reachable: Bool?
         var round_trip_ms: Double?
+        var disk: String?
     }
     /// Of the highest term that a node knows of.
     package var leader: Int?
@@ -102,6 +105,7 @@ package struct ClusterSummary: Encodable, Sendable {
                 row.term = answer.view.term
                 row.commit_index = own?.commit_index
                 row.applied_index = own?.applied_index
+                row.disk = own?.disk
             }
             row.problem = failures[member.node]
             let seen = judge?.view.nodes.first { $0.node == member.node }
@@ -125,12 +129,12 @@ package struct ClusterSummary: Encodable, Sendable {
                 "\(node.node)", node.region, node.answers ? node.role ?? "?" : "no answer",
                 node.term.shown, node.commit_index.shown, node.applied_index.shown,
                 node.reachable.map { $0 ? "yes" : "no" } ?? "-",
-                node.round_trip_ms.map(milliseconds) ?? "-",
+                node.round_trip_ms.map(milliseconds) ?? "-", node.disk ?? "-",
             ]
         }
         var text = head + "\n\n"
         text += Terminal.table(
-            ["node", "region", "role", "term", "commit", "applied", "reachable", "rtt"],
+            ["node", "region", "role", "term", "commit", "applied", "reachable", "rtt", "disk"],
             rows,
             right: [0, 3, 4, 5, 7]
         )

@@ -2,7 +2,7 @@ import Raft
 
 /// One node whose peers are played by the test.
 final class Solo {
-    private(set) var raft: RaftNode
+    var raft: RaftNode
     var now = Instant.start
     /// What the last call asked for.
     private(set) var actions: [Action] = []
@@ -92,6 +92,19 @@ final class Solo {
             term: term ?? raft.currentTerm.number
         )
     }
+
+    /// A follower's answer that says that it has no room for more.
+    func acceptFull(durable: UInt64, matched: UInt64, from: NodeID = n2) {
+        let reply = AppendEntriesReply(
+            result: .accepted(durable: LogIndex(durable), matched: LogIndex(matched)),
+            readRound: 0,
+            hasRoom: false
+        )
+        receive(.appendEntriesReply(reply), from: from, term: raft.currentTerm.number)
+    }
+
+    func setRoom(_ bytes: Int) { raft.room = bytes }
+    func stepDown() { call { $0.stepDown(at: $1, into: &$2) } }
 
     func reject(at: UInt64, hint: EntryID, from: NodeID = n2) {
         let result = AppendEntriesReply.Result.rejected(at: LogIndex(at), hint: hint)

@@ -293,10 +293,17 @@ final class Cluster {
                 batch.number == number
             else { return }
             process.batch = nil
-            do {
-                for operation in batch.operations { try members[node].disk.perform(operation) }
-            } catch {
-                Issue.record(error)
+            for (position, operation) in batch.operations.enumerated() {
+                do throws(DiskError) {
+                    try members[node].disk.perform(operation)
+                } catch {
+                    guard batch.isUntouched(by: error, at: position) else {
+                        Issue.record(error)
+                        return
+                    }
+                    with(node) { $0.batchFoundNoRoom(number, error, at: self.now) }
+                    return
+                }
             }
             with(node) { $0.batchCompleted(number, at: self.now) }
         case .readDone(let node, let run, let read):

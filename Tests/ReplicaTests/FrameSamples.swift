@@ -142,7 +142,9 @@ struct FrameGenerator {
             role: roles[random.below(roles.count)],
             term: Term(number()),
             commitIndex: LogIndex(number()),
-            appliedIndex: LogIndex(number())
+            appliedIndex: LogIndex(number()),
+            room: DiskRoom.allCases[random.below(3)],
+            isDiskStalled: flag()
         )
     }
 

@@ -176,15 +176,25 @@ extension NodeStatus {
         out.append(little: term.number)
         out.append(little: commitIndex.number)
         out.append(little: appliedIndex.number)
+        out.append(room.rawValue)
+        out.append(flag: isDiskStalled)
     }
     init(from reader: inout ByteReader) throws(WireError) {
         let role = Int(try reader.byte())
         guard role < NodeStatus.roles.count else { throw .invalid(field: "role") }
+        let term = Term(try reader.uint64())
+        let commitIndex = LogIndex(try reader.uint64())
+        let appliedIndex = LogIndex(try reader.uint64())
+        guard let room = DiskRoom(rawValue: try reader.byte()) else {
+            throw .invalid(field: "room of the disk")
+        }
         self.init(
             role: NodeStatus.roles[role],
-            term: Term(try reader.uint64()),
-            commitIndex: LogIndex(try reader.uint64()),
-            appliedIndex: LogIndex(try reader.uint64())
+            term: term,
+            commitIndex: commitIndex,
+            appliedIndex: appliedIndex,
+            room: room,
+            isDiskStalled: try reader.bool()
         )
     }
 }

@@ -45,17 +45,31 @@ package struct ForwardedRequest: Hashable, Sendable {
     }
 }
 
-/// What a node says of itself, for operators; decides nothing.
+/// What a node says of itself.
+///
+/// For operators, and for who decides where leadership and new work are best off; nothing that must
+/// be right rests on it.
 package struct NodeStatus: Hashable, Sendable {
     package var role: Role
     package var term: Term
     package var commitIndex: LogIndex
     package var appliedIndex: LogIndex
-    package init(role: Role, term: Term, commitIndex: LogIndex, appliedIndex: LogIndex) {
+    package var room: DiskRoom
+    package var isDiskStalled: Bool
+    package init(
+        role: Role,
+        term: Term,
+        commitIndex: LogIndex,
+        appliedIndex: LogIndex,
+        room: DiskRoom = .enough,
+        isDiskStalled: Bool = false
+    ) {
         self.role = role
         self.term = term
         self.commitIndex = commitIndex
         self.appliedIndex = appliedIndex
+        self.room = room
+        self.isDiskStalled = isDiskStalled
     }
 }
 

@@ -8,6 +8,9 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
         /// `leader`, `follower`, `pre_candidate`, `candidate` or `learner`; `unknown` for a peer not
         /// heard of.
         package var role: String
+        /// `good`, `reserve` (no room for new attempts), `full` or `stalled`; `nil` for a peer not heard
+        /// of.
+        package var disk: String?
         /// As last heard; `nil` if this node cannot know.
         package var commitIndex: UInt64?
         package var appliedIndex: UInt64?
@@ -21,6 +24,7 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
             node: UInt32,
             region: String,
             role: String,
+            disk: String? = nil,
             commitIndex: UInt64?,
             appliedIndex: UInt64?,
             isReachable: Bool,
@@ -30,6 +34,7 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
             self.node = node
             self.region = region
             self.role = role
+            self.disk = disk
             self.commitIndex = commitIndex
             self.appliedIndex = appliedIndex
             self.isReachable = isReachable
@@ -38,7 +43,7 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
         }
 
         private enum CodingKeys: String, CodingKey {
-            case node, region, role, http
+            case node, region, role, disk, http
             case commitIndex = "commit_index"
             case appliedIndex = "applied_index"
             case isReachable = "reachable"
@@ -75,6 +80,8 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
             json.member("node", node.node)
             json.member("region", node.region)
             json.member("role", node.role)
+            json.key("disk")
+            if let disk = node.disk { json.string(disk) } else { json.null() }
             json.member("commit_index", orNull: node.commitIndex)
             json.member("applied_index", orNull: node.appliedIndex)
             json.member("reachable", node.isReachable)

@@ -27,10 +27,11 @@ extension Problem.Kind {
     static let noQuorum = Self("no-quorum", 503, "No majority can be reached")
     static let undecidedInTime = Self("undecided-in-time", 503, "Not committed in time")
     static let stopping = Self("stopping", 503, "This node is stopping")
+    static let diskStalled = Self("disk-stalled", 503, "This node's disk does not answer")
     static let flowNotReady = Self("flow-not-ready", 503, "The flow is not in the log yet")
     static let tooManyAttempts = Self("too-many-attempts", 507, "No room for another attempt")
     static let tooManyFlows = Self("too-many-flows", 507, "No room for another flow")
-    static let storageFull = Self("storage-full", 507, "The disk is full")
+    static let diskFull = Self("disk-full", 507, "The disks are full")
     /// A message that the parser refused; its status is the parser's, this one stands for most.
     static let malformed = Self("malformed-message", 400, "The message is refused")
 
@@ -40,7 +41,8 @@ extension Problem.Kind {
         unknownAttempt, wrongMethod, requestTimedOut, openedDifferently, notLeader, tooLarge,
         unsupportedType,
         mismatched, tooManyCalls, tooManyCallbacks, tooManyBytes, overloaded, noQuorum,
-        undecidedInTime, stopping, flowNotReady, tooManyAttempts, tooManyFlows, storageFull,
+        undecidedInTime, stopping, diskStalled, flowNotReady, tooManyAttempts, tooManyFlows,
+        diskFull,
         malformed,
     ]
 }
@@ -163,6 +165,16 @@ extension Problem {
         busy(.stopping, "the node is stopping; ask another", retryAfter, leader: nil)
     }
 
+    /// A write has been under way for so long that the disk may hang.
+    package static func diskStalled(retryAfter: UInt32) -> Problem {
+        busy(
+            .diskStalled,
+            "a write does not end on this node; ask another",
+            retryAfter,
+            leader: nil
+        )
+    }
+
     /// Asked of a node that does not lead something which only the leader can do.
     package static func notLeader(leader: UInt32?) -> Problem {
         var problem = Problem(.notLeader, "only the leader can do this")
@@ -170,10 +182,15 @@ extension Problem {
         return problem
     }
 
-    package static let storageFull = Problem(
-        .storageFull,
-        "the disk has no room for new work; what is decided is still answered"
-    )
+    /// The nodes have no room: for new attempts, or for anything.
+    package static func diskFull(retryAfter: UInt32, leader: UInt32?) -> Problem {
+        busy(
+            .diskFull,
+            "most of the nodes have no room on their disks; what is decided is still answered",
+            retryAfter,
+            leader: leader
+        )
+    }
 
     private static func busy(
         _ kind: Kind,

@@ -48,6 +48,8 @@ extension NodeConfiguration {
         log = Log(reading: fields.object("log"))
         let journal = fields.object("journal")
         journalSegmentBytes = journal.integer("segment_mib", 1...1024, default: 64) * 1024 * 1024
+        journalReserveBytes =
+            journal.integer("reserve_mib", 0...1_048_576, default: 64) * 1024 * 1024
         journal.close()
         fields.close()
 
@@ -144,6 +146,13 @@ extension NodeConfiguration.Timers {
         httpBody = milliseconds("http_body_ms", 100...120_000, httpBody)
         httpIdle = milliseconds("http_idle_ms", 100...3_600_000, httpIdle)
         shutdown = milliseconds("shutdown_ms", 0...60_000, shutdown)
+        diskStall = .seconds(
+            fields.integer(
+                "disk_stall_seconds",
+                1...600,
+                default: Int(diskStall.components.seconds)
+            )
+        )
         // One lost heartbeat must not cost an election.
         if electionTimeout < heartbeat * 2 {
             fields.report(

@@ -35,6 +35,8 @@ package struct NodeConfiguration: Sendable {
         package var httpIdle: Duration = .milliseconds(60_000)
         /// How long a stopping node hands over and drains before it exits anyway.
         package var shutdown: Duration = .milliseconds(5000)
+        /// A disk on which a batch takes longer counts as stalled, and its node leads no more.
+        package var diskStall: Duration = .seconds(2)
         package init() {}
     }
 
@@ -84,6 +86,8 @@ package struct NodeConfiguration: Sendable {
     package var log: Log
     /// Size of one segment of the journal, in bytes.
     package var journalSegmentBytes: Int
+    /// Bytes of the file system that the node leaves free when it makes a file.
+    package var journalReserveBytes: Int
 
     /// The flow of that name; `nil` names the default one.
     package func flow(named name: String?) -> FlowSettings? {

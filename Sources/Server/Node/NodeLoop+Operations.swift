@@ -14,6 +14,7 @@ extension NodeLoop {
                     node: peer.node.number,
                     region: peer.region,
                     role: replica.raft.role.rawValue,
+                    disk: replica.status.disk,
                     commitIndex: replica.raft.commitIndex.number,
                     appliedIndex: replica.appliedIndex.number,
                     isReachable: true,
@@ -27,6 +28,7 @@ extension NodeLoop {
                 node: peer.node.number,
                 region: peer.region,
                 role: isReachable ? state?.status?.role.rawValue ?? "unknown" : "unknown",
+                disk: isReachable ? state?.status?.disk : nil,
                 commitIndex: state?.status?.commitIndex.number,
                 appliedIndex: state?.status?.appliedIndex.number,
                 isReachable: isReachable,
@@ -47,7 +49,17 @@ extension NodeLoop {
         guard replica.canCommit else {
             return Problem.noQuorum(retryAfter: 1, leader: replica.raft.leader?.number).response
         }
-        return plain(200, "ready\n")
+        // It says what it knows, but may not learn what the others decide.
+        if replica.isDiskStalled { return Problem.diskStalled(retryAfter: 2).response }
+        switch replica.clusterRoom(at: now) {
+        case .none: return noRoom().response
+        case .reserve: return plain(200, "ready, but there is no room for new attempts\n")
+        case .enough: break
+        }
+        return plain(
+            200,
+            replica.diskRoom == .enough ? "ready\n" : "ready, but this node's disk is full\n"
+        )
     }
 
     /// Hands leadership over; answered when another leader is seen, or the transfer failed.
@@ -101,6 +113,9 @@ extension NodeLoop {
         metrics.proposals = counters.proposed
         metrics.forwards = counters.forwardedOut
         metrics.proposedAgain = counters.sentAgain
+        metrics.diskStalls = counters.diskStalls
+        metrics.timesOutOfRoom = counters.timesOutOfRoom
+        metrics.unstoredEntries = replica.raft.unstoredEntries
         metrics.setOutcomes { replica.machine.counters.attempts(in: $0) }
         return Response(
             status: 200,
@@ -131,6 +146,9 @@ extension NodeLoop {
         gauges.waitingReads = UInt64(replica.pendingReads)
         gauges.heldRequests = UInt64(replica.pendingRequests)
         gauges.waitingWrites = UInt64(replica.journal.pendingBytes)
+        gauges.diskRoom = Gauges.DiskRoom(replica.diskRoom)
+        gauges.isDiskStalled = replica.isDiskStalled
+        gauges.diskWaitNanoseconds = replica.diskWait(at: now)
         gauges.uptimeSeconds = now.nanoseconds(since: startedAt) / 1_000_000_000
         gauges.peers = links.map { link in
             let state = replica.peerStates.first { $0.node == link.peer }

@@ -98,6 +98,7 @@ extension NodeLoop {
             answer(connection, json(AttemptBody.opened(view)))
             return
         }
+        guard replica.clusterRoom(at: now) == .enough else { throw noRoom() }
         submit(.open(opening.open), definition: opening.flow, .opened, connection)
     }
 
@@ -167,6 +168,8 @@ extension NodeLoop {
         }
         if let decision = replica.answerLocally(callback) {
             answer(connection, response(decision, form))
+        } else if replica.clusterRoom(at: now) == .none {
+            answer(connection, noRoom().response)
         } else if replica.machine.state(of: callback.attempt) != nil {
             submit(.callback(callback), definition: nil, form, connection)
         } else {
@@ -243,6 +246,7 @@ extension NodeLoop {
 
     private func timedOut() -> Problem {
         let leader = replica.raft.leader?.number
+        if replica.clusterRoom(at: now) == .none { return noRoom() }
         return replica.canCommit
             ? .undecidedInTime(retryAfter: 1, leader: leader)
             : .noQuorum(retryAfter: 2, leader: leader)

@@ -274,6 +274,8 @@ final class NodeLoop {
             exitStatus = 1
         case .read(let number, let result):
             replica.readCompleted(number, result, at: now)
+        case .noRoom(let number, let error):
+            replica.batchFoundNoRoom(number, error, at: now)
         }
     }
 
@@ -310,6 +312,8 @@ final class NodeLoop {
                 "an entry of the log does not decode in this version; it moved nothing",
                 ["index": .number(Int64(index.number)), "error": .text(reason)]
             )
+        case .diskStalled, .diskGetsOn, .diskFull, .diskHasRoomAgain:
+            noteDisk(notice)
         }
     }
 

@@ -49,6 +49,9 @@ package struct Metrics {
     package var httpBytesSent: UInt64 = 0
     package var journalBytesWritten: UInt64 = 0
     package var journalSyncs: UInt64 = 0
+    package var diskStalls: UInt64 = 0
+    package var timesOutOfRoom: UInt64 = 0
+    package var unstoredEntries: UInt64 = 0
 
     package init() {}
 

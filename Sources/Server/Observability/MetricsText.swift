@@ -4,6 +4,8 @@ package struct Gauges: Sendable {
         case follower, candidate, leader, learner
         case preCandidate = "pre_candidate"
     }
+    /// What there is room for on the disk.
+    package enum DiskRoom: String, CaseIterable, Sendable { case enough, reserve, none }
     package struct Peer: Sendable {
         package var node: UInt32
         package var isConnected: Bool
@@ -55,6 +57,10 @@ package struct Gauges: Sendable {
     package var heldRequests: UInt64 = 0
     /// Writes handed to the disk thread and not yet durable.
     package var waitingWrites: UInt64 = 0
+    package var diskRoom = DiskRoom.enough
+    package var isDiskStalled = false
+    /// How long the batch under way has taken so far.
+    package var diskWaitNanoseconds: UInt64 = 0
     package var uptimeSeconds: UInt64 = 0
     package var peers: [Peer] = []
 
@@ -247,6 +253,36 @@ extension Metrics {
             "verdict_journal_written_bytes_total",
             journalBytesWritten,
             "Bytes written to the journal."
+        )
+        text.begin(
+            "verdict_disk_room",
+            .gauge,
+            help: "1 for what the disk has room for; reserve: no new attempts, none: nothing."
+        )
+        for room in Gauges.DiskRoom.allCases {
+            text.sample([("room", room.rawValue)], room == gauges.diskRoom ? 1 : 0)
+        }
+        text.gauge(
+            "verdict_disk_stalled",
+            gauges.isDiskStalled ? 1 : 0,
+            "1 while a batch takes longer than timers.disk_stall_seconds."
+        )
+        text.begin(
+            "verdict_disk_wait_seconds",
+            .gauge,
+            help: "How long the batch under way has taken so far."
+        )
+        text.sample([], nanoseconds: gauges.diskWaitNanoseconds)
+        text.counter("verdict_disk_stalls_total", diskStalls, "Times the disk stalled.")
+        text.counter(
+            "verdict_disk_out_of_room_total",
+            timesOutOfRoom,
+            "Times there was no room for another segment."
+        )
+        text.counter(
+            "verdict_raft_unstored_entries_total",
+            unstoredEntries,
+            "Entries of a leader that were not taken for lack of room."
         )
     }
 
