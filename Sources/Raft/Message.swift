@@ -85,8 +85,12 @@ package struct AppendEntriesReply: Hashable, Sendable {
     }
     package var result: Result
     package var readRound: UInt64
-    package init(result: Result, readRound: UInt64) {
+    /// The sender has lost what it promised before (`Participation.repairing`): the reply tells the
+    /// leader what to send next, and counts for nothing.
+    package var isRepairing: Bool
+    package init(result: Result, readRound: UInt64, isRepairing: Bool = false) {
         self.result = result
         self.readRound = readRound
+        self.isRepairing = isRepairing
     }
 }

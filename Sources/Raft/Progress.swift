@@ -29,6 +29,8 @@ package struct Progress {
     var sentCommit = LogIndex.zero
     /// The newest read round that the member echoed.
     var ackedRound: UInt64 = 0
+    /// The member said that it does not count, having lost what it promised.
+    var isRepairing = false
     /// When the journal was asked, in state `reading`.
     var readSince = Instant(nanoseconds: 0)
     private var inflight = Ring<Inflight>(filler: Inflight(last: .zero, bytes: 0))
@@ -51,8 +53,20 @@ package struct Progress {
         lastReply = now
         sentCommit = .zero
         ackedRound = 0
+        isRepairing = false
         becomeProbe(next: next)
     }
+
+    /// The member has lost its log, or part of it: what it acknowledged is void.
+    mutating func forget() {
+        isRepairing = true
+        matchIndex = .zero
+        ackedRound = 0
+        becomeProbe(next: nextIndex)
+    }
+
+    /// A voter whose disk and whose word count.
+    var counts: Bool { isVoter && !isRepairing }
 
     mutating func becomeProbe(next: LogIndex) {
         state = .probe

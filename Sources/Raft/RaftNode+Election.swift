@@ -16,7 +16,7 @@ extension RaftNode {
     /// The leader's process is gone: no lease protects it, and an election may start soon.
     mutating func loseLeader(at now: Instant) {
         leader = nil
-        guard isVoter else { return }
+        guard mayCampaign else { return }
         let jitter = random.below(configuration.lostLeaderJitter.wholeNanoseconds)
         electionDeadline = min(electionDeadline, now.advanced(nanoseconds: jitter))
     }
@@ -47,6 +47,7 @@ extension RaftNode {
         matched = commitIndex
         leaderRound = 0
         echoedRound = 0
+        repairTarget = nil
         owesAcknowledgement = false
     }
 

@@ -50,6 +50,7 @@ extension RaftNode {
         let last = append.previous.index.advanced(by: append.entries.count)
         matched = max(matched, last)
         commit(through: min(append.leaderCommit, matched))
+        noteRepairTarget(append.leaderCommit, into: &actions)
 
         if matched > durableIndex { owesAcknowledgement = true }
         // A bare commit index needs no answer: heartbeats, probes and reads have a new round.
@@ -110,7 +111,13 @@ extension RaftNode {
     ) {
         echoedRound = leaderRound
         send(
-            .appendEntriesReply(AppendEntriesReply(result: result, readRound: leaderRound)),
+            .appendEntriesReply(
+                AppendEntriesReply(
+                    result: result,
+                    readRound: leaderRound,
+                    isRepairing: participation != .full
+                )
+            ),
             to: sender,
             into: &actions
         )

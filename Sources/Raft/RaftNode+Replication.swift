@@ -116,6 +116,9 @@ extension RaftNode {
             droppedMessages += 1
             return
         }
+        // Before anything is compared with what the member said before it lost its log.
+        if reply.isRepairing, !peers[peer].isRepairing { peers[peer].forget() }
+        peers[peer].isRepairing = reply.isRepairing
         switch reply.result {
         case .accepted(let durable, let matched):
             guard matched <= lastIndex else {

@@ -31,6 +31,13 @@ package struct RaftNode: ~Copyable {
     var granted: [NodeID] = []
     var refused: [NodeID] = []
 
+    /// Whether this node votes, campaigns and acknowledges.
+    package internal(set) var participation: Participation
+    /// Set by `avoidOffice`.
+    var isReluctant = false
+    /// What ends the repair once it is durable.
+    var repairTarget: LogIndex?
+
     // Following.
     /// The log equals the log of this term's leader through here, at least.
     var matched: LogIndex
@@ -43,7 +50,6 @@ package struct RaftNode: ~Copyable {
     // Leading.
     var peers: [Progress]
     let peerIDs: [NodeID]
-    let isVoter: Bool
     var heartbeatDeadline: Instant
     var officeSince: Instant
     /// Cost of the entries after the commit index.
@@ -60,7 +66,12 @@ package struct RaftNode: ~Copyable {
     ///
     /// The state machine may apply through `commitIndex` at once; `.committed` tells only of
     /// moves after it.
-    package init(configuration: RaftConfiguration, recovered: RecoveredLog, at now: Instant) {
+    package init(
+        configuration: RaftConfiguration,
+        recovered: RecoveredLog,
+        participation: Participation = .full,
+        at now: Instant
+    ) {
         let hard = recovered.hardState
         invariant(
             hard.commitIndex <= recovered.lastIndex,
@@ -68,7 +79,8 @@ package struct RaftNode: ~Copyable {
         )
         let members = configuration.membership
         self.configuration = configuration
-        isVoter = members.isVoter(configuration.node)
+        self.participation = participation
+        let isVoter = members.isVoter(configuration.node) && participation == .full
         role = isVoter ? .follower : .learner
         currentTerm = hard.currentTerm
         votedFor = hard.votedFor
@@ -95,6 +107,9 @@ package struct RaftNode: ~Copyable {
     }
 
     package var id: NodeID { configuration.node }
+    /// This node's vote and disk count.
+    var isVoter: Bool { configuration.membership.isVoter(id) && participation == .full }
+    var mayCampaign: Bool { isVoter && !isReluctant }
     /// The last entry in memory, durable or not.
     package var lastIndex: LogIndex { log.lastIndex }
     /// The own log is known to be durable through here.
@@ -142,7 +157,11 @@ package struct RaftNode: ~Copyable {
     /// When `deadlineReached` must be called next.
     package var nextDeadline: Instant {
         var next = Instant.distantFuture
-        if role == .leader { next = heartbeatDeadline } else if isVoter { next = electionDeadline }
+        if role == .leader {
+            next = heartbeatDeadline
+        } else if mayCampaign {
+            next = electionDeadline
+        }
         if let transfer { next = min(next, transfer.deadline) }
         return next
     }
@@ -153,7 +172,7 @@ package struct RaftNode: ~Copyable {
         endTransferIfOverdue(at: now, into: &actions)
         if role == .leader {
             if now >= heartbeatDeadline { heartbeat(at: now, into: &actions) }
-        } else if isVoter, now >= electionDeadline {
+        } else if mayCampaign, now >= electionDeadline {
             startPreVote(at: now, into: &actions)
         }
         finish(at: now, into: &actions)
