@@ -59,6 +59,10 @@ package struct AppendEntries: Hashable, Sendable {
     /// round r says that the sender still followed this leader after round r began.
     package var readRound: UInt64
     package var entries: [Entry]
+    /// The repair (`AppendEntriesReply.repair`) that the leader knows its receiver to be in.
+    ///
+    /// From then on it counts nothing that this member said before.
+    package var repair: UInt64
 
     package init(
         previous: EntryID,
@@ -66,8 +70,10 @@ package struct AppendEntries: Hashable, Sendable {
         leaderDurable: LogIndex,
         allowsInference: Bool = false,
         readRound: UInt64,
-        entries: [Entry]
+        entries: [Entry],
+        repair: UInt64 = 0
     ) {
+        self.repair = repair
         self.previous = previous
         self.leaderCommit = leaderCommit
         self.leaderDurable = leaderDurable
@@ -91,9 +97,19 @@ package struct AppendEntriesReply: Hashable, Sendable {
     package var readRound: UInt64
     /// False if the follower had no room for entries that it was sent, and has none for them now.
     package var hasRoom: Bool
-    package init(result: Result, readRound: UInt64, hasRoom: Bool = true) {
+    /// A number drawn for the repair that the sender is in; 0 if it is in none.
+    ///
+    /// What such a reply says of the log steers the leader's sending and is no acknowledgement.
+    package var repair: UInt64
+    package init(
+        result: Result,
+        readRound: UInt64,
+        hasRoom: Bool = true,
+        repair: UInt64 = 0
+    ) {
         self.result = result
         self.readRound = readRound
         self.hasRoom = hasRoom
+        self.repair = repair
     }
 }

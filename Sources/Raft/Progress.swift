@@ -33,6 +33,12 @@ package struct Progress {
     var sentDurable = LogIndex.zero
     /// The newest read round that the member echoed.
     var ackedRound: UInt64 = 0
+    /// The repair that the member is in; 0 for none. Its disk and its word count for nothing
+    /// meanwhile.
+    package internal(set) var repair: UInt64 = 0
+    /// The leader's round when it learned of that repair: replies to this round or an older one
+    /// may have been sent before the member lost what it acknowledges.
+    var repairRound: UInt64 = 0
     /// When the journal was asked, in state `reading`.
     var readSince = Instant(nanoseconds: 0)
     private var inflight = Ring<Inflight>(filler: Inflight(last: .zero, bytes: 0))
@@ -57,8 +63,13 @@ package struct Progress {
         sentDurable = .zero
         ackedRound = 0
         isFull = false
+        repair = 0
+        repairRound = 0
         becomeProbe(next: next)
     }
+
+    /// A voter whose disk and whose word count.
+    var counts: Bool { isVoter && repair == 0 }
 
     mutating func becomeProbe(next: LogIndex) {
         state = .probe

@@ -16,7 +16,7 @@ extension RaftNode {
     /// The leader's process is gone: no lease protects it, and an election may start soon.
     mutating func loseLeader(at now: Instant) {
         leader = nil
-        guard isVoter else { return }
+        guard mayCampaign else { return }
         let jitter = random.below(configuration.lostLeaderJitter.wholeNanoseconds)
         electionDeadline = min(electionDeadline, now.advanced(nanoseconds: jitter))
     }
@@ -30,7 +30,7 @@ extension RaftNode {
     ) {
         if term > currentTerm { adopt(term) }
         if role == .leader { leaveOffice(at: now, into: &actions) }
-        role = isVoter ? .follower : .learner
+        role = restingRole
         leader = newLeader
         if newLeader != nil { endTransfer(succeeded: true, into: &actions) }
     }
@@ -49,6 +49,7 @@ extension RaftNode {
         leaderDurable = .zero
         leaderRound = 0
         echoedRound = 0
+        repair.target = nil
         owesAcknowledgement = false
     }
 

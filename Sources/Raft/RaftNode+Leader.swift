@@ -95,7 +95,7 @@ extension RaftNode {
         var best = commitIndex
         let quorum = configuration.membership.quorum
         if durableIndex > best, holders(of: durableIndex) >= quorum { best = durableIndex }
-        for peer in peers.indices where peers[peer].isVoter && peers[peer].matchIndex > best {
+        for peer in peers.indices where peers[peer].counts && peers[peer].matchIndex > best {
             if holders(of: peers[peer].matchIndex) >= quorum { best = peers[peer].matchIndex }
         }
         guard best > commitIndex, log.term(at: best) == currentTerm else { return }
@@ -105,7 +105,7 @@ extension RaftNode {
     /// Voters whose disks hold the own log through an index.
     private func holders(of index: LogIndex) -> Int {
         var count = durableIndex >= index ? 1 : 0
-        for peer in peers.indices where peers[peer].isVoter && peers[peer].matchIndex >= index {
+        for peer in peers.indices where peers[peer].counts && peers[peer].matchIndex >= index {
             count += 1
         }
         return count
@@ -115,7 +115,7 @@ extension RaftNode {
     /// time-out (§6.2): it may be cut off, and its clients should go elsewhere.
     mutating func heartbeat(at now: Instant, into actions: inout [Action]) {
         var active = 1
-        for peer in peers where peer.isVoter {
+        for peer in peers where peer.counts {
             if now.nanoseconds(since: peer.lastReply) < electionNanoseconds { active += 1 }
         }
         guard active >= configuration.membership.quorum else {
@@ -142,6 +142,7 @@ extension RaftNode {
         guard !hasCommittedInTerm || now.nanoseconds(since: officeSince) >= electionNanoseconds
         else { return }
         becomeFollower(term: term, leader: nil, at: now, into: &actions)
-        if !isDiskStuck { campaign(isTransfer: true, at: now, into: &actions) }
+        guard !isDiskStuck, !isReluctant else { return }
+        campaign(isTransfer: true, at: now, into: &actions)
     }
 }

@@ -50,7 +50,7 @@ extension RaftNode {
 
     private func echoes(of round: UInt64) -> Int {
         var count = 1
-        for peer in peers.indices where peers[peer].isVoter && peers[peer].ackedRound >= round {
+        for peer in peers.indices where peers[peer].counts && peers[peer].ackedRound >= round {
             count += 1
         }
         return count

@@ -99,7 +99,8 @@ extension RaftNode {
                     leaderDurable: durableIndex,
                     allowsInference: allowsInference,
                     readRound: readRound,
-                    entries: entries
+                    entries: entries,
+                    repair: peers[peer].repair
                 )
             ),
             to: peerIDs[peer],
@@ -132,6 +133,7 @@ extension RaftNode {
             droppedMessages += 1
             return
         }
+        guard isOfPresentLog(reply, of: peer) else { return }
         peers[peer].isFull = !reply.hasRoom
         switch reply.result {
         case .accepted(let durable, let matched):

@@ -58,7 +58,7 @@ extension RaftNode {
     private func bestSuccessor(at now: Instant) -> NodeID? {
         var best: Int?
         for peer in peers.indices {
-            guard peers[peer].isVoter, !peers[peer].isFull,
+            guard peers[peer].counts, !peers[peer].isFull,
                 now.nanoseconds(since: peers[peer].lastReply) < electionNanoseconds
             else { continue }
             if let best, peers[peer].matchIndex <= peers[best].matchIndex { continue }
@@ -70,7 +70,8 @@ extension RaftNode {
     /// Asks the target to campaign once it has the whole log on its disk.
     mutating func continueTransfer(into actions: inout [Action]) {
         guard let target = transfer?.target, transfer?.sentTimeoutNow == false,
-            let peer = peerIDs.firstIndex(of: target), peers[peer].matchIndex == lastIndex
+            let peer = peerIDs.firstIndex(of: target), peers[peer].counts,
+            peers[peer].matchIndex == lastIndex
         else { return }
         transfer?.sentTimeoutNow = true
         send(.timeoutNow, to: target, into: &actions)
@@ -88,7 +89,9 @@ extension RaftNode {
         at now: Instant,
         into actions: inout [Action]
     ) {
-        guard term == currentTerm, role == .follower, leader == peerIDs[peer], !isDiskStuck else {
+        guard term == currentTerm, role == .follower, leader == peerIDs[peer], mayCampaign,
+            !isDiskStuck
+        else {
             return
         }
         campaign(isTransfer: true, at: now, into: &actions)

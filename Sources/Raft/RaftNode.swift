@@ -47,6 +47,16 @@ package struct RaftNode: ~Copyable {
     var granted: [NodeID] = []
     var refused: [NodeID] = []
 
+    /// Whether this node is admitted to what its cluster decides; `participation` says whether it
+    /// takes part.
+    var admission: Participation
+    /// The disk lost entries that this node may have acknowledged, and the log is not yet known to
+    /// have them again.
+    package internal(set) var isLogDamaged: Bool
+    var repair = Repair()
+    /// Set by `avoidOffice`.
+    var isReluctant = false
+
     // Following.
     /// The log equals the log of this term's leader through here, at least.
     var matched: LogIndex
@@ -61,7 +71,6 @@ package struct RaftNode: ~Copyable {
     // Leading.
     var peers: [Progress]
     let peerIDs: [NodeID]
-    let isVoter: Bool
     var heartbeatDeadline: Instant
     var officeSince: Instant
     var clock: LogClock
@@ -79,7 +88,12 @@ package struct RaftNode: ~Copyable {
     ///
     /// The state machine may apply through `commitIndex` at once; `.committed` tells only of
     /// moves after it.
-    package init(configuration: RaftConfiguration, recovered: RecoveredLog, at now: Instant) {
+    package init(
+        configuration: RaftConfiguration,
+        recovered: RecoveredLog,
+        participation: Participation = .full,
+        at now: Instant
+    ) {
         let hard = recovered.hardState
         invariant(
             hard.commitIndex <= recovered.lastIndex,
@@ -87,8 +101,11 @@ package struct RaftNode: ~Copyable {
         )
         let members = configuration.membership
         self.configuration = configuration
-        isVoter = members.isVoter(configuration.node)
-        role = isVoter ? .follower : .learner
+        admission = participation
+        isLogDamaged = hard.isRepairing
+        role =
+            participation != .full || hard.isRepairing
+            ? .repairing : members.isVoter(configuration.node) ? .follower : .learner
         currentTerm = hard.currentTerm
         votedFor = hard.votedFor
         commitIndex = hard.commitIndex
@@ -110,6 +127,7 @@ package struct RaftNode: ~Copyable {
         officeSince = now
         clock = LogClock(after: .zero, at: now)
         electionDeadline = now
+        if role == .repairing { repair.number = random.next() | 1 }
         // Alone, there is nobody to wait for.
         if members.quorum > 1 { resetElectionDeadline(at: now) }
     }
@@ -162,7 +180,11 @@ package struct RaftNode: ~Copyable {
     /// When `deadlineReached` must be called next.
     package var nextDeadline: Instant {
         var next = Instant.distantFuture
-        if role == .leader { next = heartbeatDeadline } else if isVoter { next = electionDeadline }
+        if role == .leader {
+            next = heartbeatDeadline
+        } else if mayCampaign {
+            next = electionDeadline
+        }
         if let transfer { next = min(next, transfer.deadline) }
         return next
     }
@@ -173,7 +195,7 @@ package struct RaftNode: ~Copyable {
         endTransferIfOverdue(at: now, into: &actions)
         if role == .leader {
             if now >= heartbeatDeadline { heartbeat(at: now, into: &actions) }
-        } else if isVoter, now >= electionDeadline {
+        } else if mayCampaign, now >= electionDeadline {
             if isDiskStuck {
                 // It could not win: let somebody else try.
                 becomeFollower(term: currentTerm, leader: nil, at: now, into: &actions)

@@ -155,30 +155,6 @@ extension ReplicaNode {
         )
     }
 
-    /// Takes what peers forwarded, as much of it as the own disk has room for.
-    private mutating func takeForwarded(_ stored: inout Int) -> [[UInt8]] {
-        var count = 0
-        var bytes = 0
-        for command in forwarded {
-            let more = Entry.storedBytes(of: command.count)
-            guard stored + more <= raft.room else { break }
-            stored += more
-            bytes += ReplicaNode.cost(of: command)
-            count += 1
-        }
-        var taken: [[UInt8]] = []
-        if count == forwarded.count {
-            swap(&taken, &forwarded)
-            forwardedBytes = 0
-            forwarders.removeAll(keepingCapacity: true)
-        } else {
-            taken.append(contentsOf: forwarded[..<count])
-            forwarded.removeFirst(count)
-            forwardedBytes -= bytes
-        }
-        return taken
-    }
-
     private mutating func forwardQueued(at now: Instant) {
         guard let leader = raft.leader, leader != node, requests.hasQueued,
             peers.contains(where: { $0.node == leader && $0.isConnected })

@@ -89,6 +89,7 @@ extension AppendEntries {
         out.append(little: leaderDurable.number)
         out.append(flag: allowsInference)
         out.append(little: readRound)
+        out.append(little: repair)
         out.append(little: UInt32(entries.count))
         for entry in entries {
             out.append(little: entry.term.number)
@@ -104,6 +105,7 @@ extension AppendEntries {
         let leaderDurable = LogIndex(try reader.uint64())
         let allowsInference = try reader.bool()
         let readRound = try reader.uint64()
+        let repair = try reader.uint64()
         let count = try reader.count(
             minimumSize: AppendEntries.entryHeaderLength,
             field: "number of entries"
@@ -140,7 +142,8 @@ extension AppendEntries {
             leaderDurable: leaderDurable,
             allowsInference: allowsInference,
             readRound: readRound,
-            entries: entries
+            entries: entries,
+            repair: repair
         )
     }
 }
@@ -149,6 +152,7 @@ extension AppendEntriesReply {
     func encode(into out: inout [UInt8]) {
         out.append(little: readRound)
         out.append(flag: hasRoom)
+        out.append(little: repair)
         switch result {
         case .accepted(let durable, let matched):
             out.append(1)
@@ -163,6 +167,7 @@ extension AppendEntriesReply {
     init(from reader: inout ByteReader) throws(WireError) {
         let readRound = try reader.uint64()
         let hasRoom = try reader.bool()
+        let repair = try reader.uint64()
         let result: Result
         switch try reader.byte() {
         case 1:
@@ -173,6 +178,6 @@ extension AppendEntriesReply {
             result = .rejected(at: index, hint: try EntryID(from: &reader))
         default: throw .invalid(field: "AppendEntries reply")
         }
-        self.init(result: result, readRound: readRound, hasRoom: hasRoom)
+        self.init(result: result, readRound: readRound, hasRoom: hasRoom, repair: repair)
     }
 }
