@@ -16,6 +16,9 @@ package struct JournalConfiguration: Sendable {
     package var tailBytes: Int
     /// Bytes that may wait for a disk that does not get on; see `LogJournal.room`.
     package var maxPendingBytes: Int
+    /// Other replicas have the log as well: a log that is damaged starts in repair instead of being
+    /// refused.
+    package var canRepair = false
 
     /// Makes a configuration; the segment size is rounded up to whole sectors, at least eight.
     package init(

@@ -28,6 +28,8 @@ extension RaftNode {
         admission == .full && isLogDamaged ? .repairing(through: .zero) : admission
     }
 
+    /// The log may lack what this node acknowledged, and is being repaired.
+    package var isRepairing: Bool { isLogDamaged }
     /// This node's vote and disk count.
     var isVoter: Bool { configuration.membership.isVoter(id) && participation == .full }
     var mayCampaign: Bool { isVoter && !isReluctant }

@@ -36,6 +36,7 @@ package struct RaftNode: ~Copyable {
     var held: [(gate: WriteNumber, message: Message)] = []
     var appliedIndex = LogIndex.zero
     var random: Random
+    var repair = Repair()
 
     // Elections.
     let electionNanoseconds: UInt64
@@ -53,7 +54,6 @@ package struct RaftNode: ~Copyable {
     /// The disk lost entries that this node may have acknowledged, and the log is not yet known to
     /// have them again.
     package internal(set) var isLogDamaged: Bool
-    var repair = Repair()
     /// Set by `avoidOffice`.
     var isReluctant = false
 
@@ -276,7 +276,8 @@ package struct RaftNode: ~Copyable {
         let hard = HardState(
             currentTerm: currentTerm,
             votedFor: votedFor,
-            commitIndex: commitIndex
+            commitIndex: commitIndex,
+            isRepairing: isLogDamaged
         )
         if let write = writes.take(hardState: hard) { actions.append(.persist(write)) }
         if commitIndex > announcedCommit {

@@ -62,10 +62,14 @@ package struct ReplicaNode: ~Copyable {
     ) throws(JournalError) {
         var machine = StateMachine(limits: configuration.limits)
         var counters = ReplicaCounters()
-        let recovered = try LogJournal.recover(from: &disk, configuration: configuration.journal) {
-            entry in
+        var journal = configuration.journal
+        // Alone, there is nobody to repair from.
+        journal.canRepair = configuration.raft.membership.voters.count > 1
+        let recovered = try LogJournal.recover(from: &disk, configuration: journal) { entry in
             ReplicaNode.replay(entry, into: &machine, &counters)
         }
+        if let torn = recovered.tornTail { output.notices.append(.tornTailCut(torn)) }
+        for damage in recovered.damage { output.notices.append(.logDamaged(damage)) }
         let log = recovered.log
         self.configuration = configuration
         self.raft = RaftNode(configuration: configuration.raft, recovered: log, at: now)

@@ -73,6 +73,10 @@ package enum Notice: Hashable, Sendable {
     case diskFull(DiskError, reserve: Int)
     /// A further segment could be made after there had been no room for it.
     case diskHasRoomAgain
+    /// An unfinished write at the end of the log was cut off.
+    case tornTailCut(TornTail)
+    /// Part of the log is not what was written.
+    case logDamaged(LogDamage)
 }
 
 /// What became of a request that was handed in.

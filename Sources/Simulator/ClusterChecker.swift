@@ -24,6 +24,17 @@ struct NodeRecord {
     var stampedAt: UInt64 = 0
     /// Its disk was damaged behind its back: what it finds there may be less than it promised.
     var isRotten = false
+    /// It came back with less than it had promised, and must count for nothing until it has it again.
+    var isRepairing = false
+    /// What its disk had promised before the damage, while it is repairing.
+    ///
+    /// Whoever heard of it may still count on it: that is why it must not vote.
+    var promised: LogShape?
+
+    /// The node's disk has an entry, or others may believe so.
+    func holds(_ id: EntryID) -> Bool {
+        durable.log.term(at: id.index) == id.term || promised?.term(at: id.index) == id.term
+    }
 }
 
 extension NodeRecord {
@@ -61,8 +72,9 @@ struct ClusterChecker {
     private var leaders: [Term: Int] = [:]
     private var votes: [Vote: NodeID] = [:]
     private var digests: [UInt64: UInt64] = [:]
-    private let quorum: Int
+    let quorum: Int
     private(set) var leadersSeen = 0
+    var repairs: UInt64 = 0
 
     private struct Vote: Hashable {
         var node: Int
@@ -91,6 +103,7 @@ struct ClusterChecker {
     /// Looks at a node after something happened to it.
     mutating func observe(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
         observeLog(node, replica, at: now)
+        if records[node].isRepairing, !replica.raft.isRepairing { repairEnds(node, at: now) }
         observeRole(node, replica, at: now)
         if replica.raft.commitIndex != records[node].commit {
             observeCommit(node, replica.raft.commitIndex, at: now)
@@ -363,7 +376,7 @@ struct ClusterChecker {
 
     /// An entry is committed for the first time anywhere.
     private mutating func commitFirst(_ id: EntryID, by node: Int, at now: UInt64) {
-        let holders = records.filter { $0.durable.log.term(at: id.index) == id.term }.count
+        let holders = records.filter { $0.holds(id) }.count
         if holders < quorum {
             fail(
                 "durable majority",
@@ -483,6 +496,7 @@ struct ClusterChecker {
         let durable = records[node].durable
         // What was said in an earlier term may be of a log that a newer leader has cut since.
         let isCurrent = message.term == records[node].term
+        if records[node].isRepairing { observeRepairing(message, from: node, at: now) }
         switch message.body {
         case .requestVote:
             if durable.term < message.term
@@ -514,7 +528,9 @@ struct ClusterChecker {
                 )
             }
         case .appendEntriesReply(let reply):
-            guard isCurrent, case .accepted(let index, _) = reply.result else { return }
+            guard isCurrent, reply.repair == 0, case .accepted(let index, _) = reply.result else {
+                return
+            }
             observePromise(index, node, durable, at: now)
         case .appendEntries(let append) where isCurrent:
             observePromise(append.leaderDurable, node, durable, at: now)
@@ -568,7 +584,9 @@ struct ClusterChecker {
             term: replica.raft.currentTerm,
             vote: replica.raft.votedFor
         )
-        if found != before.durable, found != before.underWay, !before.isRotten {
+        if before.isRotten {
+            recoveredFromDamage(node, replica, found, before, at: now)
+        } else if found != before.durable, found != before.underWay {
             fail(
                 "durability",
                 """
@@ -586,6 +604,12 @@ struct ClusterChecker {
     }
 
     mutating func damaged(_ node: Int) { records[node].isRotten = true }
+
+    mutating func setRepairing(_ node: Int, _ isRepairing: Bool, promised: LogShape?) {
+        records[node].isRepairing = isRepairing
+        records[node].promised = isRepairing ? promised : nil
+        if !isRepairing { records[node].isRotten = false }
+    }
 
     // MARK: Whole states
 

@@ -21,7 +21,8 @@ package struct RunStatistics: Hashable, Sendable {
     package var refusedForRoom: UInt64 = 0
     package var stalledDisks: UInt64 = 0
     package var refusedStarts: UInt64 = 0
-    package var quarantined: UInt64 = 0
+    package var damaged: UInt64 = 0
+    package var repaired: UInt64 = 0
     package var journalReads: UInt64 = 0
     package var elections: UInt64 = 0
     package var committed: UInt64 = 0

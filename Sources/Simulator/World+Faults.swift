@@ -166,7 +166,7 @@ extension World {
         queue.schedule(.diskStep(node: host.number, run: process.run), at: now)
     }
 
-    /// A machine goes down and a bit of its disk flips; never at so many that data could be lost.
+    /// A machine goes down and its disk is damaged; never at so many that data could be lost.
     private func rot(_ host: Host, _ duration: UInt64) {
         let rotten = checker.records.filter(\.isRotten).count
         guard rotten < (hosts.count - 1) / 2 || checker.records[host.number].isRotten else {
@@ -174,9 +174,9 @@ extension World {
         }
         cutPower(host.number)
         restartLater(host, after: duration)
-        guard let place = host.disk.rot(&host.random) else { return }
+        guard let what = host.disk.rot(&host.random) else { return }
         checker.damaged(host.number)
-        trace.note(now, "n\(host.number + 1): a bit flips in \(place.file) at \(place.offset)")
+        trace.note(now, "n\(host.number + 1): \(what)")
     }
 
     /// The nodes learn the next secret, one after another, before the platform signs with it.

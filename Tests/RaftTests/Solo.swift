@@ -15,6 +15,7 @@ final class Solo {
         term: UInt64? = nil,
         votedFor: NodeID? = nil,
         committed: UInt64 = 0,
+        isRepairing: Bool = false,
         seed: UInt64 = 7,
         change: (inout RaftConfiguration) -> Void = { _ in }
     ) {
@@ -27,7 +28,8 @@ final class Solo {
         let hard = HardState(
             currentTerm: Term(term ?? terms.last ?? 0),
             votedFor: votedFor,
-            commitIndex: LogIndex(committed)
+            commitIndex: LogIndex(committed),
+            isRepairing: isRepairing
         )
         raft = RaftNode(
             configuration: configuration,
@@ -57,6 +59,7 @@ final class Solo {
         round: UInt64 = 0,
         durable: UInt64 = 0,
         infers: Bool = true,
+        repair: UInt64 = 0,
         from: NodeID = n2,
         term: UInt64
     ) {
@@ -70,7 +73,8 @@ final class Solo {
             leaderDurable: LogIndex(durable),
             allowsInference: infers,
             readRound: round,
-            entries: list
+            entries: list,
+            repair: repair
         )
         receive(.appendEntries(append), from: from, term: term)
     }
@@ -79,6 +83,7 @@ final class Solo {
         durable: UInt64,
         matched: UInt64? = nil,
         round: UInt64 = 0,
+        repair: UInt64 = 0,
         from: NodeID = n2,
         term: UInt64? = nil
     ) {
@@ -87,7 +92,9 @@ final class Solo {
             matched: LogIndex(matched ?? durable)
         )
         receive(
-            .appendEntriesReply(AppendEntriesReply(result: result, readRound: round)),
+            .appendEntriesReply(
+                AppendEntriesReply(result: result, readRound: round, repair: repair)
+            ),
             from: from,
             term: term ?? raft.currentTerm.number
         )

@@ -74,7 +74,8 @@ enum FrameSamples {
         .appendEntriesReply(
             AppendEntriesReply(
                 result: .accepted(durable: LogIndex(5), matched: LogIndex(8)),
-                readRound: 12
+                readRound: 12,
+                repair: 0xFEED_F00D_1234
             )
         ),
         .appendEntriesReply(
@@ -205,7 +206,8 @@ struct FrameGenerator {
                     result: flag()
                         ? .accepted(durable: LogIndex(number()), matched: LogIndex(number()))
                         : .rejected(at: LogIndex(number()), hint: entryID()),
-                    readRound: number()
+                    readRound: number(),
+                    repair: number()
                 )
             )
         default: .appendEntries(append())

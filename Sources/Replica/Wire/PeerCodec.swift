@@ -169,7 +169,9 @@ extension Forward {
 }
 
 extension NodeStatus {
-    private static let roles: [Role] = [.follower, .preCandidate, .candidate, .leader, .learner]
+    private static let roles: [Role] = [
+        .follower, .preCandidate, .candidate, .leader, .learner, .repairing,
+    ]
 
     func encode(into out: inout [UInt8]) {
         out.append(UInt8(NodeStatus.roles.firstIndex(of: role) ?? 0))

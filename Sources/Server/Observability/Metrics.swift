@@ -52,6 +52,7 @@ package struct Metrics {
     package var diskStalls: UInt64 = 0
     package var timesOutOfRoom: UInt64 = 0
     package var unstoredEntries: UInt64 = 0
+    package var logDamages: UInt64 = 0
 
     package init() {}
 
