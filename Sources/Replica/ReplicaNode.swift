@@ -190,7 +190,7 @@ package struct ReplicaNode: ~Copyable {
         // again, to whoever leads now. A command that was not lost is known by its request ID.
         requests.requeueAll()
         reads.requeueAll()
-        refuseForwarded()
+        forgetForwarded()
         tickIndex = .zero
     }
 
