@@ -128,15 +128,25 @@ struct ForwardQueue {
         }
     }
 
-    /// Forgets all: this node's office has ended, and what stands in its log may be lost.
+    /// Drops what waits to be proposed; what stands in the log stands there still, as when a
+    /// hand-over fails.
     ///
     /// - Returns: the forwards that were not proposed, oldest first.
-    mutating func removeAll() -> [Origin] {
+    mutating func refuse() -> [Origin] {
         let refused = forwards
         payloads.removeAll(keepingCapacity: true)
         bytes = 0
         forwards.removeAll(keepingCapacity: true)
+        for (id, _) in waiting { standing.remove(id) }
         waiting.removeAll(keepingCapacity: true)
+        return refused
+    }
+
+    /// Forgets all: this node's office has ended, and what stands in its log may be lost.
+    ///
+    /// - Returns: the forwards that were not proposed, oldest first.
+    mutating func removeAll() -> [Origin] {
+        let refused = refuse()
         proposed.removeAll(keepingCapacity: true)
         head = 0
         standing.removeAll(keepingCapacity: true)

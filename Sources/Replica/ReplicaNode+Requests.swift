@@ -197,10 +197,15 @@ extension ReplicaNode {
             + (request.definition.map { Entry.storedBytes(of: $0.count) } ?? 0)
     }
 
-    /// Tells the peers whose commands wait here that they will not be proposed, and forgets which
-    /// of theirs were.
-    mutating func refuseForwarded() {
-        for origin in forwarded.removeAll() {
+    /// Tells the peers whose commands wait here that they will not be proposed.
+    private mutating func refuseForwarded() { tell(forwarded.refuse()) }
+
+    /// The same where the role has changed; forgets which commands were proposed, too.
+    mutating func forgetForwarded() { tell(forwarded.removeAll()) }
+
+    private mutating func tell(_ refused: [ForwardQueue.Origin]) {
+        for origin in refused {
+            counters.forwardsRefused += 1
             output.messages.append(
                 .init(to: origin.peer, message: .forwardRefused(number: origin.number))
             )

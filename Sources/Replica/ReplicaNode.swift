@@ -196,6 +196,8 @@ package struct ReplicaNode: ~Copyable {
                 planJournalRead(
                     JournalReadTicket(peer: peer, from: from, maxBytes: maxBytes)
                 )
+            case .repaired(let index):
+                output.notices.append(.logRepaired(through: index))
             case .transferEnded(let target, let succeeded):
                 output.notices.append(.transferEnded(to: target, succeeded: succeeded))
             }
@@ -212,7 +214,7 @@ package struct ReplicaNode: ~Copyable {
         // again, to whoever leads now. A command that was not lost is known by its request ID.
         requests.requeueAll()
         reads.requeueAll()
-        refuseForwarded()
+        forgetForwarded()
         tickIndex = .zero
     }
 

@@ -77,6 +77,8 @@ package enum Notice: Hashable, Sendable {
     case tornTailCut(TornTail)
     /// Part of the log is not what was written.
     case logDamaged(LogDamage)
+    /// This node has again what it had lost, and takes full part.
+    case logRepaired(through: LogIndex)
 }
 
 /// What became of a request that was handed in.

@@ -239,6 +239,7 @@ extension World {
             trace.note(now, "n\(host.number + 1) cannot read its journal: \(what)")
         case .tornTailCut(let tail):
             trace.note(now, "n\(host.number + 1) cut \(tail.file) at \(tail.offset): \(tail.what)")
+        case .logRepaired: break
         case .logDamaged(let damage):
             statistics.damaged += 1
             trace.note(now, "n\(host.number + 1) found damage: \(damage.error)")

@@ -120,6 +120,36 @@ struct ForwardTests {
         #expect(cluster.look(0) { $0.raft.lastIndex } == before.advanced(by: 50))
     }
 
+    @Test("a hand-over that fails does not make the leader forget what stands in its log")
+    func failedTransfer() throws {
+        let cluster = try Cluster { $0.requestHold = .seconds(30) }
+        try cluster.elect(0)
+        try cluster.open("z", at: 0)
+        cluster.expectEqualStates()
+        let before = try #require(cluster.look(0) { $0.raft.lastIndex })
+        cluster.members[0].holdsDisk = true
+        cluster.members[2].holdsDisk = true
+        for i in 0..<5 { _ = try cluster.submit(Example.open("a\(i)"), at: 1) }
+        cluster.run(for: .milliseconds(50))
+        let refusal = cluster.with(0) {
+            $0.transferLeadership(to: NodeID(3), at: cluster.now)
+        }
+        #expect(refusal == .some(nil))
+        // One more comes, and is refused while the transfer is under way.
+        _ = try cluster.submit(Example.open("b"), at: 1)
+        cluster.run(for: .milliseconds(100))
+        #expect(try #require(cluster.look(0) { $0.counters.forwardsRefused }) > 0)
+        cluster.run(for: .seconds(3))
+        let ended = Notice.transferEnded(to: NodeID(3), succeeded: false)
+        #expect(cluster.notices.contains { $0.node == 0 && $0.notice == ended })
+        #expect(cluster.leader == 0)
+        #expect(try #require(cluster.look(1) { $0.counters.sentAgain }) >= 12)
+        #expect(cluster.look(0) { $0.raft.lastIndex } == before.advanced(by: 6))
+        cluster.releaseDisk(0)
+        cluster.releaseDisk(2)
+        cluster.expectEqualStates()
+    }
+
     @Test("are proposed again by a leader whose log lost them while it was out of office")
     func backInOffice() throws {
         let cluster = try Cluster { $0.requestHold = .seconds(60) }

@@ -323,6 +323,12 @@ final class NodeLoop {
                     "found": .text(tail.what),
                 ]
             )
+        case .logRepaired(let index):
+            log.info(
+                "raft",
+                "the log is whole again: this node takes full part",
+                ["through": .number(Int64(index.number))]
+            )
         case .logDamaged(let damage):
             metrics.logDamages += 1
             log.error(
