@@ -315,6 +315,7 @@ extension ClusterTests {
                     #expect(ready.status == 200 && ready.text.contains("no room for new attempts"))
                 }
                 // What decides goes on until the reserve is used up.
+                var hasEnded = false
                 var decided: [(attempt: String, first: Response)] = []
                 for attempt in acknowledged {
                     let answer = try cluster.twilio(
@@ -322,15 +323,20 @@ extension ClusterTests {
                         of: attempt,
                         at: decided.count % 3 + 1
                     )
-                    if answer.status == 507 || answer.status == 503 {
+                    if answer.status == 507 {
                         #expect(answer.problem?.name == "disk-full", "\(answer.text)")
+                        hasEnded = true
                         break
                     }
+                    // The one that met the end of the reserve under way: nothing is claimed of it.
+                    if answer.problem?.name == "undecided-in-time" { continue }
                     #expect(answer.status == 200 && answer.disposition == "accepted")
                     decided.append((attempt, answer))
                 }
-                print("\(acknowledged.count) opened, then \(decided.count) decided from the reserve")
-                #expect(decided.count > 50)
+                print(
+                    "\(acknowledged.count) opened, then \(decided.count) decided from the reserve"
+                )
+                #expect(decided.count > 50 && hasEnded)
                 // All die, and come back on disks that are still full.
                 for node in cluster.numbers { cluster.kill(node) }
                 for node in cluster.numbers { try cluster.start(node) }

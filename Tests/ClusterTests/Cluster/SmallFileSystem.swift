@@ -14,7 +14,9 @@ final class SmallFileSystem {
     /// - Throws: `NotHere` where it takes rights that this process does not have.
     init(at path: String, mebibytes: Int) throws {
         self.path = path
-        guard geteuid() == 0 else { throw NotHere(description: "only root may mount a file system") }
+        guard geteuid() == 0 else {
+            throw NotHere(description: "only root may mount a file system")
+        }
         let options = "size=\(mebibytes)m,mode=0700"
         try FileManager.default.createDirectory(
             atPath: path,
