@@ -117,7 +117,8 @@ extension ChaosReport {
     private var gapTable: String {
         let longest = series.gaps.sorted { $0.length > $1.length }.prefix(12)
         guard !longest.isEmpty else { return "<p>None of 0.25 s or more.</p>" }
-        var rows = "<tr><th class=\"n\">length</th><th class=\"n\">from</th><th>faults then</th></tr>"
+        var rows =
+            "<tr><th class=\"n\">length</th><th class=\"n\">from</th><th>faults then</th></tr>"
         for gap in longest {
             let some = RunSeries.causes(of: gap, among: faults, healing: ChaosReport.healing)
             let names = some.map { "#\($0.plan.number) \($0.plan.kind.rawValue)" }
@@ -129,7 +130,8 @@ extension ChaosReport {
     }
 
     private var kindTable: String {
-        var rows = "<tr><th>kind</th><th class=\"n\">injected</th><th class=\"n\">longest gap</th></tr>"
+        var rows =
+            "<tr><th>kind</th><th class=\"n\">injected</th><th class=\"n\">longest gap</th></tr>"
         for (kind, count, gap) in counts {
             rows += "<tr><td>\(kind.rawValue)</td><td class=\"n\">\(count)</td>"
             rows += "<td class=\"n\">\(gap == 0 ? "–" : ChaosReport.seconds(gap) + " s")</td></tr>"
@@ -149,7 +151,8 @@ extension ChaosReport {
             rows += "<td class=\"n\">\(ChaosReport.seconds(fault.ended - fault.began)) s</td>"
             rows += "<td>\(fault.plan.kind.rawValue)</td><td>\(fault.plan.description)</td>"
             rows += "<td>\(nodes)</td>"
-            rows += "<td class=\"n\">\(gap.map { ChaosReport.seconds($0.length) + " s" } ?? "–")</td></tr>"
+            rows +=
+                "<td class=\"n\">\(gap.map { ChaosReport.seconds($0.length) + " s" } ?? "–")</td></tr>"
         }
         return "<table>\(rows)</table>"
     }

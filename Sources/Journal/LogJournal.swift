@@ -390,7 +390,17 @@ package struct LogJournal: ~Copyable {
             pending.append(contentsOf: repeatElement(0, count: BatchHeader.size))
         }
         replaceHardState(state)
-        return makeBatch()
+        guard !pendingFitsNewest, spareCapacity == nil else { return makeBatch() }
+        // Nothing else goes on yet, so that the file may be made in the same batch.
+        let capacity = max(configuration.segmentSize, Sector.size + pendingSize)
+        let file = SegmentName.file(nextSequence)
+        spareCapacity = capacity
+        var batch = makeBatch()
+        batch.operations.insert(
+            contentsOf: [.create(file: file, size: capacity), .sync(file: file), .syncDirectory],
+            at: 0
+        )
+        return batch
     }
 
     /// Takes note that a batch is durable.

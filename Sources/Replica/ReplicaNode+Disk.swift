@@ -82,17 +82,23 @@ extension ReplicaNode {
     /// others decide. Peers that cannot be reached do not count, and where no majority can be reached
     /// the answer is `enough`: it is not for lack of room then that nothing can be committed.
     package func clusterRoom(at now: Instant) -> DiskRoom {
-        guard diskRoom != .none else { return .none }
-        var rooms = raft.configuration.membership.isVoter(node) ? [diskRoom] : []
-        for peer in peers
-        where raft.configuration.membership.isVoter(peer.node) && isReachable(peer, at: now) {
-            rooms.append(peer.status?.room ?? .enough)
+        let own = diskRoom
+        guard own != .none else { return .none }
+        let members = raft.configuration.membership
+        var reached = 0
+        var withRoom = 0
+        var withReserve = 0
+        func count(_ room: DiskRoom) {
+            reached += 1
+            if room == .enough { withRoom += 1 }
+            if room != .none { withReserve += 1 }
         }
-        let quorum = raft.configuration.membership.quorum
-        if rooms.count < quorum || rooms.count(where: { $0 == .enough }) >= quorum {
-            return .enough
+        if members.isVoter(node) { count(own) }
+        for peer in peers where members.isVoter(peer.node) && isReachable(peer, at: now) {
+            count(peer.status?.room ?? .enough)
         }
-        return rooms.count(where: { $0 != .none }) >= quorum ? .reserve : .none
+        if reached < members.quorum || withRoom >= members.quorum { return .enough }
+        return withReserve >= members.quorum ? .reserve : .none
     }
 
     /// The batch was not begun, since there is no room for the file that it makes

@@ -44,7 +44,9 @@ struct RepairTests {
         #expect(solo.raft.commitIndex == LogIndex(5))
     }
 
-    @Test("is whole again with an own-term commit that was told after its leader knew of the repair")
+    @Test(
+        "is whole again with an own-term commit that was told after its leader knew of the repair"
+    )
     func ends() {
         let solo = damaged()
         solo.append(after: id(1, 3), [2, 4, 4], commit: 5, round: 1, term: 4)

@@ -36,6 +36,8 @@ struct ConfigurationTests {
         let configuration = try ConfigurationFixture.read(lines)
         #expect(configuration.timers == .init())
         #expect(configuration.limits == .init())
+        #expect(configuration.timers.diskStall == .seconds(2))
+        #expect(configuration.journalReserveBytes == 64 * 1024 * 1024)
         #expect(configuration.log == .init())
         #expect(configuration.allowedTargets.prefixes.isEmpty)
         #expect(configuration.flows.map(\.name) == ["default"])
@@ -136,7 +138,7 @@ struct ConfigurationTests {
             ),
             (
                 27, "  journal: { compression: 1 },",
-                "27: journal.compression: is not a field; known here: segment_mib"
+                "27: journal.compression: is not a field; known here: reserve_mib, segment_mib"
             ),
         ]
     )

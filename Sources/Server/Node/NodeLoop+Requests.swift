@@ -246,7 +246,6 @@ extension NodeLoop {
 
     private func timedOut() -> Problem {
         let leader = replica.raft.leader?.number
-        if replica.clusterRoom(at: now) == .none { return noRoom() }
         return replica.canCommit
             ? .undecidedInTime(retryAfter: 1, leader: leader)
             : .noQuorum(retryAfter: 2, leader: leader)

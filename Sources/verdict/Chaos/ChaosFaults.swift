@@ -249,14 +249,13 @@ final class ChaosFaults {
         _ then: @escaping () -> Void
     ) {
         if let process = node.process, process.isRunning {
-            if loop.now >= deadline || isOver {
-                nodes.kill(node)
-            } else {
+            guard loop.now >= deadline || isOver else {
                 loop.after(milliseconds: 20) { [weak self] in
                     self?.waitForEnd(node, by: deadline, then)
                 }
                 return
             }
+            nodes.kill(node)
         }
         then()
     }
@@ -313,7 +312,9 @@ final class ChaosFaults {
     private func damage(_ number: Int, _ fault: PlannedFault) -> () -> Void {
         let heal = down([number])
         let place = nodes.corrupt(number, &random)
-        notes.append("fault \(fault.number): a bit was flipped in \(place ?? "nothing: no log yet")")
+        notes.append(
+            "fault \(fault.number): a bit was flipped in \(place ?? "nothing: no log yet")"
+        )
         return heal
     }
 }

@@ -85,7 +85,9 @@ final class ChaosNodes {
     private static func freeBasePort(nodes: Int) throws(CommandFailure) -> Int {
         for _ in 0..<200 {
             let base = Int.random(in: 1024...3000) * 10
-            let ports = (1...nodes).flatMap { [base + $0, base + LocalCluster.peerPortOffset + $0] }
+            let ports = (1...nodes).flatMap {
+                [base + $0, base + LocalCluster.peerPortOffset + $0]
+            }
             let isFree = ports.allSatisfy { port in
                 (try? Listener(on: HostPort(host: "127.0.0.1", port: UInt16(port)))) != nil
             }

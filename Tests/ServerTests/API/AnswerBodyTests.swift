@@ -182,6 +182,7 @@ struct AnswerBodyTests {
             node: 1,
             region: "us-east",
             role: "follower",
+            disk: "reserve",
             commitIndex: 42,
             appliedIndex: 41,
             isReachable: true,
@@ -201,7 +202,7 @@ struct AnswerBodyTests {
         let body = ClusterBody(leader: nil, term: 4, node: 1, nodes: [known, silent])
         #expect(
             Fixture.text(body.bytes)
-                == #"{"leader":null,"term":4,"node":1,"nodes":[{"node":1,"region":"us-east","role":"follower","commit_index":42,"applied_index":41,"reachable":true,"round_trip_ms":0.100,"http":"http://127.0.0.1:8101"},{"node":2,"region":"eu-west","role":"unknown","commit_index":null,"applied_index":null,"reachable":false,"round_trip_ms":null,"http":"http://127.0.0.1:8102"}]}"#
+                == #"{"leader":null,"term":4,"node":1,"nodes":[{"node":1,"region":"us-east","role":"follower","disk":"reserve","commit_index":42,"applied_index":41,"reachable":true,"round_trip_ms":0.100,"http":"http://127.0.0.1:8101"},{"node":2,"region":"eu-west","role":"unknown","disk":null,"commit_index":null,"applied_index":null,"reachable":false,"round_trip_ms":null,"http":"http://127.0.0.1:8102"}]}"#
         )
         #expect(Fixture.text(HandOverBody.bytes(leader: 2, term: 5)) == #"{"leader":2,"term":5}"#)
     }
