@@ -20,7 +20,11 @@ enum ChaosCommand {
             """,
         options: [
             .init(name: "--seconds", value: "S", help: "load and faults for so long (default 60)"),
-            .init(name: "--seed", value: "K", help: "what is posted and what breaks (default random)"),
+            .init(
+                name: "--seed",
+                value: "K",
+                help: "what is posted and what breaks (default random)"
+            ),
             .init(name: "--nodes", value: "N", help: "3…5 (default 3)"),
             .init(name: "--rate", value: "R", help: "attempts opened a second (default 40)"),
             .init(name: "--reads", value: "R", help: "reads a second (default 20)"),
