@@ -28,7 +28,7 @@ extension ChaosReport {
             \(kindTable)</section></div>
             <h2>Faults</h2>
             \(faultTable)
-            \(notes.isEmpty ? "" : "<h2>Notes</h2><ul>\(notes.map { "<li>\(ChaosReport.escaped($0))</li>" }.joined())</ul>")
+            \(noteList)
             <footer>Run it again: <code>\(ChaosReport.escaped(command))</code>. The seed decides what
             is posted and which faults come when; what the machine makes of it differs each time.</footer>
             </body></html>
@@ -68,6 +68,12 @@ extension ChaosReport {
         footer { margin: 2rem 0 1rem; color: var(--soft); font-size: .85rem; }
         code { font-size: .85rem; }
         """
+
+    private var noteList: String {
+        guard !notes.isEmpty else { return "" }
+        let items = notes.map { "<li>\(ChaosReport.escaped($0))</li>" }
+        return "<h2>Notes</h2><ul>\(items.joined())</ul>"
+    }
 
     private var tiles: String {
         func tile(_ value: String, _ label: String) -> String {
@@ -117,8 +123,8 @@ extension ChaosReport {
     private var gapTable: String {
         let longest = series.gaps.sorted { $0.length > $1.length }.prefix(12)
         guard !longest.isEmpty else { return "<p>None of 0.25 s or more.</p>" }
-        var rows =
-            "<tr><th class=\"n\">length</th><th class=\"n\">from</th><th>faults then</th></tr>"
+        var rows = "<tr><th class=\"n\">length</th><th class=\"n\">from</th>"
+        rows += "<th>faults then</th></tr>"
         for gap in longest {
             let some = RunSeries.causes(of: gap, among: faults, healing: ChaosReport.healing)
             let names = some.map { "#\($0.plan.number) \($0.plan.kind.rawValue)" }
@@ -130,8 +136,8 @@ extension ChaosReport {
     }
 
     private var kindTable: String {
-        var rows =
-            "<tr><th>kind</th><th class=\"n\">injected</th><th class=\"n\">longest gap</th></tr>"
+        var rows = "<tr><th>kind</th><th class=\"n\">injected</th>"
+        rows += "<th class=\"n\">longest gap</th></tr>"
         for (kind, count, gap) in counts {
             rows += "<tr><td>\(kind.rawValue)</td><td class=\"n\">\(count)</td>"
             rows += "<td class=\"n\">\(gap == 0 ? "–" : ChaosReport.seconds(gap) + " s")</td></tr>"
@@ -151,8 +157,8 @@ extension ChaosReport {
             rows += "<td class=\"n\">\(ChaosReport.seconds(fault.ended - fault.began)) s</td>"
             rows += "<td>\(fault.plan.kind.rawValue)</td><td>\(fault.plan.description)</td>"
             rows += "<td>\(nodes)</td>"
-            rows +=
-                "<td class=\"n\">\(gap.map { ChaosReport.seconds($0.length) + " s" } ?? "–")</td></tr>"
+            let length = gap.map { ChaosReport.seconds($0.length) + " s" } ?? "–"
+            rows += "<td class=\"n\">\(length)</td></tr>"
         }
         return "<table>\(rows)</table>"
     }

@@ -34,13 +34,6 @@ package enum FaultKind: String, Hashable, Sendable, CaseIterable {
         default: false
         }
     }
-    /// A node may end by itself under it, and only then.
-    package var mayEndNode: Bool {
-        switch self {
-        case .failSync, .failWrite, .fullDisk, .corrupt, .hungDisk: true
-        default: false
-        }
-    }
 }
 
 /// One fault of a run, as it was drawn.
@@ -95,10 +88,8 @@ package struct PlannedFault: Hashable, Sendable {
 package struct FaultSchedule: Hashable, Sendable {
     package let faults: [PlannedFault]
 
-    /// - Parameters:
-    ///   - seconds: all faults begin and end within this time.
-    ///   - diskNode: the node whose disk can be made full: it has one of its own.
-    ///   - kinds: which may be drawn; the order does not matter.
+    /// Draws faults that all begin and end within so many seconds; `diskNode` is the one whose disk
+    /// can be made full, since it has one of its own.
     package init(seed: UInt64, seconds: Int, nodes: Int, diskNode: Int, kinds: Set<FaultKind>) {
         var random = ChaosRandom(seed: seed, stream: "faults")
         var faults: [PlannedFault] = []
@@ -124,7 +115,6 @@ package struct FaultSchedule: Hashable, Sendable {
                 peer: 0,
                 amount: FaultSchedule.amount(of: kind, &random)
             )
-            fault.peer = (fault.node + random.between(1, max(1, nodes - 1))) % nodes
             switch kind {
             case .cutPlatform, .loseAnswers, .killAll, .killSyncing, .rollingRestart:
                 fault.aimsAtLeader = false
@@ -133,6 +123,7 @@ package struct FaultSchedule: Hashable, Sendable {
                 fault.node = diskNode
             default: break
             }
+            fault.peer = (fault.node + random.between(1, max(1, nodes - 1))) % nodes
             // Half of the pauses between faults let the cluster rest, some faults overlap.
             let overlaps = random.chance(percent: 25)
             let pause = isShort ? random.between(800, 1800) : random.between(1500, 4000)

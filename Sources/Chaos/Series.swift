@@ -39,7 +39,7 @@ package struct RunSeries: Sendable {
     /// Nanoseconds from which on a stretch counts as a gap.
     package static let shortestGap: UInt64 = 250_000_000
 
-    /// - Parameter end: the time up to which is looked at, in nanoseconds since the run began.
+    /// Looks at what returned before `end`, in nanoseconds since the run began.
     package init(_ history: History, end: UInt64) {
         self.end = end
         let second: UInt64 = 1_000_000_000

@@ -12,6 +12,7 @@ struct RoomTests {
         ("Journal", ["Raft", "Digest"]),
         ("Replica", ["Raft", "Verification", "Journal", "Digest"]),
         ("Providers", ["Verification", "HTTP", "Digest"]),
+        ("Chaos", []),
     ]
 
     /// The module of an import line: `package import struct Raft.Term` imports Raft.

@@ -36,7 +36,7 @@ final class ChaosFaults {
     var names: [String] { active.map { "\($0.fault.number) \($0.fault.kind.rawValue)" } }
     func takeFailure() throws(CommandFailure) { if let failure { throw failure } }
 
-    /// - Parameter numbers: those that can be brought about here.
+    /// Sees to it that those faults come that can be brought about here.
     func plan(_ schedule: FaultSchedule, only numbers: Set<Int>, from start: UInt64) {
         for fault in schedule.faults where numbers.contains(fault.number) {
             loop.at(start + UInt64(fault.at) * 1_000_000) { [weak self] in self?.begin(fault) }
@@ -111,11 +111,11 @@ final class ChaosFaults {
             let page = nodes.node(target).faults
             page[.syncDelay] += Int64(fault.amount) * 1000
             heal = { page[.syncDelay] -= Int64(fault.amount) * 1000 }
-        case .hungDisk: heal = disk(target, fault, .syncMode, 2)
-        case .failSync: heal = disk(target, fault, .syncMode, 1)
-        case .failWrite: heal = disk(target, fault, .writeMode, 2)
-        case .fullDisk: heal = fill(target, fault)
-        case .corrupt: heal = damage(target, fault)
+        case .hungDisk: heal = disk(target, .syncMode, 2)
+        case .failSync: heal = disk(target, .syncMode, 1)
+        case .failWrite: heal = disk(target, .writeMode, 2)
+        case .fullDisk: heal = fill(target)
+        case .corrupt: heal = damage(target, fault.number)
         }
         active.append((fault, loop.now, hit, heal))
         if fault.kind != .rollingRestart {
@@ -137,13 +137,28 @@ final class ChaosFaults {
 
     // MARK: Processes
 
-    /// Kills nodes; they start again when this heals.
+    /// Milliseconds within which nodes that were all killed come back, in any order: whoever is there
+    /// first must not need what only the last one has.
+    private static let spread = 1500
+
+    /// Kills nodes; they start again when this heals, in the order of chance if they are all.
     private func down(_ numbers: [Int]) -> () -> Void {
         for number in numbers {
             nodes.node(number).downs += 1
             nodes.kill(nodes.node(number))
         }
-        return { [unowned self] in self.up(numbers) }
+        let spread = numbers.count == nodes.count ? ChaosFaults.spread : 0
+        return { [unowned self] in self.up(numbers, within: spread) }
+    }
+
+    private func up(_ numbers: [Int], within spread: Int) {
+        for number in numbers {
+            guard spread > 0, !isOver else {
+                up([number])
+                continue
+            }
+            loop.after(milliseconds: random.below(spread)) { [weak self] in self?.up([number]) }
+        }
     }
 
     private func up(_ numbers: [Int]) {
@@ -217,7 +232,7 @@ final class ChaosFaults {
                 node.faults[.syncDelay] -= Int64(delay) * 1000
                 self.nodes.kill(node)
             }
-            self.up(all.map(\.number))
+            self.up(all.map(\.number), within: ChaosFaults.spread)
         }
     }
 
@@ -248,16 +263,14 @@ final class ChaosFaults {
         by deadline: UInt64,
         _ then: @escaping () -> Void
     ) {
-        if let process = node.process, process.isRunning {
-            guard loop.now >= deadline || isOver else {
-                loop.after(milliseconds: 20) { [weak self] in
-                    self?.waitForEnd(node, by: deadline, then)
-                }
-                return
-            }
+        guard let process = node.process, process.isRunning else { return then() }
+        guard loop.now < deadline, !isOver else {
             nodes.kill(node)
+            return then()
         }
-        then()
+        loop.after(milliseconds: 20) { [weak self] in
+            self?.waitForEnd(node, by: deadline, then)
+        }
     }
 
     private func waitUntilReady(
@@ -283,38 +296,46 @@ final class ChaosFaults {
     // MARK: Disks
 
     /// How long after a disk's fault its node may still end of it, in nanoseconds.
-    private static let aftermath: UInt64 = 2_000_000_000
+    private static let aftermath: UInt64 = 5_000_000_000
 
-    private func mayEnd(_ number: Int, _ fault: PlannedFault) {
-        let until = loop.now + UInt64(fault.duration) * 1_000_000 + ChaosFaults.aftermath
-        nodes.node(number).mayEndUntil = max(nodes.node(number).mayEndUntil, until)
+    /// - Returns: what is to be done when the fault is over.
+    private func mayEnd(_ number: Int) -> () -> Void {
+        let node = nodes.node(number)
+        node.endingFaults += 1
+        return { [loop] in
+            node.endingFaults -= 1
+            node.mayEndUntil = loop.now + ChaosFaults.aftermath
+        }
     }
 
     private func disk(
         _ number: Int,
-        _ fault: PlannedFault,
         _ place: FaultPage.Place,
         _ mode: Int64
     ) -> () -> Void {
-        mayEnd(number, fault)
+        let isOver = mayEnd(number)
         let page = nodes.node(number).faults
         page[place] = mode
-        return { page[place] = 0 }
+        return {
+            page[place] = 0
+            isOver()
+        }
     }
 
-    private func fill(_ number: Int, _ fault: PlannedFault) -> () -> Void {
-        guard nodes.smallDisk?.node == number else { return disk(number, fault, .writeMode, 1) }
-        mayEnd(number, fault)
+    private func fill(_ number: Int) -> () -> Void {
+        guard nodes.smallDisk?.node == number else { return disk(number, .writeMode, 1) }
+        let isOver = mayEnd(number)
         nodes.fillDisk()
-        return { [unowned self] in self.nodes.emptyDisk() }
+        return { [unowned self] in
+            self.nodes.emptyDisk()
+            isOver()
+        }
     }
 
-    private func damage(_ number: Int, _ fault: PlannedFault) -> () -> Void {
+    private func damage(_ number: Int, _ fault: Int) -> () -> Void {
         let heal = down([number])
         let place = nodes.corrupt(number, &random)
-        notes.append(
-            "fault \(fault.number): a bit was flipped in \(place ?? "nothing: no log yet")"
-        )
+        notes.append("fault \(fault): a bit was flipped in \(place ?? "nothing: no log yet")")
         return heal
     }
 }

@@ -12,7 +12,9 @@ final class ChaosNodes {
         /// How many want it to be down.
         var downs = 0
         var isPaused = false
-        /// Until then, in nanoseconds of the run, its end may come of what was done to its disk.
+        /// Faults under way of which it may end.
+        var endingFaults = 0
+        /// Until then, in nanoseconds of the run, its end may come of a fault that is over.
         var mayEndUntil: UInt64 = 0
         var startsAgainAt: UInt64?
         /// How often it was started.
@@ -213,7 +215,7 @@ final class ChaosNodes {
                 if again <= now { try start(node) }
                 continue
             }
-            if now > node.mayEndUntil {
+            if node.endingFaults == 0, now > node.mayEndUntil {
                 unexpectedEnds.append(
                     "node \(node.number) ended at \(now / 1_000_000) ms with status "
                         + "\(process.status ?? 0): \(lastLines(of: node.number))"

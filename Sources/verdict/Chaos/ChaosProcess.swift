@@ -6,10 +6,9 @@ final class ChaosProcess {
     /// How it ended: its exit status, or 128 and the signal; `nil` while it runs.
     private(set) var status: Int32?
 
-    /// - Parameters:
-    ///   - words: the program's path, or its name in PATH, then its arguments.
-    ///   - environment: what it has besides this process's own environment.
-    ///   - output: the file that both its outputs are appended to.
+    /// Starts a program, named by its path or found in PATH, with its arguments.
+    ///
+    /// Both its outputs are appended to a file; `more` is added to this process's environment.
     init(
         _ words: [String],
         environment more: [String] = [],

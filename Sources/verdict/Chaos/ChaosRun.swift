@@ -38,6 +38,9 @@ final class ChaosRun {
     private let progress = ChaosProgress()
     private var notes: [String] = []
     private var facts = RunFacts()
+    /// When the load began, and whether it goes on.
+    private var loadBegan: UInt64 = 0
+    private var isLoaded = false
     private var isInterrupted = false
     private var isAborted = false
     private var failure: CommandFailure?
@@ -104,10 +107,11 @@ final class ChaosRun {
             regions: nodes.file.nodes.map(\.region)
         )
         load.begin()
+        isLoaded = true
+        loadBegan = loop.now
         let director = ChaosFaults(loop, nodes, load, monitor, seed: settings.seed)
-        let begin = loop.now
-        director.plan(schedule, only: Set(faults.map(\.number)), from: begin)
-        try chaos(load, director, monitor, until: begin + seconds(settings.seconds))
+        director.plan(schedule, only: Set(faults.map(\.number)), from: loadBegan)
+        try chaos(load, director, monitor, until: loadBegan + seconds(settings.seconds))
         let end = try heal(load, director, monitor)
         let sweep = try settle(load, director, monitor)
         progress.say("judging")
@@ -127,7 +131,7 @@ final class ChaosRun {
         }
         var canFill = isPreloadable
         if let fault = wanted.first(where: { $0.kind == .fullDisk }) {
-            let megabytes = 192 + settings.seconds * settings.rate / 50
+            let megabytes = 64 + settings.seconds * settings.rate / 200
             if let problem = try nodes.mount(fault.node + 1, megabytes: megabytes) {
                 notes.append(
                     "\(problem); a full disk is "
@@ -164,6 +168,8 @@ final class ChaosRun {
         _ director: ChaosFaults,
         _ monitor: ChaosMonitor
     ) throws -> UInt64 {
+        isLoaded = false
+        progress.say("all faults are over; waiting for recovery")
         director.endAll()
         for node in nodes.nodes where node.downs == 0 { try nodes.start(node) }
         monitor.forget()
@@ -303,11 +309,12 @@ final class ChaosRun {
         _ monitor: ChaosMonitor,
         since earlier: Int = 0
     ) {
+        guard isLoaded else { return }
         let decisions = load.decisions
         let latency = load.takeRecent()
         progress.tell(
             """
-            \(loop.now / 1_000_000_000)/\(settings.seconds) s  \(decisions - earlier)/s  \
+            \((loop.now - loadBegan) / 1_000_000_000)/\(settings.seconds) s  \(decisions - earlier)/s  \
             p50 \(latency.quantile(0.5) / 1_000_000) ms  p99 \(latency.quantile(0.99) / 1_000_000) ms  \
             leader \(monitor.leader.map(String.init) ?? "none") term \(monitor.term)  \
             waiting \(load.underWay)  violations \(load.liveViolations + nodes.unexpectedEnds.count)  \

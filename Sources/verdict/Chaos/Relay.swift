@@ -20,7 +20,7 @@ final class Relay: ChaosWatcher {
     /// Nanoseconds that bytes take on the way.
     private(set) var delay: UInt64 = 0
 
-    /// - Parameter target: the peer's own port.
+    /// Listens at a port that the kernel picks; `target` is the peer's own.
     init(loop: ChaosLoop, from: Int, to: Int, target: HostPort) throws(SystemError) {
         self.loop = loop
         self.from = from
