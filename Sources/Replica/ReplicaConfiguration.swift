@@ -24,6 +24,10 @@ package struct ReplicaConfiguration: Sendable {
     package var maxRepeatItems: Int = 100_000
     /// Peers are pinged this often.
     package var pingInterval: Duration = .milliseconds(500)
+    /// The data directory; `nil` where there are no directories to mix up (in tests).
+    package var identity: IdentityConfiguration?
+    /// The leader has the replicas compare their states this often; `nil`: never.
+    package var digestInterval: Duration? = .seconds(10)
 
     package init(
         raft: RaftConfiguration,

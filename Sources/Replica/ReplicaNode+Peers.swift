@@ -9,6 +9,10 @@ package struct PeerState: Hashable, Sendable {
     package var roundTrip: UInt64?
     package var lastHeardAt: Instant?
     package var status: NodeStatus?
+    /// Its directory is the one that stands for it.
+    var isWelcome = false
+    /// Why it was not let in when it last greeted.
+    package var refusal: IdentityRefusal?
     package init(node: NodeID) { self.node = node }
 }
 
@@ -30,7 +34,13 @@ extension ReplicaNode {
             role: raft.role,
             term: raft.currentTerm,
             commitIndex: raft.commitIndex,
-            appliedIndex: appliedIndex
+            appliedIndex: appliedIndex,
+            durable: EntryID(
+                term: raft.term(at: raft.durableIndex) ?? .zero,
+                index: raft.durableIndex
+            ),
+            condition: condition,
+            mark: newestMark
         )
     }
 
@@ -56,6 +66,7 @@ extension ReplicaNode {
             reads.requeueAll()
         }
         output.messages.append(.init(to: peer, message: .ping(sentAt: now, status)))
+        sendMembers(to: peer)
     }
 
     /// The link to this peer is down.
@@ -66,6 +77,8 @@ extension ReplicaNode {
         guard let i = peers.firstIndex(where: { $0.node == peer }) else { return }
         peers[i].isConnected = false
         peers[i].roundTrip = nil
+        // It may come back with less than it has now.
+        registry?.keepNotes()
         raft.peerDisconnected(peer, broken: broken, at: now, into: &actions)
         settle(at: now)
     }
@@ -73,10 +86,12 @@ extension ReplicaNode {
     /// A message came over the link that `peer` identified itself on.
     package mutating func received(_ message: PeerMessage, from peer: NodeID, at now: Instant) {
         guard let i = peers.firstIndex(where: { $0.node == peer }) else { return }
+        guard registry == nil || peers[i].isWelcome else { return }
         peers[i].lastHeardAt = now
         switch message {
         case .raft(let message):
             guard message.from == peer else { return }
+            notePromise(message)
             raft.received(message, at: now, into: &actions)
             settle(at: now)
         case .forward(let commands):
@@ -93,16 +108,24 @@ extension ReplicaNode {
                 reads.refused(round: round)
             }
         case .ping(let sentAt, let status):
-            peers[i].status = status
+            note(status, of: i)
             output.messages.append(
                 .init(to: peer, message: .pong(sentAt: sentAt, self.status))
             )
+        case .members(let tags, let isFormed):
+            receiveMembers(tags, isFormed: isFormed, from: peer, at: now)
         case .pong(let sentAt, let status):
-            peers[i].status = status
+            note(status, of: i)
             let sample = now.nanoseconds(since: sentAt)
             // The smoothing of TCP's round-trip estimate (RFC 6298 §2).
             peers[i].roundTrip = peers[i].roundTrip.map { $0 - $0 / 8 + sample / 8 } ?? sample
         }
+    }
+
+    private mutating func note(_ status: NodeStatus, of peer: Int) {
+        peers[peer].status = status
+        guard status.condition != .repairing, status.condition != .excluded else { return }
+        registry?.note(peers[peer].node, term: .zero, entry: status.durable)
     }
 
     /// Reads for a peer, one at a time: the core asks again after a while, and while the disk hangs
@@ -133,6 +156,10 @@ extension ReplicaNode {
         _ result: Result<[UInt8], DiskError>,
         at now: Instant
     ) {
+        if let ticket = rebuildRead, let read = ticket.read, read.number == number {
+            rebuildWasRead(entries(result, read, from: ticket.from), at: now)
+            return
+        }
         guard let i = journalReads.firstIndex(where: { $0.read?.number == number }),
             let read = journalReads[i].read
         else { return }
@@ -155,6 +182,25 @@ extension ReplicaNode {
         } catch {
             // The core asks again after an election time-out, if the peer still needs it.
             output.notices.append(.journalReadFailed("\(error)"))
+        }
+    }
+
+    private func entries(
+        _ result: Result<[UInt8], DiskError>,
+        _ read: DiskRead,
+        from index: LogIndex
+    ) -> Result<[Entry], RebuildFailure> {
+        do {
+            return .success(
+                try journal.entries(
+                    in: try result.get(),
+                    of: read,
+                    from: index,
+                    maxBytes: 1 << 20
+                )
+            )
+        } catch {
+            return .failure(RebuildFailure(reason: "\(error)"))
         }
     }
 }

@@ -12,7 +12,8 @@ package struct ReplicaNode: ~Copyable {
     package var output = ReplicaOutput()
     package internal(set) var raft: RaftNode
     package internal(set) var journal: LogJournal
-    package internal(set) var machine: StateMachine
+    /// Only this room changes it; the simulator may, to see that a changed state is found.
+    package var machine: StateMachine
 
     /// Actions of the core not carried out yet; empty between calls.
     var actions: [Action] = []
@@ -40,9 +41,22 @@ package struct ReplicaNode: ~Copyable {
     /// Journal reads that could not be planned yet.
     var deferredReads: [JournalReadTicket] = []
     var nextDiskReadNumber: UInt64 = 1
+    /// Which directory stands for each member; `nil` where nobody asks.
+    var registry: MemberRegistry?
+    var identityWrites: UInt64 = 0
+    /// What is known of the peers' promises is written down then.
+    var nextNotesAt: Instant
+    /// Set while this replica's state is known to differ from the others'.
+    package internal(set) var quarantine: Quarantine?
+    package internal(set) var isRebuilding = false
+    /// The quarantine that the rebuild under way is to end.
+    var rebuiltFrom: Quarantine?
+    var rebuildRead: JournalReadTicket?
+    var nextDigestAt: Instant
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
+    static let notesInterval = Duration.seconds(30)
 
     /// Reads the journal, rebuilds the state through the last index known committed, and starts
     /// as a follower.
@@ -55,13 +69,33 @@ package struct ReplicaNode: ~Copyable {
     ) throws(JournalError) {
         var machine = StateMachine(limits: configuration.limits)
         var counters = ReplicaCounters()
+        var readmissions: [MemberTag] = []
         let recovered = try LogJournal.recover(from: &disk, configuration: configuration.journal) {
             entry in
-            ReplicaNode.replay(entry, into: &machine, &counters)
+            let readmission = ReplicaNode.replay(entry, into: &machine, &counters)
+            if let readmission { readmissions.append(readmission) }
         }
         let log = recovered.log
+        var registry: MemberRegistry?
+        if let identity = configuration.identity {
+            let opened = try MemberRegistry.open(
+                on: &disk,
+                configuration,
+                identity,
+                hasLog: log.lastIndex > .zero || log.hardState.currentTerm > .zero
+            )
+            registry = opened.registry
+            for readmission in readmissions { registry?.admit(readmission) }
+            output.notices = opened.notices
+        }
         self.configuration = configuration
-        self.raft = RaftNode(configuration: configuration.raft, recovered: log, at: now)
+        self.registry = registry
+        self.raft = RaftNode(
+            configuration: configuration.raft,
+            recovered: log,
+            participation: registry?.participation ?? .full,
+            at: now
+        )
         self.journal = recovered.takeJournal()
         self.machine = machine
         self.counters = counters
@@ -73,6 +107,9 @@ package struct ReplicaNode: ~Copyable {
         self.nextReportAt = now.advanced(by: configuration.repeatReportInterval)
         self.nextHousekeepingAt = now
         self.nextPingAt = now
+        self.nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)
+        self.nextDigestAt = configuration.digestInterval.map { now.advanced(by: $0) } ?? now
+        noteMismatch(at: now)
         raft.applied(through: LogIndex(self.machine.appliedIndex.number))
     }
 
@@ -100,8 +137,18 @@ package struct ReplicaNode: ~Copyable {
         sendRequests(at: now, wall: wall)
         startReads(at: now)
         settle(at: now)
-        if let batch = journal.nextBatch() { output.batch = batch }
+        takeDiskWork()
         return hasMore || canProposeMore
+    }
+
+    /// At most one batch is under way, whether it is the journal's or the registry's.
+    private mutating func takeDiskWork() {
+        if let registry, registry.isWriting { return }
+        if !journal.isBatchUnderWay, let batch = identityWrite() {
+            output.batch = batch
+        } else if let batch = journal.nextBatch() {
+            output.batch = batch
+        }
     }
 
     /// When `turn` has to be called, if nothing else happens before.
@@ -122,6 +169,10 @@ package struct ReplicaNode: ~Copyable {
 
     /// The batch and all before it are on stable storage.
     package mutating func batchCompleted(_ number: UInt64, at now: Instant) {
+        guard number < ReplicaNode.identityBatch else {
+            identityWritten(at: now)
+            return
+        }
         let write = journal.completed(number)
         raft.persisted(write, at: now, into: &actions)
         settle(at: now)
@@ -142,7 +193,7 @@ package struct ReplicaNode: ~Copyable {
     /// Whether a command submitted now would likely be committed: a leader is known and has
     /// committed in its term.
     package var canCommit: Bool {
-        guard let leader = raft.leader else { return false }
+        guard isServing, let leader = raft.leader else { return false }
         if leader == node { return raft.term(at: raft.commitIndex) == raft.currentTerm }
         return peers.first { $0.node == leader }?.isConnected ?? false
     }
@@ -168,6 +219,8 @@ package struct ReplicaNode: ~Copyable {
                 planJournalRead(
                     JournalReadTicket(peer: peer, from: from, maxBytes: maxBytes)
                 )
+            case .repaired(let index):
+                repairEnded(through: index)
             case .transferEnded(let target, let succeeded):
                 output.notices.append(.transferEnded(to: target, succeeded: succeeded))
             }
@@ -204,6 +257,11 @@ package struct ReplicaNode: ~Copyable {
                 )
             }
         }
+        if nextNotesAt <= now {
+            nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)
+            registry?.keepNotes()
+        }
+        checkDigests(at: now)
         if nextReportAt <= now {
             nextReportAt = now.advanced(by: configuration.repeatReportInterval)
             makeReport(at: now)
@@ -238,5 +296,7 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var forwardsRefused: UInt64 = 0
     package var timedOut: UInt64 = 0
     package var roleChanges: UInt64 = 0
+    /// Checks of the digest proposed here.
+    package var digestChecks: UInt64 = 0
     package init() {}
 }

@@ -18,6 +18,8 @@ package struct ReplicaOutput {
     package var batch: DiskBatch?
     package var diskReads: [DiskRead] = []
     package var notices: [Notice] = []
+    /// Links to these peers have to go: another directory stands for them now.
+    package var disconnects: [NodeID] = []
 
     package init() {}
 
@@ -29,11 +31,12 @@ package struct ReplicaOutput {
         batch = nil
         diskReads.removeAll(keepingCapacity: true)
         notices.removeAll(keepingCapacity: true)
+        disconnects.removeAll(keepingCapacity: true)
     }
 
     package var isEmpty: Bool {
         messages.isEmpty && completions.isEmpty && reads.isEmpty && batch == nil
-            && diskReads.isEmpty && notices.isEmpty
+            && diskReads.isEmpty && notices.isEmpty && disconnects.isEmpty
     }
 }
 
@@ -64,6 +67,8 @@ package enum Notice: Hashable, Sendable {
     case journalReadFailed(String)
     /// A committed entry does not decode in this version; it moved nothing.
     case undecodableEntry(LogIndex, String)
+    case identity(IdentityNotice)
+    case digest(DigestNotice)
 }
 
 /// What became of a request that was handed in.

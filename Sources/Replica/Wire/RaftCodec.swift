@@ -145,6 +145,7 @@ extension AppendEntries {
 extension AppendEntriesReply {
     func encode(into out: inout [UInt8]) {
         out.append(little: readRound)
+        out.append(flag: isRepairing)
         switch result {
         case .accepted(let durable, let matched):
             out.append(1)
@@ -158,6 +159,7 @@ extension AppendEntriesReply {
     }
     init(from reader: inout ByteReader) throws(WireError) {
         let readRound = try reader.uint64()
+        let isRepairing = try reader.bool()
         let result: Result
         switch try reader.byte() {
         case 1:
@@ -168,6 +170,6 @@ extension AppendEntriesReply {
             result = .rejected(at: index, hint: try EntryID(from: &reader))
         default: throw .invalid(field: "AppendEntries reply")
         }
-        self.init(result: result, readRound: readRound)
+        self.init(result: result, readRound: readRound, isRepairing: isRepairing)
     }
 }
