@@ -26,8 +26,7 @@ extension ReplicaNode {
             endRebuildIfDone(at: now)
             return appliedIndex < raft.commitIndex && appliedIndex >= raft.evictedIndex
         }
-        noteMismatch(at: now)
-        reads.serve(applied: appliedIndex, into: &output.reads)
+        if isServing { reads.serve(applied: appliedIndex, into: &output.reads) }
         return appliedIndex < raft.commitIndex
     }
 
@@ -55,7 +54,8 @@ extension ReplicaNode {
         case .checkDigest: noteMismatch(at: now)
         case .open, .callback, .defineFlow, .tick: break
         }
-        guard let id = command.request, id.node == node.number,
+        // A state that is not to be trusted answers nobody: who waits is answered by its deadline.
+        guard isServing, let id = command.request, id.node == node.number,
             id.incarnation == configuration.incarnation
         else { return }
         complete(id, with: result)

@@ -49,7 +49,7 @@ private func run(
     let now = Instant(nanoseconds: Clock.monotonic())
     let replica = try ReplicaNode(
         recovering: &disk,
-        configuration: replicaConfiguration(configuration),
+        configuration: replicaConfiguration(configuration, place: directory.place),
         at: now
     )
     let thread = try DiskThread(disk: disk) { mailbox.post(.disk($0)) }
@@ -69,7 +69,10 @@ private func run(
     return status
 }
 
-private func replicaConfiguration(_ configuration: NodeConfiguration) -> ReplicaConfiguration {
+private func replicaConfiguration(
+    _ configuration: NodeConfiguration,
+    place: UInt64
+) -> ReplicaConfiguration {
     var raft = RaftConfiguration(
         node: configuration.node,
         membership: Membership(voters: configuration.peers.map(\.node)),
@@ -86,6 +89,11 @@ private func replicaConfiguration(_ configuration: NodeConfiguration) -> Replica
     var replica = ReplicaConfiguration(raft: raft, journal: journal, incarnation: randomNumber())
     replica.requestHold = configuration.timers.requestHold
     replica.maxPendingRequests = configuration.limits.pendingRequests
+    replica.digestInterval = configuration.digestInterval
+    replica.identity = IdentityConfiguration(
+        fresh: DirectoryID(high: randomNumber(), low: randomNumber()),
+        place: configuration.dataMayMove ? 0 : place
+    )
     return replica
 }
 

@@ -53,6 +53,13 @@ extension World {
         case .transfer:
             transfer(fault)
         case .rotateSecret: rotateSecret()
+        case .wipe:
+            replaceDirectory(host, by: nil, after: fault.duration)
+            ends = false
+        case .restoreCopy: copyDirectory(host)
+        case .corruptState:
+            corruptState(host)
+            ends = false
         }
         if ends {
             activeFaults += 1
@@ -62,7 +69,9 @@ extension World {
 
     private func aim(_ planned: Fault, _ number: Int) -> Fault {
         let leader = hosts.firstIndex { $0.process?.replica.raft.role == .leader }
-        guard planned.aimsAtLeader, let leader, planned.kind != .bitRot else { return planned }
+        guard planned.aimsAtLeader, let leader, planned.kind != .bitRot,
+            planned.kind != .restoreCopy
+        else { return planned }
         var fault = planned
         if fault.peer == leader { fault.peer = fault.node }
         fault.node = leader
@@ -92,7 +101,12 @@ extension World {
         case .failSync, .failWrite, .failRead: host.disk.clearFailures()
         case .rotateSecret: if secret == hosts[0].secret { secret += 1 }
         case .transfer: endDeafness()
-        case .kill, .powerCut, .blackout, .reset, .clockJump, .bitRot: break
+        case .restoreCopy:
+            if let copy = host.copy {
+                replaceDirectory(host, by: copy, after: WorldPlan.second)
+            }
+            host.copy = nil
+        case .kill, .powerCut, .blackout, .reset, .clockJump, .bitRot, .wipe, .corruptState: break
         }
     }
 
@@ -248,6 +262,8 @@ extension World {
         let newest = checker.committed.count
         var leaders = 0
         for host in hosts where !host.isQuarantined {
+            if host.isOut { return "n\(host.number + 1) does not count again" }
+            if host.isCorrupt { return "n\(host.number + 1)'s state is wrong" }
             guard let process = host.process else { return "n\(host.number + 1) is down" }
             if process.replica.raft.role == .leader { leaders += 1 }
             let applied = process.replica.appliedIndex.number

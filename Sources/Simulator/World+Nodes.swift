@@ -31,6 +31,11 @@ extension World {
         replica.requestHold = .nanoseconds(Int64(plan.requestHold))
         replica.forwardRetry = .nanoseconds(Int64(plan.forwardRetry))
         replica.maxForwardedBytes = plan.maxUncommittedBytes
+        replica.digestInterval = .nanoseconds(Int64(plan.digestInterval))
+        replica.identity = IdentityConfiguration(
+            fresh: DirectoryID(high: host.directories.next(), low: host.directories.next()),
+            place: host.disk.place
+        )
         return replica
     }
 
@@ -67,6 +72,7 @@ extension World {
             \(process.replica.raft.lastIndex), applied \(process.replica.appliedIndex)
             """
         )
+        stateIsRight(host)
         checker.recovered(node, process.replica, at: now)
         for peer in hosts.indices where peer != node && hosts[peer].process != nil {
             queue.schedule(.connect(node, peer), at: now + 1000)
@@ -210,6 +216,9 @@ extension World {
             )
         }
         for notice in output.notices { note(notice, host) }
+        for peer in output.disconnects {
+            breakLink(host.number, Int(peer.number) - 1, broken: false)
+        }
         for completion in output.completions { completed(completion, process) }
         for read in output.reads { readCompleted(read, process) }
     }
@@ -238,6 +247,8 @@ extension World {
                 "n\(host.number + 1): entry \(index) does not decode: \(what)",
                 at: now
             )
+        case .identity(let notice): note(notice, host)
+        case .digest(let notice): note(notice, host)
         }
     }
 
@@ -254,9 +265,9 @@ extension World {
         }
         host.batch = batch
         host.nextOperation = 0
-        let carriesLog = batch.operations.contains {
-            if case .write = $0 { true } else { false }
-        }
+        let carriesLog =
+            ReplicaNode.carriesLog(batch)
+            && batch.operations.contains { if case .write = $0 { true } else { false } }
         if carriesLog { checker.batchBegun(host.number, process.replica) }
         scheduleDiskStep(host, process)
     }

@@ -6,7 +6,7 @@ package enum Commands {
             ServeCommand.command, CheckConfigCommand.command, StatusCommand.command,
             BenchCommand.command, SimulateCommand.command,
         ]
-        + AttemptCommands.all + LocalCommands.all
+        + AttemptCommands.all + MemberCommands.all + LocalCommands.all
 
     package static func run(_ words: [String]) -> ExitStatus {
         do throws(CommandFailure) {

@@ -82,6 +82,11 @@ package struct NodeConfiguration: Sendable {
     package var log: Log
     /// Size of one segment of the journal, in bytes.
     package var journalSegmentBytes: Int
+    /// The data directory may be moved or copied to another place, or lie on a file system whose
+    /// file numbers change, without being taken for a copy.
+    package var dataMayMove: Bool
+    /// The leader has the nodes compare their states this often; `nil`: never.
+    package var digestInterval: Duration?
 
     /// The flow of that name; `nil` names the default one.
     package func flow(named name: String?) -> FlowSettings? {

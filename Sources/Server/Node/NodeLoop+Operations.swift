@@ -9,8 +9,9 @@ import Verification
 extension NodeLoop {
     func clusterBody() -> ClusterBody {
         let nodes = configuration.peers.map { peer in
+            let record = replica.directoryIdentity?[member: peer.node]
             guard peer.node != configuration.node else {
-                return ClusterBody.Node(
+                var own = ClusterBody.Node(
                     node: peer.node.number,
                     region: peer.region,
                     role: replica.raft.role.rawValue,
@@ -20,10 +21,15 @@ extension NodeLoop {
                     roundTripMilliseconds: 0,
                     http: "http://\(peer.http)"
                 )
+                own.condition = replica.condition.name
+                own.directory = record?.directory.description
+                own.starts = replica.directoryIdentity?.starts
+                own.refused = replica.exclusion
+                return own
             }
             let state = replica.peerStates.first { $0.node == peer.node }
             let isReachable = state.map { replica.isReachable($0, at: now) } ?? false
-            return ClusterBody.Node(
+            var node = ClusterBody.Node(
                 node: peer.node.number,
                 region: peer.region,
                 role: isReachable ? state?.status?.role.rawValue ?? "unknown" : "unknown",
@@ -33,6 +39,13 @@ extension NodeLoop {
                 roundTripMilliseconds: state?.roundTrip.map { Double($0 / 1000) / 1000 },
                 http: "http://\(peer.http)"
             )
+            if isReachable, let condition = state?.status?.condition {
+                node.condition = condition.name
+            }
+            node.directory = record?.directory.description
+            node.starts = record?.starts
+            node.refused = state?.refusal?.description
+            return node
         }
         return ClusterBody(
             leader: replica.raft.leader?.number,
@@ -44,6 +57,17 @@ extension NodeLoop {
 
     func readiness() -> Response {
         if stopsBy != nil { return Problem.stopping(retryAfter: 1).response }
+        switch replica.condition {
+        case .quarantined, .rebuilding:
+            return Problem.quarantined(isRebuilding: replica.isRebuilding).response
+        case .excluded:
+            return Problem.notAdmitted(
+                replica.exclusion ?? "the cluster does not count on this node's data directory"
+            ).response
+        case .forming:
+            return Problem.notAdmitted("the nodes of the cluster have not all met yet").response
+        case .healthy, .repairing: break
+        }
         guard replica.canCommit else {
             return Problem.noQuorum(retryAfter: 1, leader: replica.raft.leader?.number).response
         }
@@ -96,6 +120,62 @@ extension NodeLoop {
         )
     }
 
+    /// Lets the directory in that this node refused for a node; answered when the log says so.
+    func readmit(_ node: NodeID, _ connection: HTTPConnection) throws(Problem) {
+        guard configuration.peers.contains(where: { $0.node == node }) else {
+            throw .invalid(field: "node", "is not a node of this cluster")
+        }
+        guard let directory = replica.knock(of: node) else { throw .notWaiting }
+        let readmission = Readmission(
+            node: node.number,
+            high: directory.high,
+            low: directory.low,
+            request: RequestID(node: configuration.node.number, incarnation: 0, sequence: 0)
+        )
+        switch replica.submit(
+            .readmit(readmission),
+            context: connection.context,
+            heldSince: connection.exchange?.startedAt,
+            at: now
+        )
+        {
+        case .taken:
+            connection.exchange?.step = .readmitting(node, directory)
+            needsTurn = true
+        case .refused: throw .overloaded(retryAfter: 1)
+        }
+    }
+
+    func readmitted(
+        _ node: NodeID,
+        _ directory: DirectoryID,
+        _ result: Completion.Result,
+        _ connection: HTTPConnection
+    ) {
+        guard case .applied = result else {
+            answer(connection, timedOut().response)
+            return
+        }
+        answer(
+            connection,
+            json(ReadmissionBody.bytes(node: node.number, directory: "\(directory)"))
+        )
+    }
+
+    /// Builds this node's state anew from its log.
+    func rebuild(_ node: NodeID, _ connection: HTTPConnection) throws(Problem) {
+        guard configuration.peers.contains(where: { $0.node == node }) else {
+            throw .invalid(field: "node", "is not a node of this cluster")
+        }
+        guard node == configuration.node else { throw .otherNode(node.number) }
+        _ = replica.rebuild(at: now)
+        needsTurn = true
+        answer(
+            connection,
+            json(RebuildBody.bytes(node: node.number, condition: replica.condition.name))
+        )
+    }
+
     func metricsPage() -> Response {
         let counters = replica.counters
         metrics.proposals = counters.proposed
@@ -130,6 +210,12 @@ extension NodeLoop {
         gauges.waitingReads = UInt64(replica.pendingReads)
         gauges.heldRequests = UInt64(replica.pendingRequests)
         gauges.waitingWrites = UInt64(replica.journal.pendingBytes)
+        gauges.condition = replica.condition.name
+        gauges.conditions = NodeCondition.allCases.map(\.name)
+        gauges.directoryStarts = replica.directoryIdentity?.starts ?? 0
+        gauges.digestIndex = replica.machine.digest.marks.last?.index.number ?? 0
+        gauges.digestsChecked = replica.machine.counters.checkedDigests
+        gauges.digestsUnchecked = replica.machine.counters.uncheckedDigests
         gauges.uptimeSeconds = now.nanoseconds(since: startedAt) / 1_000_000_000
         gauges.peers = links.map { link in
             Gauges.Peer(

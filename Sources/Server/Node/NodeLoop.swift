@@ -240,7 +240,9 @@ final class NodeLoop {
         let completions = replica.output.completions
         let reads = replica.output.reads
         let notices = replica.output.notices
+        let disconnects = replica.output.disconnects
         replica.output.removeAll()
+        for node in disconnects { disconnect(node) }
         for notice in notices { note(notice) }
         for completion in completions { complete(completion) }
         for read in reads { readIsDone(read) }
@@ -310,6 +312,8 @@ final class NodeLoop {
                 "an entry of the log does not decode in this version; it moved nothing",
                 ["index": .number(Int64(index.number)), "error": .text(reason)]
             )
+        case .identity(let notice): note(notice)
+        case .digest(let notice): note(notice)
         }
     }
 
