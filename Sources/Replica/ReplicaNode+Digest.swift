@@ -40,6 +40,8 @@ extension ReplicaNode {
     /// The log is sound, only the state is not: this node goes on to vote and to acknowledge, but
     /// it answers nobody and does not lead.
     mutating func beginQuarantine(at now: Instant) {
+        // Their entries may be applied without an answer from here on: nothing is claimed.
+        output.completions += requests.giveUpAll()
         raft.avoidOffice(true, at: now)
         handOverInQuarantine(at: now)
     }
@@ -96,6 +98,7 @@ extension ReplicaNode {
         isRebuilding = true
         rebuiltFrom = quarantine
         quarantine = nil
+        output.completions += requests.giveUpAll()
         machine = StateMachine(limits: configuration.limits)
         raft.avoidOffice(true, at: now)
         output.notices.append(.digest(.rebuilding))

@@ -103,7 +103,7 @@ extension World {
     func greet(_ a: Int, _ b: Int) -> Bool {
         guard let one = hosts[a].process, let other = hosts[b].process else { return false }
         let refusal = judge(one, a, at: other, b)
-        let back = refusal == nil ? judge(other, b, at: one, a) : nil
+        let back = judge(other, b, at: one, a)
         for node in [a, b] { wake(node, after: plan.turnDelay) }
         return refusal == nil && back == nil
     }

@@ -181,10 +181,10 @@ extension World {
 
     /// A machine goes down and a bit of its disk flips; never at so many that data could be lost.
     private func rot(_ host: Host, _ duration: UInt64) {
-        let rotten = checker.records.filter(\.isRotten).count
-        guard rotten < (hosts.count - 1) / 2 || checker.records[host.number].isRotten else {
-            return
-        }
+        let lost = hosts.filter { checker.records[$0.number].isRotten || $0.isOut }.count
+        guard !host.isOut,
+            lost < (hosts.count - 1) / 2 || checker.records[host.number].isRotten
+        else { return }
         cutPower(host.number)
         restartLater(host, after: duration)
         guard let place = host.disk.rot(&host.random) else { return }
