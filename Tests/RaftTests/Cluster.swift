@@ -369,6 +369,7 @@ final class Cluster {
                 ),
                 at: now.advanced(nanoseconds: diskDelay)
             )
+        case .repaired: break
         case .transferEnded(_, let succeeded):
             if succeeded { count.transfers += 1 }
             member.transfers.append(succeeded)
