@@ -80,7 +80,11 @@ let package = Package(
             ["Providers", "Verification", "HTTP", "Digest"],
             resources: [.copy("Vectors")]
         ),
-        tests(of: "Journal", ["Journal", "Raft", "Digest"]),
+        tests(
+            of: "Journal",
+            ["Journal", "Raft", "Digest"],
+            resources: [.copy("Fixtures")]
+        ),
         tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal"]),
         tests(of: "Simulator", ["Simulator"]),
         tests(of: "Reactor", ["Reactor", "CLinux", "Journal", "Raft"]),

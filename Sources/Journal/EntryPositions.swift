@@ -6,6 +6,8 @@ import Raft
 struct EntryPositions: Sendable {
     /// Bytes after which a new span is begun.
     static let spacing = 32 * 1024
+    /// The segment of entries that are not on this disk.
+    static let nowhere: UInt64 = 0
 
     /// Entries from `first` up to the next span's; all begin at `offset` or later in the segment
     /// and end at `end` or before.
@@ -30,6 +32,13 @@ struct EntryPositions: Sendable {
             spans.append(span)
             isCut = false
         }
+    }
+
+    /// Keeps the entries through `kept`; those after it, through `last`, are not on this disk.
+    mutating func leaveHole(after kept: LogIndex, through last: LogIndex) {
+        truncate(after: kept)
+        guard kept < last else { return }
+        spans.append(Span(first: kept.next, segment: Self.nowhere, offset: 0, end: 0))
     }
 
     mutating func truncate(after index: LogIndex) {

@@ -14,6 +14,9 @@ package struct JournalConfiguration: Sendable {
     package let segmentSize: Int
     /// Cost of committed entries that `RecoveredLog.tail` holds before the commit index, at most.
     package var tailBytes: Int
+    /// Other replicas have the log as well: a log that is damaged starts in repair instead of being
+    /// refused.
+    package var canRepair = false
 
     /// Makes a configuration; the segment size is rounded up to whole sectors, at least eight.
     package init(

@@ -17,6 +17,9 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
     case damaged(file: String, offset: Int, what: String)
     /// A segment file is not there although later ones are.
     case missing(file: String)
+    /// The log is damaged and so is the second copy of term and vote: nobody can say what this
+    /// node has promised.
+    case promiseLost(damage: String)
 
     package var description: String {
         switch self {
@@ -32,6 +35,12 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
         case .damaged(let file, let offset, let what):
             "\(file) is damaged at byte \(offset): \(what)"
         case .missing(let file): "\(file) is missing although later parts of the log are there"
+        case .promiseLost(let damage):
+            """
+            \(damage); and \(Promise.file) is damaged or missing, so nobody can say for whom this \
+            node has voted: it must not take part as it is. Move its data directory away and bring \
+            the node back as one that lost its disk
+            """
         }
     }
 }

@@ -12,6 +12,7 @@ extension LogJournal {
             return nil
         }
         let span = positions.spans[first]
+        guard span.segment != EntryPositions.nowhere else { return nil }
         var end = span.end
         for next in positions.spans[(first + 1)...] {
             guard next.segment == span.segment, next.offset - span.offset < maxBytes else { break }

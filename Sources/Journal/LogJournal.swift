@@ -12,6 +12,8 @@ package struct LogJournal: ~Copyable {
     /// The log with all that was appended, durable or not.
     var point: LogPoint
     var terms: TermRuns
+    /// The newest log time of an entry.
+    private var lastTime = Timestamp.zero
 
     /// The log before the first pending record.
     private var pointBeforePending: LogPoint
@@ -36,6 +38,11 @@ package struct LogJournal: ~Copyable {
     /// The segment after the newest is made and empty.
     private var hasSpare = false
 
+    /// Term and vote as `PROMISE` has them, or will once the batch under way is done.
+    private(set) var promise: Promise
+    /// Set if the next batch begins a segment in which the log begins anew: the time of its start.
+    private var restartTime: Timestamp?
+
     var positions: EntryPositions
     /// Entries through this one are on disk and not about to be truncated.
     var readable: LogIndex
@@ -48,6 +55,13 @@ package struct LogJournal: ~Copyable {
         var capacity: Int
         /// Where the next batch goes.
         var used: Int
+        /// Number of the last batch in it, and its checksum: what the next segment continues.
+        var lastBatch: UInt64 = 0
+        var lastChecksum: UInt32 = 0
+        /// The last entry of the log as of that batch.
+        var lastEntry = EntryID.zero
+        /// Log time of the newest entry as of that batch.
+        var lastTime = Timestamp.zero
     }
 
     /// How a batch changes `positions`, its offsets counted from the batch's start.
@@ -67,14 +81,22 @@ package struct LogJournal: ~Copyable {
     }
 
     /// Continues a log that was read from a disk.
-    init(configuration: JournalConfiguration, replay: LogReplay, segments: [Segment]) {
+    init(
+        configuration: JournalConfiguration,
+        replay: LogReplay,
+        segments: [Segment],
+        positions: EntryPositions,
+        promise: Promise
+    ) {
         self.configuration = configuration
+        self.promise = promise
         point = replay.point
         pointBeforePending = replay.point
         terms = replay.terms
         nextNumber = replay.nextBatch
         previousChecksum = replay.previousChecksum
-        positions = replay.positions
+        self.positions = positions
+        lastTime = replay.lastTime
         readable = replay.point.last.index
         self.segments = segments
     }
@@ -125,6 +147,7 @@ package struct LogJournal: ~Copyable {
         )
         invariant(entry.term >= point.last.term, "entry \(entry.id) appended after \(point.last)")
         point.last = entry.id
+        lastTime = max(lastTime, entry.time)
         terms.append(entry.id)
         let offset = pending.count
         Record.append(entry, to: &pending)
@@ -202,7 +225,7 @@ package struct LogJournal: ~Copyable {
 
         var operations: [DiskOperation] = []
         operations.reserveCapacity(5)
-        if segments.last.map({ $0.capacity - $0.used < size }) ?? true {
+        if restartTime != nil || segments.last.map({ $0.capacity - $0.used < size }) ?? true {
             roll(toHold: size, &operations)
         }
         let segment = segments[segments.count - 1]
@@ -226,6 +249,15 @@ package struct LogJournal: ~Copyable {
         swap(&bytes, &pending)
         operations.append(.write(file: file, offset: segment.used, bytes: bytes))
         operations.append(.sync(file: file))
+        if !promise.agrees(with: point.hardState) {
+            // Whoever waits for this batch hears of it when both copies are durable.
+            promise = promise.next(
+                point.hardState,
+                batch: nextNumber,
+                firstSegment: promise.firstSegment
+            )
+            promise.append(to: &operations, node: configuration.node)
+        }
 
         diskBatches += 1
         underWay = UnderWay(
@@ -238,6 +270,10 @@ package struct LogJournal: ~Copyable {
             makesSpare: false
         )
         segments[segments.count - 1].used += size
+        segments[segments.count - 1].lastBatch = nextNumber
+        segments[segments.count - 1].lastChecksum = header.checksum
+        segments[segments.count - 1].lastEntry = point.last
+        segments[segments.count - 1].lastTime = lastTime
         nextNumber += 1
         previousChecksum = header.checksum
         pointBeforePending = point
@@ -249,7 +285,9 @@ package struct LogJournal: ~Copyable {
 
     /// Goes on to the next segment, whose header is written together with its first batch.
     private mutating func roll(toHold size: Int, _ operations: inout [DiskOperation]) {
-        let sequence = (segments.last?.sequence ?? 0) + 1
+        var sequence = (segments.last?.sequence ?? 0) + 1
+        // What lies between is fetched from others, into segments that go between.
+        if restartTime != nil { sequence += SegmentName.restartDistance }
         let file = SegmentName.file(sequence)
         if !hasSpare {
             operations.append(.create(file: file, size: configuration.segmentSize))
@@ -261,8 +299,10 @@ package struct LogJournal: ~Copyable {
             sequence: sequence,
             firstBatch: nextNumber,
             previousChecksum: previousChecksum,
-            start: pointBeforePending
+            start: pointBeforePending,
+            startTime: restartTime
         )
+        restartTime = nil
         operations.append(.write(file: file, offset: 0, bytes: header.encoded()))
         segments.append(
             Segment(
@@ -273,6 +313,43 @@ package struct LogJournal: ~Copyable {
                 used: Sector.size
             )
         )
+    }
+
+    // MARK: Beginning anew
+
+    /// Lets the log begin anew after an entry that a checkpoint stands for.
+    ///
+    /// What was in it, durable or not, is no part of it any more, but for the entries through `kept`,
+    /// which stay readable. The next batch begins a segment.
+    /// - Precondition: no batch is under way and none was made ahead.
+    mutating func restart(
+        after entry: EntryID,
+        time: Timestamp,
+        terms runs: [TermRun],
+        keeping kept: LogIndex
+    ) {
+        invariant(underWay == nil && !hasSpare, "the log begins anew under a batch or a spare segment")
+        pending.removeAll(keepingCapacity: true)
+        pendingRecords = 0
+        pendingSteps.removeAll()
+        pendingCut = nil
+        point.last = entry
+        point.hardState.commitIndex = max(point.hardState.commitIndex, entry.index)
+        pointBeforePending = point
+        terms = TermRuns(runs)
+        readable = entry.index
+        lastTime = max(lastTime, time)
+        positions.leaveHole(after: kept, through: entry.index)
+        restartTime = time
+    }
+
+    /// A batch that repeats the hard state, for recovery to carry out.
+    mutating func hardStateBatch(_ state: HardState) -> DiskBatch {
+        if pending.isEmpty {
+            pending.append(contentsOf: repeatElement(0, count: BatchHeader.size))
+        }
+        replaceHardState(state)
+        return makeBatch()
     }
 
     /// Takes note that a batch is durable.

@@ -15,17 +15,60 @@ struct LogReplay {
     private var costBeforeCommit = 0
     private let maxCostBeforeCommit: Int
 
-    init(tailBytes: Int) { maxCostBeforeCommit = tailBytes }
+    /// The entry that reading began after; zero for the whole log.
+    private(set) var base: EntryID
+    /// Entries through this one are not handed out: a checkpoint stands for them.
+    private var floor: LogIndex
+    /// A truncation went back behind `base`: reading has to begin with an earlier segment.
+    private(set) var wentBehindBase = false
+
+    /// Begins with the first batch of a segment.
+    ///
+    /// - Parameters:
+    ///   - header: the segment's; nil for an empty log.
+    ///   - terms: those of the entries through the segment's start.
+    ///   - floor: entries through this one are known already.
+    init(tailBytes: Int, header: SegmentHeader?, terms: TermRuns, floor: LogIndex) {
+        maxCostBeforeCommit = tailBytes
+        self.floor = floor
+        base = .zero
+        guard let header else { return }
+        point = header.start
+        base = header.start.last
+        self.terms = terms
+        nextBatch = header.firstBatch
+        previousChecksum = header.previousChecksum
+    }
+
+    /// The newest committed entry that was handed out, or is known.
+    var handedOut: LogIndex { max(floor, point.hardState.commitIndex) }
 
     /// The log from what `window` still holds.
-    var recovered: RecoveredLog {
+    func recovered(startTime: Timestamp) -> RecoveredLog {
         RecoveredLog(
             hardState: point.hardState,
             tail: Array(window[start...]),
             terms: terms.runs,
-            lastIndex: point.last.index
+            lastIndex: point.last.index,
+            start: base,
+            startTime: startTime
         )
     }
+
+    /// Time of the newest entry, as far as it was read.
+    var lastTime: Timestamp { window.last?.time ?? .zero }
+
+    /// Takes note that entries through `index` are committed, whatever the log says.
+    mutating func commit(through index: LogIndex, _ committed: (Entry) -> Void) {
+        guard index > point.hardState.commitIndex else { return }
+        invariant(index <= point.last.index, "commit \(index), the log ends at \(point.last)")
+        var state = point.hardState
+        state.commitIndex = index
+        moveCommit(to: state, committed)
+    }
+
+    /// The hard state that is known from elsewhere.
+    mutating func replaceHardState(_ state: HardState) { point.hardState = state }
 
     /// Takes in the records of a batch whose checksums have been checked.
     ///
@@ -88,6 +131,10 @@ struct LogReplay {
                     + "committed through \(point.hardState.commitIndex)"
             )
         }
+        guard index >= base.index else {
+            wentBehindBase = true
+            throw RecordFault("truncation after \(index), read from \(base)")
+        }
         window.removeLast(point.last.index.distance(from: index))
         terms.truncate(after: index)
         positions.truncate(after: index)
@@ -104,18 +151,29 @@ struct LogReplay {
         else {
             throw RecordFault("hard state \(state) follows \(old), last entry \(point.last)")
         }
+        moveCommit(to: state, committed)
+    }
+
+    private mutating func moveCommit(to state: HardState, _ committed: (Entry) -> Void) {
+        let old = point.hardState
         point.hardState = state
-        guard state.commitIndex > old.commitIndex else { return }
-        // From here on `window` holds the entry at the old commit index, unless that is 0.
-        var at = window.count - point.last.index.distance(from: old.commitIndex)
-        let newest = window.count - 1 - point.last.index.distance(from: state.commitIndex)
-        if old.commitIndex > .zero { costBeforeCommit += window[at - 1].cost }
+        let newest = position(of: state.commitIndex)
+        guard state.commitIndex > old.commitIndex, newest >= 0 else { return }
+        // `window` holds the entry at the old commit index, unless that lies before all of it.
+        var at = position(of: old.commitIndex)
+        if at >= 0 { costBeforeCommit += window[at].cost }
+        at = max(at, -1) + 1
         while at <= newest {
-            committed(window[at])
+            if window[at].index > floor { committed(window[at]) }
             if at < newest { costBeforeCommit += window[at].cost }
             at += 1
         }
         forget(before: newest)
+    }
+
+    /// Where an entry is in `window`; negative if before it.
+    private func position(of index: LogIndex) -> Int {
+        window.count - 1 - point.last.index.distance(from: index)
     }
 
     /// Drops the oldest entries that are too many, with the entry at the commit index kept.

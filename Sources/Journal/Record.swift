@@ -38,10 +38,11 @@ enum Record: Hashable, Sendable {
     }
 
     static func append(_ state: HardState, to bytes: inout [UInt8]) {
-        let start = begin(length: 21, code: hardStateCode, in: &bytes)
+        let start = begin(length: 22, code: hardStateCode, in: &bytes)
         bytes.append(littleEndian: state.currentTerm.number)
         bytes.append(littleEndian: state.commitIndex.number)
         bytes.append(littleEndian: state.votedFor?.number ?? 0)
+        bytes.append(state.isRepairing ? 1 : 0)
         end(start, in: &bytes)
     }
 
@@ -106,13 +107,14 @@ enum Record: Hashable, Sendable {
             )
         case Self.truncateCode where length == 9:
             self = .truncate(after: LogIndex(bytes.uint64(at: start + 9)))
-        case Self.hardStateCode where length == 21:
+        case Self.hardStateCode where length == 21 || length == 22:
             let vote = bytes.uint32(at: start + 25)
             self = .hardState(
                 HardState(
                     currentTerm: Term(bytes.uint64(at: start + 9)),
                     votedFor: vote == 0 ? nil : NodeID(vote),
-                    commitIndex: LogIndex(bytes.uint64(at: start + 17))
+                    commitIndex: LogIndex(bytes.uint64(at: start + 17)),
+                    isRepairing: length == 22 && bytes[start + 29] & 1 != 0
                 )
             )
         default:

@@ -8,11 +8,21 @@ package struct Recovered: ~Copyable {
     ///
     /// Worth a log line.
     package let tornTail: TornTail?
+    /// What was durable once and is not what was written.
+    ///
+    /// Worth a log line each, and the operator's attention: disks that lose data lose more.
+    package let damage: [LogDamage]
     private var journal: LogJournal
 
-    fileprivate init(log: RecoveredLog, tornTail: TornTail?, journal: consuming LogJournal) {
+    init(
+        log: RecoveredLog,
+        tornTail: TornTail?,
+        damage: [LogDamage],
+        journal: consuming LogJournal
+    ) {
         self.log = log
         self.tornTail = tornTail
+        self.damage = damage
         self.journal = journal
     }
 
@@ -33,85 +43,202 @@ package struct TornTail: Hashable, Sendable {
     }
 }
 
+/// Damage that was found in the log.
+package struct LogDamage: Hashable, Sendable {
+    /// What was found, with file and place.
+    package var error: JournalError
+    /// Files that were moved aside; they can be looked into, and removed once the node has repaired.
+    package var evidence: [String]
+    /// The log ends before it now: the node is repairing.
+    package var endsLog: Bool
+
+    package init(error: JournalError, evidence: [String], endsLog: Bool) {
+        self.error = error
+        self.evidence = evidence
+        self.endsLog = endsLog
+    }
+}
+
+/// A state, kept elsewhere, that stands for the entries through one of them.
+package struct LogCheckpoint: Hashable, Sendable {
+    /// The last entry that the state stands for; committed.
+    package var last: EntryID
+    /// Its log time.
+    package var time: Timestamp
+    /// The term of every index through it.
+    package var terms: [TermRun]
+
+    package init(last: EntryID, time: Timestamp, terms: [TermRun]) {
+        self.last = last
+        self.time = time
+        self.terms = terms
+    }
+
+    /// Stands for nothing.
+    package static let none = LogCheckpoint(last: .zero, time: .zero, terms: [])
+}
+
 extension LogJournal {
-    /// Reads the whole log once and makes its end fit to be continued.
+    /// Reads the log after a checkpoint once and makes its end fit to be continued.
     ///
     /// What is not whole at the end and has nothing after it is an unfinished write: it is cut.
     /// What is not whole but has a later batch after it was durable once, since a batch is
-    /// written only when all before it are durable: `JournalError.damaged`, and nothing is changed.
-    /// Damage to the very last batch cannot be told from an unfinished write.
+    /// written only when all before it are durable. If other replicas have the log too
+    /// (`JournalConfiguration.canRepair`), what is intact before it is kept, the rest is moved aside,
+    /// and the log is given out as *repairing*; otherwise this throws and changes nothing.
+    /// Damage to the very last batch can be told from an unfinished write only if a promise
+    /// or an index names it.
     /// - Parameters:
     ///   - disk: the files; it need not hold any.
     ///   - configuration: whose log it has to be.
-    ///   - committed: gets each entry known to be committed, oldest first, each once. If this
-    ///     function throws, what was given before is no complete log.
+    ///   - checkpoint: what is known of the log already; only what follows is read.
+    ///   - committed: gets each entry after the checkpoint that is known to be committed, oldest
+    ///     first, each once. If this function throws, what was given before is no complete log.
     /// - Returns: the journal, ready to go on, and what a Raft node needs of the log.
     /// - Throws: `JournalError` with the reason why the log cannot be used.
     package static func recover(
         from disk: inout some Disk,
         configuration: JournalConfiguration,
+        after checkpoint: LogCheckpoint = .none,
         committed: (Entry) -> Void
     ) throws(JournalError) -> Recovered {
         guard (1...SegmentHeader.maxClusterBytes).contains(configuration.cluster.utf8.count) else {
             throw .invalidClusterName(configuration.cluster)
         }
-        var recovery = Recovery(configuration, try Recovery.segmentFiles(on: &disk))
-        try recovery.readBatches(from: &disk, committed)
-        try recovery.searchAfterEnd(on: &disk)
+        var recovery = try Recovery(configuration, checkpoint, on: &disk)
+        do throws(JournalError) {
+            try recovery.read(from: &disk, committed)
+            try recovery.searchAfterEnd(on: &disk)
+            try recovery.checkEvidence(&disk)
+            try recovery.checkReach(committed)
+        } catch {
+            try recovery.planRepair(of: error, committed)
+        }
         try recovery.mend(&disk)
-        let replay = recovery.replay
-        return Recovered(
-            log: replay.recovered,
-            tornTail: recovery.tornTail,
-            journal: LogJournal(
-                configuration: configuration,
-                replay: replay,
-                segments: recovery.segments
-            )
-        )
+        return try recovery.finish(&disk)
     }
 }
 
 /// The steps of `LogJournal.recover`.
-private struct Recovery {
-    private let configuration: JournalConfiguration
-    private let files: [String]
-    private(set) var replay: LogReplay
-    private(set) var segments: [LogJournal.Segment] = []
+struct Recovery {
+    let configuration: JournalConfiguration
+    let checkpoint: LogCheckpoint
+    /// All files of the directory.
+    let names: [String]
+    /// The segment files in order.
+    let files: [String]
+    let promise: PromiseReading
+    var replay: LogReplay
+    var segments: [LogJournal.Segment] = []
+    /// The position in `files` that reading began with.
+    private(set) var first = 0
+    /// Positions in `files` of the elements of `segments`.
+    private var places: [Int] = []
     private(set) var tornTail: TornTail?
+    var damage: [LogDamage] = []
+    /// Time of the entry at which reading began.
+    private(set) var startTime: Timestamp
     /// Why reading stopped at the end of the newest segment.
     private var endReason = ""
     /// The last batch that was read, with its segment's header if it is the first after it.
-    private var lastBatch: Range<Int>?
+    var lastBatch: Range<Int>?
     /// Pieces after the end of the log, in the newest segment, that are not all zeroes.
-    private var leftovers: [Range<Int>] = []
+    var leftovers: [Range<Int>] = []
+    /// A batch is whole and yet says what cannot be: that is no damage of a disk.
+    private var isImpossible = false
 
-    init(_ configuration: JournalConfiguration, _ files: [String]) {
+    // What is done about damage.
+    /// The hard state as the log has it, if more is known.
+    private(set) var recorded: HardState?
+    /// The hard state that the log goes on with.
+    var hardState = HardState()
+    /// The log ends where the damage begins.
+    var repairs = false
+    /// The log begins anew after the checkpoint.
+    var restarts = false
+
+    init(
+        _ configuration: JournalConfiguration,
+        _ checkpoint: LogCheckpoint,
+        on disk: inout some Disk
+    ) throws(JournalError) {
         self.configuration = configuration
-        self.files = files
-        replay = LogReplay(tailBytes: configuration.tailBytes)
+        self.checkpoint = checkpoint
+        startTime = checkpoint.time
+        do { names = try disk.list() } catch { throw .disk(error) }
+        promise = try PromiseReading(from: &disk, names: names, configuration: configuration)
+        let oldest = promise.newest?.firstSegment ?? 1
+        files = names.compactMap(SegmentName.sequence).sorted().filter { $0 >= oldest }
+            .map(SegmentName.file)
+        replay = LogReplay(
+            tailBytes: configuration.tailBytes,
+            header: nil,
+            terms: TermRuns(),
+            floor: checkpoint.last.index
+        )
     }
 
-    /// The segment files in order.
-    static func segmentFiles(on disk: inout some Disk) throws(JournalError) -> [String] {
-        let names: [String]
-        do { names = try disk.list() } catch { throw .disk(error) }
-        let sequences = names.compactMap(SegmentName.sequence).sorted()
-        for (expected, sequence) in zip(UInt64(1)..., sequences) where sequence != expected {
-            throw .missing(file: SegmentName.file(expected))
-        }
-        return sequences.map(SegmentName.file)
-    }
+    /// The sequence number of the oldest segment that should be there.
+    private var oldest: UInt64 { promise.newest?.firstSegment ?? 1 }
+
+    /// The newest segment that was read.
+    var newest: Int? { places.last }
 
     // MARK: Reading
 
-    mutating func readBatches(
+    /// Reads all that may follow the checkpoint.
+    mutating func read(
         from disk: inout some Disk,
         _ committed: (Entry) -> Void
     ) throws(JournalError) {
-        for file in files {
+        first = try startPosition(on: &disk)
+        while true {
+            do throws(JournalError) {
+                try readSegments(from: &disk, committed)
+                return
+            } catch {
+                // Seldom: entries that were not committed then were replaced later.
+                guard replay.wentBehindBase, first > 0 else { throw error }
+                first -= 1
+            }
+        }
+    }
+
+    /// The newest segment that begins before the checkpoint's last entry, so that the entry is read
+    /// as well; or the one in which the log begins anew there.
+    private func startPosition(on disk: inout some Disk) throws(JournalError) -> Int {
+        guard checkpoint.last.index > .zero else { return 0 }
+        for at in files.indices.reversed() {
+            var reader = try SegmentReader(files[at], on: &disk)
+            guard let header = try header(of: &reader, on: &disk) else { continue }
+            let start = header.start.last
+            if start.index < checkpoint.last.index { return at }
+            if header.flags.contains(.restart), start == checkpoint.last { return at }
+        }
+        return 0
+    }
+
+    private mutating func readSegments(
+        from disk: inout some Disk,
+        _ committed: (Entry) -> Void
+    ) throws(JournalError) {
+        segments = []
+        places = []
+        lastBatch = nil
+        let floor = max(checkpoint.last.index, replay.handedOut)
+        replay = LogReplay(
+            tailBytes: configuration.tailBytes,
+            header: nil,
+            terms: TermRuns(),
+            floor: floor
+        )
+        for at in files.indices.dropFirst(first) {
+            let file = files[at]
             var reader = try SegmentReader(file, on: &disk)
-            guard let header = try header(of: &reader, on: &disk) else {
+            let found = try header(of: &reader, on: &disk)
+            try checkSequence(at: at, found)
+            if let found, segments.isEmpty { try begin(with: found, file, floor: floor) }
+            guard let header = found else {
                 if endReason.isEmpty { endReason = "the header of \(file) is not whole" }
                 return
             }
@@ -124,11 +251,66 @@ private struct Recovery {
                     used: Sector.size
                 )
             )
+            places.append(at)
             while try readBatch(&reader, header.salt, on: &disk, committed) {}
+            if reader.size < Int(clamping: header.fileSize) {
+                throw .damaged(
+                    file: file,
+                    offset: reader.size,
+                    what: "the file was made with \(header.fileSize) bytes"
+                )
+            }
         }
     }
 
-    private func header(
+    /// Starts reading at a segment.
+    private mutating func begin(
+        with header: SegmentHeader,
+        _ file: String,
+        floor: LogIndex
+    ) throws(JournalError) {
+        let start = header.start.last
+        guard start.index <= checkpoint.last.index else {
+            throw .damaged(
+                file: file,
+                offset: 0,
+                what: "the log begins after \(start), and no state stands for what came before"
+            )
+        }
+        var terms = TermRuns(checkpoint.terms)
+        terms.truncate(after: start.index)
+        guard terms.term(at: start.index) == start.term else {
+            throw .damaged(
+                file: file,
+                offset: 0,
+                what: "it begins after \(start), which is not in the log that the checkpoint is of"
+            )
+        }
+        if header.flags.contains(.restart) { startTime = header.startTime }
+        replay = LogReplay(
+            tailBytes: configuration.tailBytes,
+            header: header,
+            terms: terms,
+            floor: floor
+        )
+    }
+
+    /// No segment is missing before this one.
+    private func checkSequence(at: Int, _ header: SegmentHeader?) throws(JournalError) {
+        guard let sequence = SegmentName.sequence(files[at]) else { return }
+        if let header, header.flags.contains(.restart) { return }
+        let expected: UInt64
+        if let last = segments.last {
+            expected = last.sequence + 1
+        } else if checkpoint.last == .zero {
+            expected = oldest
+        } else {
+            return  // segments that the checkpoint stands for are looked at elsewhere
+        }
+        guard sequence == expected else { throw .missing(file: SegmentName.file(expected)) }
+    }
+
+    func header(
         of reader: inout SegmentReader,
         on disk: inout some Disk
     ) throws(JournalError) -> SegmentHeader? {
@@ -164,7 +346,8 @@ private struct Recovery {
             )
         }
         guard header.firstBatch == replay.nextBatch,
-            header.previousChecksum == replay.previousChecksum, header.start == replay.point
+            header.previousChecksum == replay.previousChecksum,
+            header.start == replay.point || header.flags.contains(.restart)
         else {
             throw .damaged(
                 file: file,
@@ -219,11 +402,16 @@ private struct Recovery {
                 committed: committed
             )
         } catch {
+            isImpossible = !replay.wentBehindBase
             throw .damaged(file: reader.file, offset: offset, what: error.what)
         }
         let end = offset + Sector.roundUp(size)
         lastBatch = (offset == Sector.size ? 0 : offset)..<offset + size
         segments[segments.count - 1].used = end
+        segments[segments.count - 1].lastBatch = header.number
+        segments[segments.count - 1].lastChecksum = header.checksum
+        segments[segments.count - 1].lastEntry = replay.point.last
+        segments[segments.count - 1].lastTime = replay.lastTime
         return true
     }
 
@@ -231,24 +419,25 @@ private struct Recovery {
 
     /// Looks through everything after the end of the log for something that was written later.
     mutating func searchAfterEnd(on disk: inout some Disk) throws(JournalError) {
-        let first = max(0, segments.count - 1)
-        for at in first..<max(first, files.count) {
+        let from = newest ?? first
+        for at in from..<max(from, files.count) {
             var reader = try SegmentReader(files[at], on: &disk)
-            let isNewest = at == segments.count - 1
+            let isNewest = at == newest
             // A segment after the newest whose header is whole shows that more was durable.
             if !isNewest, try header(of: &reader, on: &disk) != nil {
                 try refuse("\(files[at]) was begun")
             }
-            var offset = isNewest ? segments[at].used : 0
+            let segment = segments.last
+            var offset = isNewest ? segment?.used ?? 0 : 0
             while let piece = try nextPiece(of: &reader, at: offset, on: &disk) {
                 if reader.bytes.contains(where: { $0 != 0 }) {
-                    try searchPiece(reader, salt: isNewest ? segments[at].salt : nil)
+                    try searchPiece(reader, salt: isNewest ? segment?.salt : nil)
                     if isNewest { leftovers.append(piece) }
                 }
                 offset = piece.upperBound
             }
         }
-        if let segment = segments.last, let first = leftovers.first, first.lowerBound >= 0 {
+        if let segment = segments.last, !leftovers.isEmpty {
             tornTail = TornTail(
                 file: SegmentName.file(segment.sequence),
                 offset: segment.used,
@@ -289,30 +478,93 @@ private struct Recovery {
         )
     }
 
-    // MARK: Mending
-
-    /// Leaves a log whose end is clean and certainly on the disk.
-    mutating func mend(_ disk: inout some Disk) throws(JournalError) {
-        do {
-            // Files after the newest segment hold nothing: made ahead, or their first write torn.
-            for file in files.dropFirst(segments.count) { try disk.perform(.remove(file: file)) }
-            try disk.perform(.syncDirectory)
-            guard let segment = segments.last else { return }
-            let file = SegmentName.file(segment.sequence)
-            // Zeroes after the end, so that nothing of the torn batch is ever taken for a later one.
-            for piece in leftovers {
-                let zeroes = [UInt8](repeating: 0, count: piece.count)
-                try disk.perform(.write(file: file, offset: piece.lowerBound, bytes: zeroes))
-            }
-            // The last batch may be known to the page cache only, perhaps after a failed sync that
-            // left its pages marked clean: write it again, then a sync means what it says.
-            if let last = lastBatch {
-                let bytes = try disk.read(file, at: last.lowerBound, count: last.count)
-                try disk.perform(.write(file: file, offset: last.lowerBound, bytes: bytes))
-            }
-            try disk.perform(.sync(file: file))
-        } catch {
-            throw .disk(error)
+    /// A promise names a batch that was durable before it, and the index of a segment is made when
+    /// the next one is begun.
+    func checkEvidence(_ disk: inout some Disk) throws(JournalError) {
+        if let promise = promise.newest, promise.batch >= replay.nextBatch {
+            try refuse("\(Promise.file) names batch \(promise.batch)")
         }
+        if let last = segments.last {
+            let index = SegmentName.index(last.sequence)
+            if names.contains(index),
+                try SegmentIndex.read(last.sequence, salt: last.salt, on: &disk) != nil
+            {
+                try refuse("\(index) says that another segment follows")
+            }
+        }
+    }
+
+    /// The log reaches through the checkpoint, and is the same.
+    mutating func checkReach(_ committed: (Entry) -> Void) throws(JournalError) {
+        let last = checkpoint.last
+        guard last.index > .zero else { return }
+        guard replay.point.last.index >= last.index else {
+            try refuse("a checkpoint stands for entries through \(last)")
+            return
+        }
+        guard replay.terms.term(at: last.index) == last.term else {
+            try refuse("a checkpoint stands for entries through \(last), which is not in it")
+            return
+        }
+        commitCheckpoint(committed)
+    }
+
+    /// What the checkpoint stands for is committed, though the log may not say so yet.
+    mutating func commitCheckpoint(_ committed: (Entry) -> Void) {
+        recorded = replay.point.hardState
+        replay.commit(through: checkpoint.last.index, committed)
+    }
+}
+
+extension Recovery {
+    /// Decides how the log goes on behind damage, or throws what was found.
+    mutating func planRepair(
+        of error: JournalError,
+        _ committed: (Entry) -> Void
+    ) throws(JournalError) {
+        switch error {
+        case .damaged where configuration.canRepair && !isImpossible,
+            .missing where configuration.canRepair:
+            break
+        default: throw error
+        }
+        guard promise.newest != nil, !promise.mayBeStale else {
+            throw .promiseLost(damage: "\(error)")
+        }
+        repairs = true
+        tornTail = nil
+        damage.append(LogDamage(error: error, evidence: [], endsLog: true))
+        // What is left must be a log that the checkpoint is of.
+        let last = checkpoint.last
+        if replay.point.last.index >= last.index, replay.base.index <= last.index,
+            replay.terms.term(at: last.index) == last.term
+        {
+            commitCheckpoint(committed)
+        } else {
+            restarts = true
+        }
+    }
+
+    /// The hard state to go on with: the newest promise that either copy has.
+    func merged() throws(JournalError) -> HardState {
+        var state = replay.point.hardState
+        if restarts { state.commitIndex = checkpoint.last.index }
+        state.isRepairing = state.isRepairing || repairs
+        guard let promise = promise.newest else { return state }
+        state.isRepairing = state.isRepairing || promise.isRepairing
+        if promise.term > state.currentTerm {
+            state.currentTerm = promise.term
+            state.votedFor = promise.vote
+        } else if promise.term == state.currentTerm {
+            if let vote = state.votedFor, let other = promise.vote, vote != other {
+                throw .damaged(
+                    file: Promise.file,
+                    offset: 0,
+                    what: "it has a vote for \(other) in term \(promise.term), the log one for \(vote)"
+                )
+            }
+            state.votedFor = state.votedFor ?? promise.vote
+        }
+        return state
     }
 }

@@ -2,7 +2,9 @@ import Raft
 
 /// The term of every index of a log.
 struct TermRuns: Sendable {
-    private(set) var runs: [TermRun] = []
+    private(set) var runs: [TermRun]
+
+    init(_ runs: [TermRun] = []) { self.runs = runs }
 
     /// The term of the newest entry; zero if there is none.
     var last: Term { runs.last?.term ?? .zero }
@@ -15,5 +17,11 @@ struct TermRuns: Sendable {
 
     mutating func truncate(after index: LogIndex) {
         while let run = runs.last, run.first > index { runs.removeLast() }
+    }
+
+    /// The term of the entry at an index that the log has.
+    func term(at index: LogIndex) -> Term {
+        guard index > .zero else { return .zero }
+        return runs.last { $0.first <= index }?.term ?? .zero
     }
 }

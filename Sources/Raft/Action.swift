@@ -41,6 +41,8 @@ package enum Role: String, Hashable, Sendable {
     case candidate
     case leader
     case learner
+    /// A member whose disk lost part of its log: it receives entries and counts for nothing.
+    case repairing
 }
 
 /// Why a proposal was not taken.

@@ -38,13 +38,23 @@ package struct RecoveredLog: Sendable {
     /// Each run says that entries from `first` on have `term`, up to the next run. Sorted; the first run starts at index 1 unless the log is empty.
     package var terms: [TermRun]
     package var lastIndex: LogIndex
+    /// The entry that the log on disk begins after, committed; zero if nothing is missing before.
+    ///
+    /// If `tail` is empty this is the last entry of the log.
+    package var start: EntryID
+    /// Log time of the entry at `start`.
+    package var startTime: Timestamp
 
     package init(
         hardState: HardState = HardState(),
         tail: [Entry] = [],
         terms: [TermRun] = [],
-        lastIndex: LogIndex = .zero
+        lastIndex: LogIndex = .zero,
+        start: EntryID = .zero,
+        startTime: Timestamp = .zero
     ) {
+        self.start = start
+        self.startTime = startTime
         self.hardState = hardState
         self.tail = tail
         self.terms = terms

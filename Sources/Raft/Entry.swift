@@ -57,15 +57,19 @@ package struct HardState: Hashable, Sendable {
     /// Never ahead of the truth; a restart may apply that far at once. Losing it costs time, not
     /// safety.
     package var commitIndex: LogIndex
+    /// The log may lack entries that this node once said were durable; see `RaftNode.isRepairing`.
+    package var isRepairing: Bool
 
     package init(
         currentTerm: Term = .zero,
         votedFor: NodeID? = nil,
-        commitIndex: LogIndex = .zero
+        commitIndex: LogIndex = .zero,
+        isRepairing: Bool = false
     ) {
         self.currentTerm = currentTerm
         self.votedFor = votedFor
         self.commitIndex = commitIndex
+        self.isRepairing = isRepairing
     }
 }
 

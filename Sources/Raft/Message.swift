@@ -57,14 +57,20 @@ package struct AppendEntries: Hashable, Sendable {
     /// round r says that the sender still followed this leader after round r began.
     package var readRound: UInt64
     package var entries: [Entry]
+    /// The repair (`AppendEntriesReply.repair`) that the leader knows its receiver to be in.
+    ///
+    /// From then on it counts nothing that this member said before.
+    package var repair: UInt64
 
     package init(
         previous: EntryID,
         leaderCommit: LogIndex,
         leaderDurable: LogIndex,
         readRound: UInt64,
-        entries: [Entry]
+        entries: [Entry],
+        repair: UInt64 = 0
     ) {
+        self.repair = repair
         self.previous = previous
         self.leaderCommit = leaderCommit
         self.leaderDurable = leaderDurable
@@ -85,12 +91,13 @@ package struct AppendEntriesReply: Hashable, Sendable {
     }
     package var result: Result
     package var readRound: UInt64
-    /// The sender has lost what it promised before (`Participation.repairing`): the reply tells the
-    /// leader what to send next, and counts for nothing.
-    package var isRepairing: Bool
-    package init(result: Result, readRound: UInt64, isRepairing: Bool = false) {
+    /// A number drawn for the repair that the sender is in; 0 if it is in none.
+    ///
+    /// What such a reply says of the log steers the leader's sending and is no acknowledgement.
+    package var repair: UInt64
+    package init(result: Result, readRound: UInt64, repair: UInt64 = 0) {
         self.result = result
         self.readRound = readRound
-        self.isRepairing = isRepairing
+        self.repair = repair
     }
 }

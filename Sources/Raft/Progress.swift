@@ -29,8 +29,11 @@ package struct Progress {
     var sentCommit = LogIndex.zero
     /// The newest read round that the member echoed.
     var ackedRound: UInt64 = 0
-    /// The member said that it does not count, having lost what it promised.
-    var isRepairing = false
+    /// The repair that the member is in; 0 for none. Its disk counts for nothing meanwhile.
+    package internal(set) var repair: UInt64 = 0
+    /// The leader's round when it learned of that repair: replies to this round or an older one
+    /// may have been sent before the member's disk was damaged.
+    var repairRound: UInt64 = 0
     /// When the journal was asked, in state `reading`.
     var readSince = Instant(nanoseconds: 0)
     private var inflight = Ring<Inflight>(filler: Inflight(last: .zero, bytes: 0))
@@ -39,6 +42,9 @@ package struct Progress {
         var last: LogIndex
         var bytes: Int
     }
+
+    /// Its disk counts towards a quorum.
+    var counts: Bool { isVoter && repair == 0 }
 
     init(node: NodeID, isVoter: Bool, at now: Instant) {
         self.node = node
@@ -53,20 +59,10 @@ package struct Progress {
         lastReply = now
         sentCommit = .zero
         ackedRound = 0
-        isRepairing = false
+        repair = 0
+        repairRound = 0
         becomeProbe(next: next)
     }
-
-    /// The member has lost its log, or part of it: what it acknowledged is void.
-    mutating func forget() {
-        isRepairing = true
-        matchIndex = .zero
-        ackedRound = 0
-        becomeProbe(next: nextIndex)
-    }
-
-    /// A voter whose disk and whose word count.
-    var counts: Bool { isVoter && !isRepairing }
 
     mutating func becomeProbe(next: LogIndex) {
         state = .probe

@@ -11,6 +11,8 @@ struct RaftLog {
     private(set) var cachedBytes = 0
     /// The last batch handed out: followers in step get the same array, not a copy each.
     private var lastBatch: (from: LogIndex, end: EntryID, maxBytes: Int, entries: [Entry])?
+    /// Time of the last entry before the window, as far as it matters: the clock never runs back.
+    private var startTime: Timestamp
 
     init(_ recovered: RecoveredLog) {
         lastIndex = recovered.lastIndex
@@ -18,7 +20,8 @@ struct RaftLog {
         window = Ring(
             filler: Entry(id: .zero, time: .zero, kind: .noop, payload: [])
         )
-        evicted = recovered.tail.first?.index.previous ?? .zero
+        evicted = recovered.tail.first?.index.previous ?? recovered.start.index
+        startTime = recovered.startTime
         var index = evicted
         for entry in recovered.tail {
             invariant(entry.index == index.next, "recovered \(entry.id) after index \(index)")
@@ -27,7 +30,7 @@ struct RaftLog {
             window.append(entry)
         }
         invariant(index == lastIndex, "recovered entries end at \(index), the log at \(lastIndex)")
-        let end = recovered.tail.last?.id ?? .zero
+        let end = recovered.tail.last?.id ?? recovered.start
         invariant(end == lastID, "recovered log ends with \(end), its terms with \(lastID)")
     }
 
@@ -37,7 +40,7 @@ struct RaftLog {
     }
 
     /// Time of the last entry; the log's clock never runs back behind it.
-    var lastTime: Timestamp { window.last?.time ?? .zero }
+    var lastTime: Timestamp { window.last?.time ?? startTime }
 
     /// The term of the entry at an index; nil behind the end, zero before the start.
     func term(at index: LogIndex) -> Term? {

@@ -30,7 +30,7 @@ extension RaftNode {
     ) {
         if term > currentTerm { adopt(term) }
         if role == .leader { leaveOffice(at: now, into: &actions) }
-        role = isVoter ? .follower : .learner
+        role = restingRole
         leader = newLeader
         if newLeader != nil { endTransfer(succeeded: true, into: &actions) }
     }
@@ -47,8 +47,8 @@ extension RaftNode {
         matched = commitIndex
         leaderRound = 0
         echoedRound = 0
-        repairTarget = nil
         owesAcknowledgement = false
+        repair.target = nil
     }
 
     private mutating func leaveOffice(at now: Instant, into actions: inout [Action]) {
@@ -105,6 +105,7 @@ extension RaftNode {
         }
         let grant =
             term > currentTerm && request.lastEntry >= log.lastID && !hasLiveLeader(at: now)
+            && !isSilent
         send(
             .preVoteReply(VoteReply(granted: grant)),
             to: peerIDs[peer],

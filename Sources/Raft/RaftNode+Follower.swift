@@ -30,6 +30,7 @@ extension RaftNode {
         resetElectionDeadline(at: now)
         let isNewRound = append.readRound > echoedRound
         leaderRound = max(leaderRound, append.readRound)
+        if isRepairing { noteCommitted(append) }
 
         guard log.term(at: append.previous.index) == append.previous.term else {
             invariant(
@@ -50,7 +51,7 @@ extension RaftNode {
         let last = append.previous.index.advanced(by: append.entries.count)
         matched = max(matched, last)
         commit(through: min(append.leaderCommit, matched))
-        noteRepairTarget(append.leaderCommit, into: &actions)
+        if isRepairing { endRepairIfWhole(at: now, into: &actions) }
 
         if matched > durableIndex { owesAcknowledgement = true }
         // A bare commit index needs no answer: heartbeats, probes and reads have a new round.
@@ -115,7 +116,7 @@ extension RaftNode {
                 AppendEntriesReply(
                     result: result,
                     readRound: leaderRound,
-                    isRepairing: participation != .full
+                    repair: isSilent ? repair.number : 0
                 )
             ),
             to: sender,

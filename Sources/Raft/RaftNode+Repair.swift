@@ -6,36 +6,76 @@
 package enum Participation: Hashable, Sendable {
     case full
     /// Takes entries in, but neither votes nor campaigns nor acknowledges, until its log is durable
-    /// through a commit index which a leader announced after this node began to repair, which covers an entry of that
-    /// leader's own term, and which is `through` or later.
+    /// through a commit index which its leader announced since it knows of the repair, which covers
+    /// an entry of that leader's own term, and which is `through` or later.
     case repairing(through: LogIndex)
     /// The same, without an end of its own: `participate` has to end it.
     case barred
 }
 
+/// The repair of this node's log: which one it is, and how far the log has to reach for its end.
+struct Repair {
+    /// Drawn when the process started, never 0; tells this repair from earlier ones.
+    var number: UInt64 = 0
+    /// A commit index that the leader of the current term told after it knew of this repair.
+    var target: LogIndex?
+    /// It does not end before this.
+    var through = LogIndex.zero
+}
+
 extension RaftNode {
+    /// The role of a member that neither leads nor wants to.
+    var restingRole: Role { isSilent ? .repairing : isVoter ? .follower : .learner }
+
+    /// Counts for nothing at present.
+    var isSilent: Bool { isRepairing || isBarred }
+
+    /// May stand for election.
+    var mayCampaign: Bool { isVoter && !isSilent && !isReluctant }
+
+    package var participation: Participation {
+        isBarred ? .barred : isRepairing ? .repairing(through: repair.through) : .full
+    }
+
     /// Changes whether this node takes part.
     ///
-    /// Stopping to take part is immediate: a leader leaves office.
+    /// Stopping to take part is immediate: a leader leaves office. Full part after being barred is for
+    /// a node that has lost nothing, unless a repair of its log is under way: that ends by itself.
     package mutating func participate(
         _ new: Participation,
         at now: Instant,
         into actions: inout [Action]
     ) {
         guard new != participation else { return }
-        participation = new
-        repairTarget = nil
-        if new == .full {
-            becomeVoter(at: now)
-        } else if role != .learner {
-            becomeFollower(term: currentTerm, leader: leader, at: now, into: &actions)
-            if leader == id { leader = nil }
+        switch new {
+        case .full: isBarred = false
+        case .repairing(let through):
+            isBarred = false
+            repair.through = through
+            repair.target = nil
+            if !isRepairing {
+                isRepairing = true
+                writes.changeHardState()
+            }
+        case .barred: isBarred = true
+        }
+        if isSilent, repair.number == 0 { repair.number = random.next() | 1 }
+        if role != restingRole, role == .repairing || isSilent {
+            let isOwn = leader == id
+            becomeFollower(
+                term: currentTerm,
+                leader: isOwn ? nil : leader,
+                at: now,
+                into: &actions
+            )
+            resetElectionDeadline(at: now)
         }
         finish(at: now, into: &actions)
     }
 
-    /// The log may be short and this node full of promises, but it is not to lead: it starts no
-    /// campaign, and as a leader it should be asked to hand over.
+    /// This node is not to lead, though its log and its promises are sound: it starts no campaign.
+    ///
+    /// As a leader it should be asked to hand over.
     package mutating func avoidOffice(_ isReluctant: Bool, at now: Instant) {
         guard isReluctant != self.isReluctant else { return }
         self.isReluctant = isReluctant
@@ -49,43 +89,68 @@ extension RaftNode {
         into actions: inout [Action]
     ) {
         guard role == .leader, let peer = peerIDs.firstIndex(of: member) else { return }
-        peers[peer].forget()
+        let last = peers[peer].lastReply
+        peers[peer].reset(next: min(peers[peer].nextIndex, lastIndex.next), at: last)
         // Nothing but heartbeats until its link is up.
         peers[peer].probeSent = true
         finish(at: now, into: &actions)
     }
 
-    private mutating func becomeVoter(at now: Instant) {
-        guard isVoter, role == .learner else { return }
-        role = .follower
-        leaderHeard = now
+    // MARK: The damaged member
+
+    /// Notes how far the leader has committed, once it is known to count nothing that this node said
+    /// before its disk was damaged.
+    ///
+    /// The first such index is kept, so that it does not run ahead of the log, unless it turned out
+    /// to end in an entry of an earlier term.
+    mutating func noteCommitted(_ append: AppendEntries) {
+        guard append.repair == repair.number else { return }
+        if let target = repair.target, target >= repair.through,
+            target > matched || log.term(at: target) == currentTerm
+        {
+            return
+        }
+        repair.target = append.leaderCommit
+    }
+
+    /// Makes this node a full member again once its log is durable through the noted index, and
+    /// that has an entry of the leader's own term.
+    ///
+    /// Such a leader was elected without this node's vote, or with one given before the damage, so
+    /// it has all that this node may have helped to commit in earlier terms; and what it
+    /// committed in its own term by this node's old acknowledgements lies at or before the index.
+    mutating func endRepairIfWhole(at now: Instant, into actions: inout [Action]) {
+        guard !isBarred, let target = repair.target, let leader,
+            target <= min(matched, durableIndex), target >= repair.through,
+            log.term(at: target) == currentTerm
+        else { return }
+        actions.append(.repaired(through: target))
+        isRepairing = false
+        repair = Repair()
+        role = restingRole
+        // Whoever else asks for a vote in this term comes too late.
+        votedFor = votedFor ?? leader
+        writes.changeHardState()
         resetElectionDeadline(at: now)
     }
 
-    /// Notes how far a leader says that the log is committed, if that ends the repair.
-    mutating func noteRepairTarget(_ leaderCommit: LogIndex, into actions: inout [Action]) {
-        guard case .repairing(let through) = participation, repairTarget == nil,
-            leaderCommit >= through, leaderCommit <= matched,
-            log.term(at: leaderCommit) == currentTerm
-        else { return }
-        repairTarget = leaderCommit
-        endRepairIfDurable(into: &actions)
-    }
+    // MARK: Its leader
 
-    /// Takes full part again once the log is on the disk through the target.
+    /// Takes note of whether a member is in repair.
     ///
-    /// Any vote that was given in this term and lost was not for another leader than the present
-    /// one, or it was in vain: so this node's vote in this term is for that leader.
-    mutating func endRepairIfDurable(into actions: inout [Action]) {
-        guard let target = repairTarget, durableIndex >= target, let leader else { return }
-        repairTarget = nil
-        participation = .full
-        guard isVoter else { return }
-        role = .follower
-        if votedFor != leader {
-            votedFor = leader
-            writes.changeHardState()
+    /// - Returns: false if the reply may have been sent before the member's disk was damaged: what it
+    ///   acknowledges may be lost.
+    mutating func isOfPresentLog(_ reply: AppendEntriesReply, of peer: Int) -> Bool {
+        if reply.repair != 0 {
+            guard reply.repair != peers[peer].repair else { return true }
+            // What it acknowledged is void; where its log ends is to be found out anew.
+            peers[peer].reset(next: min(peers[peer].nextIndex, lastIndex.next), at: peers[peer].lastReply)
+            peers[peer].repair = reply.repair
+            peers[peer].repairRound = readRound
+        } else if peers[peer].repair != 0 {
+            guard reply.readRound > peers[peer].repairRound else { return false }
+            peers[peer].repair = 0
         }
-        actions.append(.repaired(through: target))
+        return true
     }
 }

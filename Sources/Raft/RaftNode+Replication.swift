@@ -83,7 +83,8 @@ extension RaftNode {
                     leaderCommit: commitIndex,
                     leaderDurable: durableIndex,
                     readRound: readRound,
-                    entries: entries
+                    entries: entries,
+                    repair: peers[peer].repair
                 )
             ),
             to: peerIDs[peer],
@@ -116,9 +117,7 @@ extension RaftNode {
             droppedMessages += 1
             return
         }
-        // Before anything is compared with what the member said before it lost its log.
-        if reply.isRepairing, !peers[peer].isRepairing { peers[peer].forget() }
-        peers[peer].isRepairing = reply.isRepairing
+        guard isOfPresentLog(reply, of: peer) else { return }
         switch reply.result {
         case .accepted(let durable, let matched):
             guard matched <= lastIndex else {

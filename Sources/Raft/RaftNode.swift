@@ -11,6 +11,16 @@ package struct RaftNode: ~Copyable {
     /// The leader of the current term, as far as known and not lost.
     package internal(set) var leader: NodeID?
     package internal(set) var commitIndex: LogIndex
+    /// The disk lost entries that this node may have acknowledged, and the log is not yet known to
+    /// have them again.
+    ///
+    /// Until then it neither votes, nor campaigns, nor acknowledges; it receives entries like a
+    /// learner. docs/protocol.md has the argument.
+    package internal(set) var isRepairing: Bool
+    /// The same, but without an end of its own; see `Participation`.
+    var isBarred = false
+    /// Set by `avoidOffice`.
+    var isReluctant = false
     /// Messages that were ignored since they could not have come from a correct member.
     package internal(set) var droppedMessages: UInt64 = 0
 
@@ -20,6 +30,7 @@ package struct RaftNode: ~Copyable {
     var held: [(gate: WriteNumber, message: Message)] = []
     var appliedIndex = LogIndex.zero
     var random: Random
+    var repair = Repair()
 
     // Elections.
     let electionNanoseconds: UInt64
@@ -30,13 +41,6 @@ package struct RaftNode: ~Copyable {
     /// Votes, or pre-votes, of the campaign under way.
     var granted: [NodeID] = []
     var refused: [NodeID] = []
-
-    /// Whether this node votes, campaigns and acknowledges.
-    package internal(set) var participation: Participation
-    /// Set by `avoidOffice`.
-    var isReluctant = false
-    /// What ends the repair once it is durable.
-    var repairTarget: LogIndex?
 
     // Following.
     /// The log equals the log of this term's leader through here, at least.
@@ -50,6 +54,7 @@ package struct RaftNode: ~Copyable {
     // Leading.
     var peers: [Progress]
     let peerIDs: [NodeID]
+    let isVoter: Bool
     var heartbeatDeadline: Instant
     var officeSince: Instant
     /// Cost of the entries after the commit index.
@@ -79,9 +84,17 @@ package struct RaftNode: ~Copyable {
         )
         let members = configuration.membership
         self.configuration = configuration
-        self.participation = participation
-        let isVoter = members.isVoter(configuration.node) && participation == .full
-        role = isVoter ? .follower : .learner
+        isVoter = members.isVoter(configuration.node)
+        isRepairing = hard.isRepairing
+        switch participation {
+        case .full: break
+        case .repairing(let through):
+            isRepairing = true
+            repair.through = through
+        case .barred: isBarred = true
+        }
+        let resting: Role = isRepairing || isBarred ? .repairing : isVoter ? .follower : .learner
+        role = resting
         currentTerm = hard.currentTerm
         votedFor = hard.votedFor
         commitIndex = hard.commitIndex
@@ -91,6 +104,7 @@ package struct RaftNode: ~Copyable {
         log = RaftLog(recovered)
         writes = WriteLedger(durableIndex: recovered.lastIndex, commitIndex: hard.commitIndex)
         random = Random(seed: configuration.seed)
+        if isRepairing || isBarred { repair.number = random.next() | 1 }
         electionNanoseconds = configuration.electionTimeout.wholeNanoseconds
         heartbeatNanoseconds = configuration.heartbeatInterval.wholeNanoseconds
         invariant(electionNanoseconds > 0, "no election time-out")
@@ -107,9 +121,6 @@ package struct RaftNode: ~Copyable {
     }
 
     package var id: NodeID { configuration.node }
-    /// This node's vote and disk count.
-    var isVoter: Bool { configuration.membership.isVoter(id) && participation == .full }
-    var mayCampaign: Bool { isVoter && !isReluctant }
     /// The last entry in memory, durable or not.
     package var lastIndex: LogIndex { log.lastIndex }
     /// The own log is known to be durable through here.
@@ -247,7 +258,8 @@ package struct RaftNode: ~Copyable {
         let hard = HardState(
             currentTerm: currentTerm,
             votedFor: votedFor,
-            commitIndex: commitIndex
+            commitIndex: commitIndex,
+            isRepairing: isRepairing
         )
         if let write = writes.take(hardState: hard) { actions.append(.persist(write)) }
         if commitIndex > announcedCommit {

@@ -70,11 +70,15 @@ package struct ReplicaNode: ~Copyable {
         var machine = StateMachine(limits: configuration.limits)
         var counters = ReplicaCounters()
         var readmissions: [MemberTag] = []
-        let recovered = try LogJournal.recover(from: &disk, configuration: configuration.journal) {
-            entry in
+        var journal = configuration.journal
+        // Alone, there is nobody to repair from.
+        journal.canRepair = configuration.raft.membership.voters.count > 1
+        let recovered = try LogJournal.recover(from: &disk, configuration: journal) { entry in
             let readmission = ReplicaNode.replay(entry, into: &machine, &counters)
             if let readmission { readmissions.append(readmission) }
         }
+        if let torn = recovered.tornTail { output.notices.append(.tornTailCut(torn)) }
+        for damage in recovered.damage { output.notices.append(.logDamaged(damage)) }
         let log = recovered.log
         var registry: MemberRegistry?
         if let identity = configuration.identity {
@@ -86,7 +90,7 @@ package struct ReplicaNode: ~Copyable {
             )
             registry = opened.registry
             for readmission in readmissions { registry?.admit(readmission) }
-            output.notices = opened.notices
+            output.notices += opened.notices
         }
         self.configuration = configuration
         self.registry = registry

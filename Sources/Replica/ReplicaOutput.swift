@@ -69,6 +69,10 @@ package enum Notice: Hashable, Sendable {
     case undecodableEntry(LogIndex, String)
     case identity(IdentityNotice)
     case digest(DigestNotice)
+    /// An unfinished write at the end of the log was cut off.
+    case tornTailCut(TornTail)
+    /// Part of the log is not what was written.
+    case logDamaged(LogDamage)
 }
 
 /// What became of a request that was handed in.

@@ -28,6 +28,17 @@ struct NodeRecord {
     var admittedAt: UInt64?
     /// Its replica's state was changed behind its back.
     var isCorrupt = false
+    /// It came back with less than it had promised, and must count for nothing until it has it again.
+    var isRepairing = false
+    /// What its disk had promised before the damage, while it is repairing.
+    ///
+    /// Whoever heard of it may still count on it: that is why it must not vote.
+    var promised: LogShape?
+
+    /// The node's disk has an entry, or others may believe so.
+    func holds(_ id: EntryID) -> Bool {
+        durable.log.term(at: id.index) == id.term || promised?.term(at: id.index) == id.term
+    }
 }
 
 /// One committed entry.
@@ -61,8 +72,9 @@ struct ClusterChecker {
     /// Votes of directories that are gone; they were given, but bind nobody any more.
     private var formerVotes: [Vote: NodeID] = [:]
     private var digests: [UInt64: UInt64] = [:]
-    private let quorum: Int
+    let quorum: Int
     private(set) var leadersSeen = 0
+    var repairs: UInt64 = 0
 
     private struct Vote: Hashable {
         var node: Int
@@ -94,6 +106,7 @@ struct ClusterChecker {
         if records[node].isOut, replica.raft.participation == .full {
             observeReturn(node, at: now)
         }
+        if records[node].isRepairing, !replica.raft.isRepairing { repairEnds(node, at: now) }
         observeRole(node, replica, at: now)
         if replica.raft.commitIndex != records[node].commit {
             observeCommit(node, replica.raft.commitIndex, at: now)
@@ -287,8 +300,7 @@ struct ClusterChecker {
     private mutating func commitFirst(_ id: EntryID, by node: Int, at now: UInt64) {
         // What was on a disk that is gone was promised all the same, and counted.
         let holders = records.filter {
-            $0.durable.log.term(at: id.index) == id.term
-                || $0.lost.term(at: id.index) == id.term && id.index > .zero
+            $0.holds(id) || $0.lost.term(at: id.index) == id.term && id.index > .zero
         }.count
         if holders < quorum {
             fail(
@@ -423,6 +435,7 @@ struct ClusterChecker {
                 at: now
             )
         }
+        if records[node].isRepairing { observeRepairing(message, from: node, at: now) }
         switch message.body {
         case .requestVote:
             if durable.term < message.term
@@ -454,7 +467,9 @@ struct ClusterChecker {
                 )
             }
         case .appendEntriesReply(let reply):
-            guard isCurrent, case .accepted(let index, _) = reply.result else { return }
+            guard isCurrent, reply.repair == 0, case .accepted(let index, _) = reply.result else {
+                return
+            }
             observePromise(index, node, durable, at: now)
         case .appendEntries(let append) where isCurrent:
             observePromise(append.leaderDurable, node, durable, at: now)
@@ -512,7 +527,11 @@ struct ClusterChecker {
             term: replica.raft.currentTerm,
             vote: replica.raft.votedFor
         )
-        if found != before.durable, found != before.underWay, !before.isRotten, !before.isReplaced {
+        if before.isReplaced {
+            // Whatever it finds, it is not what was promised here.
+        } else if before.isRotten {
+            recoveredFromDamage(node, replica, found, before, at: now)
+        } else if found != before.durable, found != before.underWay {
             fail(
                 "durability",
                 """
@@ -572,6 +591,12 @@ struct ClusterChecker {
 
     mutating func damaged(_ node: Int) { records[node].isRotten = true }
 
+    mutating func setRepairing(_ node: Int, _ isRepairing: Bool, promised: LogShape?) {
+        records[node].isRepairing = isRepairing
+        records[node].promised = isRepairing ? promised : nil
+        if !isRepairing { records[node].isRotten = false }
+    }
+
     // MARK: Whole states
 
     /// Replicas that applied the same entries are equal.
@@ -607,7 +632,8 @@ extension Message {
         switch body {
         case .preVote, .requestVote, .appendEntries, .timeoutNow: true
         case .preVoteReply(let reply), .requestVoteReply(let reply): reply.granted
-        case .appendEntriesReply(let reply): !reply.isRepairing
+        case .appendEntriesReply(let reply):
+            if case .accepted = reply.result { reply.repair == 0 } else { false }
         }
     }
 }

@@ -16,7 +16,8 @@ package struct RunStatistics: Hashable, Sendable {
     package var restarts: UInt64 = 0
     package var stopsByDisk: UInt64 = 0
     package var refusedStarts: UInt64 = 0
-    package var quarantined: UInt64 = 0
+    package var damaged: UInt64 = 0
+    package var repaired: UInt64 = 0
     package var journalReads: UInt64 = 0
     package var replacedDirectories: UInt64 = 0
     package var corruptStates: UInt64 = 0

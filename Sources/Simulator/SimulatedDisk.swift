@@ -236,20 +236,80 @@ struct SimulatedDisk: Disk {
         }
     }
 
-    /// Flips a bit of what was durable, below the newest write of a file: where damage can be
-    /// told from an unfinished write.
+    /// Damages what was durable behind the node's back: a bit flips, a page reads as zeroes, a
+    /// segment is cut short, lost, or has another's content.
     ///
-    /// - Returns: where, or `nil` if there is nothing to damage.
-    mutating func rot(_ random: inout SeededRandom) -> (file: String, offset: Int)? {
-        let candidates = durableNames.filter { files[$0.file].lastWrite > 0 }
-        guard !candidates.isEmpty else { return nil }
-        let (name, file) = random.pick(candidates)
+    /// Only below the newest write of a file, where damage can be told from an unfinished write;
+    /// and only a segment gets lost that others follow.
+    ///
+    /// - Returns: what and where, or `nil` if there is nothing to damage.
+    mutating func rot(_ random: inout SeededRandom) -> String? {
+        let kind = random.below(10)
+        let segments = durableNames.filter { $0.name.hasSuffix(".seg") }
+        let full = segments.filter { files[$0.file].lastWrite > 0 }
+        switch kind {
+        case 0...4:
+            let candidates = durableNames.filter { files[$0.file].lastWrite > 0 }
+            guard !candidates.isEmpty else { return nil }
+            let (name, file) = random.pick(candidates)
+            return kind < 3 ? flip(name, file, &random) : zeroPage(name, file, &random)
+        case 5, 6:
+            guard !full.isEmpty else { return nil }
+            let (name, file) = random.pick(full)
+            let size = random.below(files[file].durable.count)
+            replace(file, Array(files[file].durable.prefix(size)))
+            return "\(name) is cut to \(size) bytes"
+        case 7, 8:
+            // The newest one, and one made ahead, leave nothing behind that tells of them.
+            guard full.count > 1 else { return nil }
+            let (name, file) = random.pick(full.dropLast())
+            files[file].unsynced = []
+            durableNames.removeAll { $0.name == name }
+            names.removeAll { $0.name == name }
+            return "\(name) is lost"
+        default:
+            guard full.count > 1 else { return nil }
+            let first = random.below(full.count)
+            let second = (first + 1 + random.below(full.count - 1)) % full.count
+            let content = files[full[first].file].durable
+            replace(full[first].file, files[full[second].file].durable)
+            replace(full[second].file, content)
+            return "\(full[first].name) and \(full[second].name) have changed places"
+        }
+    }
+
+    private mutating func flip(
+        _ name: String,
+        _ file: Int,
+        _ random: inout SeededRandom
+    ) -> String? {
         let limit = min(files[file].lastWrite, files[file].durable.count)
         guard limit > 0, files[file].unsynced.isEmpty else { return nil }
         let offset = random.below(limit)
         files[file].durable[offset] ^= 1 << UInt8(random.below(8))
         files[file].now[offset] = files[file].durable[offset]
-        return (name, offset)
+        return "a bit flips in \(name) at \(offset)"
+    }
+
+    private mutating func zeroPage(
+        _ name: String,
+        _ file: Int,
+        _ random: inout SeededRandom
+    ) -> String? {
+        let limit = min(files[file].lastWrite, files[file].durable.count)
+        guard limit > 0, files[file].unsynced.isEmpty else { return nil }
+        let start = random.below(limit) / 4096 * 4096
+        for at in start..<min(start + 4096, limit) {
+            files[file].durable[at] = 0
+            files[file].now[at] = 0
+        }
+        return "a page of \(name) at \(start) is zero"
+    }
+
+    private mutating func replace(_ file: Int, _ bytes: [UInt8]) {
+        files[file].durable = bytes
+        files[file].now = bytes
+        files[file].unsynced = []
     }
 }
 

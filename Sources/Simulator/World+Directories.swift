@@ -147,7 +147,9 @@ extension World {
     /// A replica's state changes behind its back: it is as if an entry had not been applied.
     func corruptState(_ host: Host) {
         guard hosts.count > 2, !host.isOut, let process = host.process, process.replica.isServing,
-            !hosts.contains(where: \.isCorrupt)
+            !hosts.contains(where: {
+                $0.isCorrupt || $0.isQuarantined || checker.records[$0.number].isRotten
+            })
         else { return }
         let applied = process.replica.appliedIndex.number
         let marked = process.replica.machine.digest.marks.last?.index.number ?? 0

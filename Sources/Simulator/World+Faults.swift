@@ -179,17 +179,17 @@ extension World {
         queue.schedule(.diskStep(node: host.number, run: process.run), at: now)
     }
 
-    /// A machine goes down and a bit of its disk flips; never at so many that data could be lost.
+    /// A machine goes down and its disk is damaged; never at so many that data could be lost.
     private func rot(_ host: Host, _ duration: UInt64) {
         let lost = hosts.filter { checker.records[$0.number].isRotten || $0.isOut }.count
-        guard !host.isOut,
+        guard !host.isOut, !hosts.contains(where: \.isCorrupt),
             lost < (hosts.count - 1) / 2 || checker.records[host.number].isRotten
         else { return }
         cutPower(host.number)
         restartLater(host, after: duration)
-        guard let place = host.disk.rot(&host.random) else { return }
+        guard let what = host.disk.rot(&host.random) else { return }
         checker.damaged(host.number)
-        trace.note(now, "n\(host.number + 1): a bit flips in \(place.file) at \(place.offset)")
+        trace.note(now, "n\(host.number + 1): \(what)")
     }
 
     /// The nodes learn the next secret, one after another, before the platform signs with it.

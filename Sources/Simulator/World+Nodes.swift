@@ -98,7 +98,6 @@ extension World {
             )
             return
         }
-        statistics.quarantined += 1
         host.isQuarantined = true
     }
 
@@ -241,6 +240,11 @@ extension World {
             )
         case .journalReadFailed(let what):
             trace.note(now, "n\(host.number + 1) cannot read its journal: \(what)")
+        case .tornTailCut(let tail):
+            trace.note(now, "n\(host.number + 1) cut \(tail.file) at \(tail.offset): \(tail.what)")
+        case .logDamaged(let damage):
+            statistics.damaged += 1
+            trace.note(now, "n\(host.number + 1) found damage: \(damage.error)")
         case .undecodableEntry(let index, let what):
             checker.fail(
                 "no entry from nowhere",

@@ -94,6 +94,7 @@ package final class World {
             trace.note(now, "VIOLATION of \(violation.checker): \(violation.what)")
         }
         statistics.elections = UInt64(checker.leadersSeen)
+        statistics.repaired = checker.repairs
         statistics.committed = UInt64(checker.committed.count)
         statistics.attempts = UInt64(checker.model.attempts.count)
         statistics.dispositions = oracle.dispositions

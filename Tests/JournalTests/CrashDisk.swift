@@ -120,6 +120,14 @@ struct CrashDisk: Disk {
         files[id].durable = files[id].now
     }
 
+    /// Zeroes a part of a file behind everyone's back.
+    mutating func zero(_ file: String, _ range: Range<Int>) {
+        guard let id = names[file] else { return }
+        let range = range.clamped(to: 0..<files[id].now.count)
+        for at in range { files[id].now[at] = 0 }
+        files[id].durable = files[id].now
+    }
+
     /// Replaces a file's contents behind everyone's back.
     mutating func replace(_ file: String, with bytes: [UInt8]) {
         guard let id = names[file] else { return }

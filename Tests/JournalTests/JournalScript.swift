@@ -61,15 +61,18 @@ func configuration(
     node: UInt32 = 1,
     salt: UInt64 = 0x5A17,
     segmentSize: Int = 4096,
-    tailBytes: Int = 1 << 20
+    tailBytes: Int = 1 << 20,
+    canRepair: Bool = false
 ) -> JournalConfiguration {
-    JournalConfiguration(
+    var configuration = JournalConfiguration(
         cluster: cluster,
         node: NodeID(node),
         salt: salt,
         segmentSize: segmentSize,
         tailBytes: tailBytes
     )
+    configuration.canRepair = canRepair
+    return configuration
 }
 
 /// What recovery found, in a form that can be compared and kept.
@@ -77,18 +80,29 @@ struct Found {
     var log: RecoveredLog
     var committed: [Entry]
     var tornTail: TornTail?
+    var damage: [LogDamage]
     var model: ModelLog { ModelLog(entries: log.tail, hardState: log.hardState) }
 }
 
 func recover(
     _ disk: inout CrashDisk,
-    _ configuration: JournalConfiguration = configuration()
+    _ configuration: JournalConfiguration = configuration(),
+    after checkpoint: LogCheckpoint = .none
 ) throws(JournalError) -> Found {
     var committed: [Entry] = []
-    let recovered = try LogJournal.recover(from: &disk, configuration: configuration) {
+    let recovered = try LogJournal.recover(
+        from: &disk,
+        configuration: configuration,
+        after: checkpoint
+    ) {
         committed.append($0)
     }
-    return Found(log: recovered.log, committed: committed, tornTail: recovered.tornTail)
+    return Found(
+        log: recovered.log,
+        committed: committed,
+        tornTail: recovered.tornTail,
+        damage: recovered.damage
+    )
 }
 
 /// Macros cannot look into a `LogJournal`, which has no copies.

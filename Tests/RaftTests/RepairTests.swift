@@ -1,166 +1,170 @@
 import Raft
 import Testing
 
-@Suite("a member that lost what it promised")
+/// A member whose disk lost its log behind entry 1/3, in a term and with a vote that it still has.
+private func damaged(term: UInt64 = 4, votedFor: NodeID? = nil) -> Solo {
+    Solo([1, 1, 1], term: term, votedFor: votedFor, committed: 2, isRepairing: true)
+}
+
+extension Solo {
+    fileprivate var isRepairing: Bool { raft.isRepairing }
+    /// The number of the repair, as the last replies carry it.
+    fileprivate var repair: UInt64 { sent.compactMap { $0.appendReply?.repair }.last ?? 0 }
+}
+
+@Suite("A member whose log was damaged")
 struct RepairTests {
-    /// Node 1, whose log may be short.
-    private func repairing(_ terms: [UInt64] = [], through: UInt64 = 0) -> Solo {
-        let solo = Solo(terms)
-        solo.participate(.repairing(through: LogIndex(through)))
+    @Test("neither campaigns, nor votes, nor obeys a leader that wants it to succeed")
+    func countsForNothing() {
+        let solo = damaged()
+        #expect(solo.raft.role == .repairing && solo.raft.nextDeadline == .distantFuture)
+        for _ in 0..<20 { solo.wait(milliseconds: 1000) }
+        #expect(solo.sent.isEmpty)
+        let request = VoteRequest(lastEntry: id(4, 90), isTransfer: true)
+        solo.receive(.preVote(request), term: 6)
+        #expect(solo.sent.map(\.body) == [.preVoteReply(VoteReply(granted: false))])
+        solo.receive(.requestVote(request), term: 6)
+        solo.persist()
+        #expect(solo.sent.map(\.body) == [.requestVoteReply(VoteReply(granted: false))])
+        solo.append(after: id(1, 3), [6], commit: 3, round: 1, term: 6)
+        solo.persist()
+        solo.receive(.timeoutNow, term: 6)
+        #expect(solo.sent.isEmpty && solo.raft.role == .repairing)
+    }
+
+    @Test("takes entries, and says in each reply that it acknowledges nothing")
+    func receives() {
+        let solo = damaged()
+        solo.append(after: id(1, 3), [2, 4, 4], commit: 5, round: 1, term: 4)
+        let repair = solo.repair
+        #expect(repair != 0)
+        solo.persist()
+        #expect(solo.replies == [.accepted(durable: LogIndex(6), matched: LogIndex(6))])
+        #expect(solo.repair == repair)
+        #expect(solo.raft.commitIndex == LogIndex(5))
+    }
+
+    @Test("is whole again with an own-term commit that was told after its leader knew of the repair")
+    func ends() {
+        let solo = damaged()
+        solo.append(after: id(1, 3), [2, 4, 4], commit: 5, round: 1, term: 4)
+        let repair = solo.repair
+        solo.persist()
+        // Sent before the leader knew: it may still count what was acknowledged once.
+        solo.append(after: id(4, 6), commit: 6, round: 2, term: 4)
+        #expect(solo.isRepairing)
+        // Of another repair of this node.
+        solo.append(after: id(4, 6), commit: 6, round: 3, repair: repair ^ 2, term: 4)
+        #expect(solo.isRepairing)
+        solo.append(after: id(4, 6), [4, 4], commit: 6, round: 4, repair: repair, term: 4)
+        #expect(!solo.isRepairing && solo.raft.role == .follower)
+        // Nothing is said of it before it is durable.
+        #expect(solo.sent.isEmpty)
+        #expect(
+            solo.writes.map(\.hardState) == [
+                HardState(currentTerm: Term(4), votedFor: n2, commitIndex: LogIndex(6))
+            ]
+        )
+        solo.persist()
+        #expect(solo.replies.last == .accepted(durable: LogIndex(8), matched: LogIndex(8)))
+        #expect(solo.sent.allSatisfy { $0.appendReply?.repair == 0 })
+        #expect(solo.raft.nextDeadline < .distantFuture)
+    }
+
+    @Test("stays in repair until its log is durable through that commit")
+    func waitsForDisk() {
+        let solo = damaged()
+        solo.append(after: id(1, 3), round: 1, term: 4)
+        let repair = solo.repair
+        solo.append(after: id(1, 3), [4], commit: 5, round: 2, repair: repair, term: 4)
+        solo.append(after: id(4, 4), [4], commit: 5, round: 3, repair: repair, term: 4)
+        let last = solo.lastWrite
+        solo.persist(WriteNumber(last.number - 1))
+        #expect(solo.isRepairing)
+        solo.persist(last)
+        #expect(!solo.isRepairing)
+    }
+
+    @Test("is not whole with a commit of an earlier term, and starts over in a new one")
+    func olderTerms() {
+        let solo = damaged()
+        solo.append(after: id(1, 3), [2, 2], round: 1, term: 4)
+        solo.persist()
+        let repair = solo.repair
+        solo.append(after: id(2, 5), commit: 5, round: 2, repair: repair, term: 4)
+        #expect(solo.isRepairing)
+        solo.append(after: id(2, 5), [5], commit: 5, round: 1, from: n3, term: 5)
+        solo.persist()
+        solo.append(after: id(5, 6), commit: 5, round: 2, repair: repair, from: n3, term: 5)
+        #expect(solo.isRepairing)
+        solo.append(after: id(5, 6), commit: 6, round: 3, repair: repair, from: n3, term: 5)
+        #expect(!solo.isRepairing && solo.raft.votedFor == n3)
+    }
+
+    @Test("keeps the vote that it gave before the damage")
+    func keepsVote() {
+        let solo = damaged(votedFor: n3)
+        solo.append(after: id(1, 3), [4], round: 1, term: 4)
+        solo.persist()
+        solo.append(after: id(4, 4), commit: 4, round: 2, repair: solo.repair, term: 4)
+        #expect(!solo.isRepairing && solo.raft.votedFor == n3)
+    }
+}
+
+@Suite("The leader of a member whose log was damaged")
+struct RepairLeaderTests {
+    /// Leads term 2 with five entries of it behind 1/1, all acknowledged by node 2 but the last.
+    private func leader() -> Solo {
+        let solo = Solo([1])
+        solo.becomeLeader()
+        #expect(solo.propose(["a", "b", "c"]) == nil)
+        solo.persist()
         return solo
     }
 
-    private func isRepairing(_ solo: Solo) -> [Bool] {
-        solo.sent.compactMap { $0.appendReply?.isRepairing }
+    @Test("forgets what it acknowledged, and counts nothing that was said before the damage")
+    func forgets() {
+        let solo = leader()
+        solo.accept(durable: 3, matched: 5, round: 0)
+        #expect(solo.raft.commitIndex == LogIndex(3))
+        solo.accept(durable: 1, round: 0, repair: 77)
+        #expect(solo.raft.progress[0].matchIndex == LogIndex(1))
+        #expect(solo.raft.progress[0].repair == 77)
+        // An acknowledgement that was long under way.
+        solo.accept(durable: 5, round: 0)
+        #expect(solo.raft.commitIndex == LogIndex(3))
+        // Nor does what it has by now count.
+        solo.accept(durable: 5, round: 0, repair: 77)
+        #expect(solo.raft.commitIndex == LogIndex(3))
+        solo.accept(durable: 5, from: n3)
+        #expect(solo.raft.commitIndex == LogIndex(5))
     }
 
-    @Test("neither campaigns nor votes")
-    func silence() {
-        let solo = repairing()
-        #expect(solo.raft.role == .learner)
-        solo.wait(milliseconds: 60_000)
-        #expect(solo.sent.isEmpty)
-        let request = VoteRequest(lastEntry: id(3, 9), isTransfer: false)
-        solo.receive(.preVote(request), term: 5)
-        solo.receive(.requestVote(request), term: 5)
-        #expect(solo.sent.isEmpty)
-        #expect(solo.raft.votedFor == nil)
-        solo.append(after: .zero, [1], round: 1, term: 2)
-        solo.receive(.timeoutNow, term: 2)
-        #expect(solo.raft.role == .learner)
+    @Test("tells it that the repair is known, and counts it again when it is whole")
+    func countsAgain() {
+        let solo = leader()
+        solo.accept(durable: 1, round: 0, repair: 77)
+        #expect(!solo.appends(to: n2).isEmpty)
+        #expect(solo.appends(to: n2).allSatisfy { $0.repair == 77 })
+        #expect(solo.appends(to: n3).allSatisfy { $0.repair == 0 })
+        solo.wait(milliseconds: 100)
+        let round = solo.appends(to: n2).last?.readRound ?? 0
+        solo.accept(durable: 5, round: round, repair: 77)
+        #expect(solo.raft.commitIndex == .zero)
+        solo.accept(durable: 5, round: round)
+        #expect(solo.raft.commitIndex == LogIndex(5))
+        solo.wait(milliseconds: 100)
+        #expect(solo.appends(to: n2).allSatisfy { $0.repair == 0 })
     }
 
-    @Test("takes entries in, and says that its word does not count")
-    func follows() {
-        let solo = repairing()
-        solo.append(after: .zero, [1, 1], round: 1, term: 2)
-        solo.persist()
-        #expect(isRepairing(solo).allSatisfy { $0 })
-        #expect(!isRepairing(solo).isEmpty)
-        #expect(solo.terms == [1, 1])
-    }
-
-    @Test("counts again once its log is durable through a commit in the leader's own term")
-    func returns() {
-        let solo = repairing()
-        // Committed, but of an earlier term: a leader that has not counted in its own says nothing.
-        solo.append(after: .zero, [1, 1], commit: 2, round: 1, term: 2)
-        solo.persist()
-        #expect(solo.raft.participation != .full)
-        // Of its own term, but not on the disk yet.
-        solo.append(after: id(1, 2), [2], commit: 3, round: 2, term: 2)
-        #expect(solo.raft.participation != .full)
-        solo.persist()
-        #expect(solo.raft.participation == .full)
-        #expect(solo.raft.role == .follower)
-        #expect(solo.raft.votedFor == n2)
-        #expect(solo.actions.contains(.repaired(through: LogIndex(3))))
-        solo.persist()
-        solo.append(after: id(2, 3), [], commit: 3, round: 3, term: 2)
-        #expect(isRepairing(solo) == [false])
-    }
-
-    @Test("not before the entry that let it in")
-    func notEarlier() {
-        let solo = repairing(through: 4)
-        solo.append(after: .zero, [2, 2, 2], commit: 3, round: 1, term: 2)
-        solo.persist()
-        #expect(solo.raft.participation != .full)
-        solo.append(after: id(2, 3), [2], commit: 4, round: 2, term: 2)
-        solo.persist()
-        #expect(solo.raft.participation == .full)
-    }
-
-    @Test("a new leader has to say it again")
-    func newLeader() {
-        let solo = repairing()
-        solo.append(after: .zero, [2, 2], commit: 2, round: 1, term: 2)
-        // The target is known, not durable; then the term ends.
-        solo.append(after: id(2, 2), [], commit: 2, round: 1, from: n3, term: 3)
-        solo.persist()
-        #expect(solo.raft.participation != .full)
-        solo.append(after: id(2, 2), [3], commit: 3, round: 2, from: n3, term: 3)
-        solo.persist()
-        #expect(solo.raft.participation == .full)
-        #expect(solo.raft.votedFor == n3)
-    }
-
-    @Test("a leader does not count it, and forgets what it acknowledged before")
-    func notCounted() {
-        let solo = Solo([1, 1])
-        solo.becomeLeader()
-        solo.persist()
-        #expect(solo.propose(["a"]) == nil)
-        let last = solo.raft.lastIndex.number
-        // Before it lost its disk.
-        solo.accept(durable: 2, matched: 2)
-        #expect(solo.raft.progress.first { $0.node == n2 }?.matchIndex == LogIndex(2))
-        solo.receive(
-            .appendEntriesReply(
-                AppendEntriesReply(
-                    result: .rejected(at: LogIndex(2), hint: .zero),
-                    readRound: 0,
-                    isRepairing: true
-                )
-            ),
-            term: solo.raft.currentTerm.number
-        )
-        #expect(solo.raft.progress.first { $0.node == n2 }?.matchIndex == .zero)
-        solo.persist()
-        solo.receive(
-            .appendEntriesReply(
-                AppendEntriesReply(
-                    result: .accepted(durable: LogIndex(last), matched: LogIndex(last)),
-                    readRound: 0,
-                    isRepairing: true
-                )
-            ),
-            term: solo.raft.currentTerm.number
-        )
-        #expect(solo.raft.commitIndex < LogIndex(last))
-        // It counts again.
-        solo.accept(durable: last)
-        #expect(solo.raft.commitIndex == LogIndex(last))
-    }
-
-    @Test("its answers keep no leader in office and confirm no read")
-    func noQuorum() {
-        let solo = Solo([1])
-        solo.becomeLeader()
-        solo.persist()
-        let last = solo.raft.lastIndex.number
-        solo.accept(durable: last, from: n3)
-        solo.read(7)
-        let round = solo.appends(to: n2).map(\.readRound).max() ?? 0
-        solo.receive(
-            .appendEntriesReply(
-                AppendEntriesReply(
-                    result: .accepted(durable: LogIndex(last), matched: LogIndex(last)),
-                    readRound: round,
-                    isRepairing: true
-                )
-            ),
-            term: solo.raft.currentTerm.number
-        )
-        #expect(!solo.actions.contains { if case .readReady = $0 { true } else { false } })
-    }
-
-    @Test("who is to avoid office starts no campaign, not even when asked")
-    func reluctant() {
-        let solo = Solo([1])
-        solo.avoidOffice(true)
-        solo.wait(milliseconds: 60_000)
-        #expect(solo.sent.isEmpty)
-        solo.append(after: id(1, 1), [], round: 1, term: 2)
-        solo.receive(.timeoutNow, term: 2)
-        #expect(solo.raft.role == .follower)
-        // It votes all the same.
-        solo.wait(milliseconds: 60_000)
-        solo.receive(.requestVote(VoteRequest(lastEntry: id(2, 2), isTransfer: false)), term: 3)
-        solo.persist()
-        #expect(solo.raft.votedFor == n2)
-        solo.avoidOffice(false)
-        solo.waitForDeadline()
-        #expect(solo.raft.role == .preCandidate)
+    @Test("does not hand leadership over to it")
+    func noSuccessor() {
+        let solo = leader()
+        solo.accept(durable: 5, round: 0, repair: 77)
+        #expect(solo.transfer(to: n2) == .noTarget)
+        solo.wait(milliseconds: 100)
+        solo.accept(durable: 2, round: 1, from: n3)
+        #expect(solo.transfer(to: nil) == nil)
+        #expect(solo.raft.role == .leader)
     }
 }

@@ -15,6 +15,7 @@ final class Solo {
         term: UInt64? = nil,
         votedFor: NodeID? = nil,
         committed: UInt64 = 0,
+        isRepairing: Bool = false,
         seed: UInt64 = 7,
         change: (inout RaftConfiguration) -> Void = { _ in }
     ) {
@@ -27,7 +28,8 @@ final class Solo {
         let hard = HardState(
             currentTerm: Term(term ?? terms.last ?? 0),
             votedFor: votedFor,
-            commitIndex: LogIndex(committed)
+            commitIndex: LogIndex(committed),
+            isRepairing: isRepairing
         )
         raft = RaftNode(
             configuration: configuration,
@@ -55,6 +57,7 @@ final class Solo {
         _ terms: [UInt64] = [],
         commit: UInt64 = 0,
         round: UInt64 = 0,
+        repair: UInt64 = 0,
         from: NodeID = n2,
         term: UInt64
     ) {
@@ -67,7 +70,8 @@ final class Solo {
             leaderCommit: LogIndex(commit),
             leaderDurable: .zero,
             readRound: round,
-            entries: list
+            entries: list,
+            repair: repair
         )
         receive(.appendEntries(append), from: from, term: term)
     }
@@ -76,6 +80,7 @@ final class Solo {
         durable: UInt64,
         matched: UInt64? = nil,
         round: UInt64 = 0,
+        repair: UInt64 = 0,
         from: NodeID = n2,
         term: UInt64? = nil
     ) {
@@ -84,7 +89,9 @@ final class Solo {
             matched: LogIndex(matched ?? durable)
         )
         receive(
-            .appendEntriesReply(AppendEntriesReply(result: result, readRound: round)),
+            .appendEntriesReply(
+                AppendEntriesReply(result: result, readRound: round, repair: repair)
+            ),
             from: from,
             term: term ?? raft.currentTerm.number
         )
@@ -133,6 +140,7 @@ final class Solo {
     func participate(_ participation: Participation) {
         call { $0.participate(participation, at: $1, into: &$2) }
     }
+    func replace(_ peer: NodeID) { call { $0.memberReplaced(peer, at: $1, into: &$2) } }
     func avoidOffice(_ isReluctant: Bool) { raft.avoidOffice(isReluctant, at: now) }
 
     func wait(milliseconds: Int) {

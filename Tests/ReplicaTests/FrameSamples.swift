@@ -94,7 +94,8 @@ enum FrameSamples {
         .appendEntriesReply(
             AppendEntriesReply(
                 result: .accepted(durable: LogIndex(5), matched: LogIndex(8)),
-                readRound: 12
+                readRound: 12,
+                repair: 0xFEED_F00D_1234
             )
         ),
         .appendEntriesReply(
@@ -238,7 +239,7 @@ struct FrameGenerator {
                         ? .accepted(durable: LogIndex(number()), matched: LogIndex(number()))
                         : .rejected(at: LogIndex(number()), hint: entryID()),
                     readRound: number(),
-                    isRepairing: flag()
+                    repair: number()
                 )
             )
         default: .appendEntries(append())

@@ -200,8 +200,8 @@ struct FrameTests {
         #expect(name.error == .invalid(field: "cluster name"))
         let reason = FrameTests.decode(FrameTests.frame(type: 2, body: [2] + huge))
         #expect(reason.error == .invalid(field: "reason"))
-        // Raft, from, to, term, AppendEntries, previous, commit, durable, round.
-        let head = [1] + [UInt8](repeating: 0, count: 16) + [5] + [UInt8](repeating: 0, count: 40)
+        // Raft, from, to, term, AppendEntries, previous, commit, durable, round, repair.
+        let head = [1] + [UInt8](repeating: 0, count: 16) + [5] + [UInt8](repeating: 0, count: 48)
         let entries = FrameTests.decode(FrameTests.frame(type: 3, body: head + huge))
         #expect(entries.error == .invalid(field: "number of entries"))
         let entry = [UInt8](repeating: 0, count: 17)
@@ -215,7 +215,7 @@ struct FrameTests {
     func indexOverflow() {
         let head = [1] + [UInt8](repeating: 0, count: 16) + [5] + [UInt8](repeating: 0, count: 8)
         let index = [UInt8](repeating: 0xFF, count: 8)
-        let rest = [UInt8](repeating: 0, count: 24) + FrameTests.little(1)
+        let rest = [UInt8](repeating: 0, count: 32) + FrameTests.little(1)
         let entry = [UInt8](repeating: 0, count: 21)
         let result = FrameTests.decode(
             FrameTests.frame(type: 3, body: head + index + rest + entry)

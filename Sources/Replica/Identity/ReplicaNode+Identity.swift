@@ -150,6 +150,8 @@ extension ReplicaNode {
     private mutating func settleParticipation(at now: Instant) {
         guard let wanted = registry?.participation, wanted != raft.participation else { return }
         let before = raft.participation
+        // A repair of a damaged log ends by itself.
+        if wanted == .full, before != .barred { return }
         raft.participate(wanted, at: now, into: &actions)
         switch wanted {
         case .full where before == .barred: output.notices.append(.identity(.formed))
@@ -188,7 +190,7 @@ extension ReplicaNode {
         switch message.body {
         case .appendEntriesReply(let reply):
             if case .accepted(let durable, _) = reply.result, raft.role == .leader,
-                message.term == raft.currentTerm, !reply.isRepairing,
+                message.term == raft.currentTerm, reply.repair == 0,
                 let term = raft.term(at: durable), durable > .zero
             {
                 entry = EntryID(term: term, index: durable)

@@ -151,7 +151,9 @@ extension PeerMessage {
 }
 
 extension NodeStatus {
-    private static let roles: [Role] = [.follower, .preCandidate, .candidate, .leader, .learner]
+    private static let roles: [Role] = [
+        .follower, .preCandidate, .candidate, .leader, .learner, .repairing,
+    ]
 
     func encode(into out: inout [UInt8]) {
         out.append(UInt8(NodeStatus.roles.firstIndex(of: role) ?? 0))

@@ -88,6 +88,7 @@ extension AppendEntries {
         out.append(little: leaderCommit.number)
         out.append(little: leaderDurable.number)
         out.append(little: readRound)
+        out.append(little: repair)
         out.append(little: UInt32(entries.count))
         for entry in entries {
             out.append(little: entry.term.number)
@@ -102,6 +103,7 @@ extension AppendEntries {
         let leaderCommit = LogIndex(try reader.uint64())
         let leaderDurable = LogIndex(try reader.uint64())
         let readRound = try reader.uint64()
+        let repair = try reader.uint64()
         let count = try reader.count(
             minimumSize: AppendEntries.entryHeaderLength,
             field: "number of entries"
@@ -137,7 +139,8 @@ extension AppendEntries {
             leaderCommit: leaderCommit,
             leaderDurable: leaderDurable,
             readRound: readRound,
-            entries: entries
+            entries: entries,
+            repair: repair
         )
     }
 }
@@ -145,7 +148,7 @@ extension AppendEntries {
 extension AppendEntriesReply {
     func encode(into out: inout [UInt8]) {
         out.append(little: readRound)
-        out.append(flag: isRepairing)
+        out.append(little: repair)
         switch result {
         case .accepted(let durable, let matched):
             out.append(1)
@@ -159,7 +162,7 @@ extension AppendEntriesReply {
     }
     init(from reader: inout ByteReader) throws(WireError) {
         let readRound = try reader.uint64()
-        let isRepairing = try reader.bool()
+        let repair = try reader.uint64()
         let result: Result
         switch try reader.byte() {
         case 1:
@@ -170,6 +173,6 @@ extension AppendEntriesReply {
             result = .rejected(at: index, hint: try EntryID(from: &reader))
         default: throw .invalid(field: "AppendEntries reply")
         }
-        self.init(result: result, readRound: readRound, isRepairing: isRepairing)
+        self.init(result: result, readRound: readRound, repair: repair)
     }
 }

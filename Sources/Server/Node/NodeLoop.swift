@@ -314,6 +314,27 @@ final class NodeLoop {
             )
         case .identity(let notice): note(notice)
         case .digest(let notice): note(notice)
+        case .tornTailCut(let tail):
+            log.info(
+                "journal",
+                "an unfinished write at the end of the log was cut off",
+                [
+                    "file": .text(tail.file), "offset": .number(Int64(tail.offset)),
+                    "found": .text(tail.what),
+                ]
+            )
+        case .logDamaged(let damage):
+            metrics.logDamages += 1
+            log.error(
+                "journal",
+                damage.endsLog
+                    ? "the log is damaged: this node neither votes nor acknowledges until it is repaired from the others"
+                    : "a sealed part of the log is damaged: it is repaired from the others",
+                [
+                    "error": .text("\(damage.error)"),
+                    "evidence": .text(damage.evidence.joined(separator: " ")),
+                ]
+            )
         }
     }
 

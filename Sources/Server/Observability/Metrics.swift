@@ -49,6 +49,7 @@ package struct Metrics {
     package var httpBytesSent: UInt64 = 0
     package var journalBytesWritten: UInt64 = 0
     package var journalSyncs: UInt64 = 0
+    package var logDamages: UInt64 = 0
 
     /// Peers that were not let in for their data directory.
     package var refusedPeers: UInt64 = 0

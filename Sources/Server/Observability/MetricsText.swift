@@ -1,7 +1,7 @@
 /// What a node knows at the moment it is asked for its metrics.
 package struct Gauges: Sendable {
     package enum Role: String, CaseIterable, Sendable {
-        case follower, candidate, leader, learner
+        case follower, candidate, leader, learner, repairing
         case preCandidate = "pre_candidate"
     }
     package struct Peer: Sendable {
@@ -242,6 +242,11 @@ extension Metrics {
         )
         text.histogram([], syncTime)
         text.counter("verdict_journal_syncs_total", journalSyncs, "Syncs of the journal.")
+        text.counter(
+            "verdict_journal_damages_total",
+            logDamages,
+            "Damaged parts of the log that were found."
+        )
         text.counter(
             "verdict_journal_written_bytes_total",
             journalBytesWritten,
