@@ -67,6 +67,7 @@ let package = Package(
             name: "verdict",
             dependencies: [
                 "Server", "Reactor", "Journal", "HTTP", "Digest", "Providers", "Raft", "Simulator",
+                "Verification",
             ],
             swiftSettings: strict
         ),

@@ -5,14 +5,16 @@ package struct MemberRecord: Hashable, Sendable {
     package var node: NodeID
     /// The directory that stands for this member.
     package var directory: DirectoryID
-    /// The entry of the log that admitted this directory; zero for one that the cluster was formed
-    /// with. Of two records of a member, the one with the later entry holds.
+    /// The entry of the log that admitted this directory; zero for one the cluster was formed with.
+    ///
+    /// Of two records of a member, the one with the later entry holds.
     package var admittedAt: LogIndex
     /// How often a process had started on that directory when it was last met, and which process.
     package var starts: UInt64 = 0
     package var run: UInt64 = 0
-    /// What it is known to have promised: the newest term, and the newest entry that was on its
-    /// disk. A directory that holds less is an older copy.
+    /// What it is known to have promised: the newest term, and the newest entry on its disk.
+    ///
+    /// A directory that holds less is an older copy.
     package var promisedTerm: Term = .zero
     package var promisedEntry: EntryID = .zero
 

@@ -209,10 +209,11 @@ extension IdentityFile {
     /// Opens a directory's identity for a new process, durably counted, and makes one where there
     /// is none.
     ///
-    /// - Parameters:
-    ///   - fresh: a number that was just drawn, for a directory that has none of its own.
-    ///   - place: tells this directory from a copy of it; 0 if it is not known.
-    ///   - hasLog: whether a log was found in it.
+    /// `fresh` is a number that was just drawn, for a directory that has none of its own; `place` tells
+    /// this directory from a copy of it, 0 if it is not known; `hasLog` says that a log was found in it.
+    ///
+    /// - Returns: the file, how the directory came to be what it is, and what was damaged.
+    /// - Throws: `JournalError` if it is another node's or cluster's, or the disk fails.
     package static func open(
         on disk: inout some Disk,
         configuration: JournalConfiguration,

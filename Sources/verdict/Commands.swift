@@ -4,7 +4,7 @@ package enum Commands {
     package static let all: [Command] =
         [
             ServeCommand.command, CheckConfigCommand.command, StatusCommand.command,
-            BenchCommand.command, SimulateCommand.command,
+            BenchCommand.command, SimulateCommand.command, InspectCommand.command,
         ]
         + AttemptCommands.all + MemberCommands.all + LocalCommands.all
 

@@ -40,8 +40,8 @@ enum MemberCommands {
             Terminal.print(
                 arguments.has("--json")
                     ? String(decoding: reply.body, as: UTF8.self)
-                    : "node \(node) is let in with data directory \(done.directory); it counts again "
-                        + "when it has caught up"
+                    : "node \(node) is let in with data directory \(done.directory); it counts "
+                        + "again when it has caught up"
             )
             return .done
         }
@@ -59,7 +59,11 @@ enum MemberCommands {
             """,
         options: [
             .cluster, .json,
-            .init(name: "--timeout", value: "SECONDS", help: "wait so long for the node (default 12)"),
+            .init(
+                name: "--timeout",
+                value: "SECONDS",
+                help: "wait so long for the node (default 12)"
+            ),
         ]
     ) { arguments throws(CommandFailure) in
         let node = try number(arguments)

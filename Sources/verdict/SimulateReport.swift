@@ -15,7 +15,7 @@ struct RunReport {
     static let names = [
         "steps", "messages", "requests", "local", "reads", "retries", "committed", "elections",
         "attempts", "crashes", "power cuts", "disk stops", "refused starts", "damaged", "repaired",
-        "broken links",
+        "replaced directories", "changed states", "found by digest", "broken links",
         "journal reads", "accepted", "repeated", "mismatched", "late", "contradicted", "stale",
         "verified", "rejected", "abandoned", "unreachable", "expired", "cancelled",
     ]
@@ -32,7 +32,8 @@ struct RunReport {
         counts = [
             s.steps, s.messages, s.requests, s.answeredLocally, s.reads, s.retries, s.committed,
             s.elections, s.attempts, s.crashes, s.powerCuts, s.stopsByDisk, s.refusedStarts,
-            s.damaged, s.repaired, s.brokenLinks, s.journalReads,
+            s.damaged, s.repaired, s.replacedDirectories, s.corruptStates, s.foundByDigest,
+            s.brokenLinks, s.journalReads,
         ]
         counts += s.dispositions[1...6].map { UInt64($0) }
         counts += s.outcomes[1...6].map { UInt64($0) }

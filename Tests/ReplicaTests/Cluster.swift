@@ -504,7 +504,10 @@ extension Command {
             callback.origin.node = node.number
             callback.origin.receivedAt = time
             self = .callback(callback)
-        case .defineFlow, .repeats, .tick: break
+        case .readmit(var readmission):
+            readmission.request.node = node.number
+            self = .readmit(readmission)
+        case .defineFlow, .repeats, .tick, .checkDigest: break
         }
     }
 }

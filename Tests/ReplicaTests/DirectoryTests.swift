@@ -199,7 +199,8 @@ struct DirectoryTests {
         // The one that was thought gone comes back.
         second = first
         #expect(
-            judge(run, false) == .olderCopy(NodeID(3), starts: first.starts, known: first.starts + 1)
+            judge(run, false)
+                == .olderCopy(NodeID(3), starts: first.starts, known: first.starts + 1)
         )
     }
 

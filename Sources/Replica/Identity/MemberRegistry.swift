@@ -46,11 +46,10 @@ struct MemberRegistry {
 
     // MARK: Greetings
 
-    /// Whether a peer that greets is who the cluster counts on.
+    /// Whether a peer that greets is who the cluster counts on; nil if it is.
     ///
-    /// - Parameters:
-    ///   - run: the process's own random number.
-    ///   - isRunning: an earlier process of this peer is known to be there still.
+    /// `run` is the process's own random number; `isRunning` says that an earlier process of this
+    /// peer is known to be there still.
     mutating func refusal(
         of greeting: PeerIdentity,
         from peer: NodeID,
@@ -58,7 +57,7 @@ struct MemberRegistry {
         isRunning: Bool
     ) -> IdentityRefusal? {
         learn(greeting.members, isFormed: greeting.isFormed, from: peer)
-        if greeting.isFormed, let exclusion { return .excluded(exclusion) }
+        if greeting.isFormed, !identity.isFormed, let exclusion { return .excluded(exclusion) }
         guard var record = identity[member: peer] else {
             guard identity.isFormed else {
                 var record = MemberRecord(
@@ -105,6 +104,8 @@ struct MemberRegistry {
             )
         }
         knocks[peer] = nil
+        // Whoever said that this node is not in was behind.
+        if greeting.isFormed, identity.isFormed { exclusion = nil }
         meet(&record, greeting, run)
         return nil
     }
@@ -123,8 +124,9 @@ struct MemberRegistry {
 
     /// A peer that belongs to the cluster refused this node.
     ///
-    /// - Parameter voidsPromises: it knows of promises that this directory does not keep. Then this
-    ///   node must not count on them either, not even with peers that know nothing of it.
+    /// If that `voidsPromises`, it knows of promises that this directory does not keep; then this node
+    /// must not count on them either, not even with peers that know nothing of it.
+    ///
     /// - Returns: whether that is news.
     mutating func refused(_ reason: String, voidsPromises: Bool) -> Bool {
         let isNews = exclusion == nil

@@ -76,10 +76,10 @@ extension ReplicaNode {
 
     /// Judges a peer by its greeting, before any message of it is taken.
     ///
-    /// - Parameters:
-    ///   - greeting: what the peer says of itself, in its hello or in its answer to one.
-    ///   - run: its incarnation.
-    ///   - isRunning: a connection of an earlier process of the peer is open, and not silent.
+    /// `greeting` is what the peer says of itself, in its hello or in its answer to one, `run` its
+    /// incarnation; `isRunning` says that a connection of an earlier process of the peer is open, and
+    /// not silent.
+    ///
     /// - Returns: why it is not let in; nil if it is.
     package mutating func refusal(
         of greeting: PeerIdentity?,

@@ -334,12 +334,19 @@ extension NodeLoop {
 
     private func welcome(_ hello: Hello, _ peer: InboundPeer) {
         if let reason = refusal(of: hello) {
-            refuse(peer, reason, .other)
+            refuse(peer, reason, .other, isLogged: true)
             return
         }
         if let refusal = judge(hello.identity, from: hello.from, run: hello.incarnation) {
             metrics.refusedPeers += 1
-            refuse(peer, refusal.description, refusal.kind)
+            let reason = refusal.description
+            // It tries again every second: once a minute is often enough to say so.
+            let logged = loggedRefusals[hello.from]
+            let isNews =
+                logged?.reason != reason
+                || logged.map { $0.at.advanced(by: .seconds(60)) <= now } ?? true
+            if isNews { loggedRefusals[hello.from] = (reason, now) }
+            refuse(peer, reason, refusal.kind, isLogged: isNews)
             return
         }
         // A peer has one link: a new one means that it gave the old one up.
@@ -364,14 +371,21 @@ extension NodeLoop {
         }
     }
 
-    private func refuse(_ peer: InboundPeer, _ reason: String, _ kind: RefusalKind) {
+    private func refuse(
+        _ peer: InboundPeer,
+        _ reason: String,
+        _ kind: RefusalKind,
+        isLogged: Bool
+    ) {
         PeerFrame.helloReply(.refused(reason, kind: kind)).encode(into: &peer.output.bytes)
         _ = peer.output.write(to: peer.descriptor)
-        closeInbound(peer, reason)
+        closeInbound(peer, isLogged ? reason : nil)
     }
 
     /// Whether a peer's data directory is the one that the cluster counts on.
-    private func judge(_ identity: PeerIdentity?, from node: NodeID, run: UInt64) -> IdentityRefusal? {
+    private func judge(_ identity: PeerIdentity?, from node: NodeID, run: UInt64)
+        -> IdentityRefusal?
+    {
         let last = inbound.contains { $0?.peer == node && $0?.run != run }
         let heard = replica.peerStates.first { $0.node == node }?.lastHeardAt
         // Pings come twice a second: who is silent for longer is hardly there.

@@ -62,6 +62,8 @@ final class NodeLoop {
 
     /// Bounds the log lines about strangers at the peer port.
     var strangerLines = LineLimit(perSecond: 5)
+    /// Peers that were not let in for their data directory, and when that was last logged.
+    var loggedRefusals: [NodeID: (reason: String, at: Instant)] = [:]
     /// When a flood of strangers at the peer port was last logged.
     var strangerFloodLoggedAt: Instant?
     /// Set when the node is to stop: it hands over and drains until then.
