@@ -44,7 +44,7 @@ let package = Package(
         // Pure: no clock, file, socket, thread or global randomness.
         room("Digest", ["COpenSSL"]),
         room("Raft"),
-        room("Verification"),
+        room("Verification", ["Digest"]),
         room("HTTP"),
         room("Providers", ["Verification", "HTTP", "Digest"]),
         room("Chaos"),
@@ -69,6 +69,7 @@ let package = Package(
             dependencies: [
                 "Server", "Reactor", "Journal", "HTTP", "Digest", "Providers", "Raft", "Simulator",
                 "Chaos",
+                "Verification",
             ],
             swiftSettings: strict
         ),

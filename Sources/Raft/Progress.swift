@@ -48,6 +48,9 @@ package struct Progress {
         var bytes: Int
     }
 
+    /// A voter whose disk and whose word count.
+    var counts: Bool { isVoter && repair == 0 }
+
     init(node: NodeID, isVoter: Bool, at now: Instant) {
         self.node = node
         self.isVoter = isVoter
@@ -67,9 +70,6 @@ package struct Progress {
         repairRound = 0
         becomeProbe(next: next)
     }
-
-    /// A voter whose disk and whose word count.
-    var counts: Bool { isVoter && repair == 0 }
 
     mutating func becomeProbe(next: LogIndex) {
         state = .probe

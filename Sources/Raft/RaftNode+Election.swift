@@ -107,7 +107,7 @@ extension RaftNode {
         }
         let grant =
             term > currentTerm && request.lastEntry >= log.lastID && !hasLiveLeader(at: now)
-            && !isDiskStuck
+            && !isDiskStuck && !isSilent
         send(
             .preVoteReply(VoteReply(granted: grant)),
             to: peerIDs[peer],

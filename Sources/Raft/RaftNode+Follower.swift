@@ -30,7 +30,7 @@ extension RaftNode {
         resetElectionDeadline(at: now)
         let isNewRound = append.readRound > echoedRound
         leaderRound = max(leaderRound, append.readRound)
-        noteRepairTarget(append)
+        if isRepairing { noteCommitted(append) }
 
         guard log.term(at: append.previous.index) == append.previous.term else {
             invariant(
@@ -54,7 +54,7 @@ extension RaftNode {
         matched = max(matched, last)
         commit(through: min(append.leaderCommit, matched))
         if append.allowsInference { leaderDurable = max(leaderDurable, append.leaderDurable) }
-        endRepairIfWhole(at: now, into: &actions)
+        if isRepairing { endRepairIfWhole(at: now, into: &actions) }
 
         if matched > durableIndex { owesAcknowledgement = true }
         // A bare commit index needs no answer: heartbeats, probes and reads have a new round.
@@ -146,7 +146,7 @@ extension RaftNode {
                     result: result,
                     readRound: leaderRound,
                     hasRoom: unstoredBytes == 0,
-                    repair: participation == .full ? 0 : repair.number
+                    repair: isSilent ? repair.number : 0
                 )
             ),
             to: sender,

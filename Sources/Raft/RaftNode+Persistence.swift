@@ -35,7 +35,7 @@ extension RaftNode {
             // The own vote is like any other: it counts once it cannot be forgotten.
             grantedVote(by: id, at: now, into: &actions)
         }
-        endRepairIfWhole(at: now, into: &actions)
+        if isRepairing { endRepairIfWhole(at: now, into: &actions) }
         if owesAcknowledgement, let leader, role != .leader {
             acknowledge(to: leader, into: &actions)
         }

@@ -5,124 +5,81 @@
 /// docs/protocol.md has the argument for how it comes back.
 package enum Participation: Hashable, Sendable {
     case full
-    /// Takes entries in, but neither votes nor campaigns nor acknowledges.
-    ///
-    /// Until its log is durable through a commit index which a leader announced after it knew of this
-    /// repair, which covers an entry of that leader's own term, and which is `through` or later.
+    /// Takes entries in, but neither votes nor campaigns nor acknowledges, until its log is durable
+    /// through a commit index which its leader announced since it knows of the repair, which covers
+    /// an entry of that leader's own term, and which is `through` or later.
     case repairing(through: LogIndex)
     /// The same, without an end of its own: `participate` has to end it.
     case barred
 }
 
-/// Which repair this node is in, and how far its log has to reach for its end.
+/// The repair of this node's log: which one it is, and how far the log has to reach for its end.
 struct Repair {
-    /// Drawn when the repair began, never 0; tells it from earlier ones.
+    /// Drawn when the process started, never 0; tells this repair from earlier ones.
     var number: UInt64 = 0
     /// A commit index that the leader of the current term told after it knew of this repair.
     var target: LogIndex?
+    /// It does not end before this.
+    var through = LogIndex.zero
 }
 
 extension RaftNode {
-    /// Whether this node votes, campaigns and acknowledges.
-    package var participation: Participation {
-        admission == .full && isLogDamaged ? .repairing(through: .zero) : admission
-    }
-
-    /// The log may lack what this node acknowledged, and is being repaired.
-    package var isRepairing: Bool { isLogDamaged }
-    /// This node's vote and disk count.
-    var isVoter: Bool { configuration.membership.isVoter(id) && participation == .full }
-    var mayCampaign: Bool { isVoter && !isReluctant }
-
     /// The role of a member that neither leads nor wants to.
-    var restingRole: Role {
-        participation != .full ? .repairing : isVoter ? .follower : .learner
+    var restingRole: Role { isSilent ? .repairing : isVoter ? .follower : .learner }
+
+    /// Counts for nothing at present.
+    var isSilent: Bool { isRepairing || isBarred }
+
+    /// May stand for election.
+    var mayCampaign: Bool { isVoter && !isSilent && !isReluctant }
+
+    package var participation: Participation {
+        isBarred ? .barred : isRepairing ? .repairing(through: repair.through) : .full
     }
 
-    /// Changes whether this node takes part, as far as that is not for the log to say.
+    /// Changes whether this node takes part.
     ///
-    /// Stopping to take part is immediate: a leader leaves office.
+    /// Stopping to take part is immediate: a leader leaves office. Full part after being barred is for
+    /// a node that has lost nothing, unless a repair of its log is under way: that ends by itself.
     package mutating func participate(
         _ new: Participation,
         at now: Instant,
         into actions: inout [Action]
     ) {
-        guard new != admission else { return }
-        let before = participation
-        admission = new
-        repair.target = nil
-        if participation == .full {
-            role = restingRole
-            leaderHeard = now
+        guard new != participation else { return }
+        switch new {
+        case .full: isBarred = false
+        case .repairing(let through):
+            isBarred = false
+            repair.through = through
+            repair.target = nil
+            if !isRepairing {
+                isRepairing = true
+                writes.changeHardState()
+            }
+        case .barred: isBarred = true
+        }
+        if isSilent, repair.number == 0 { repair.number = random.next() | 1 }
+        if role != restingRole, role == .repairing || isSilent {
+            let isOwn = leader == id
+            becomeFollower(
+                term: currentTerm,
+                leader: isOwn ? nil : leader,
+                at: now,
+                into: &actions
+            )
             resetElectionDeadline(at: now)
-        } else if before == .full {
-            repair.number = random.next() | 1
-            becomeFollower(term: currentTerm, leader: leader, at: now, into: &actions)
-            if leader == id { leader = nil }
         }
         finish(at: now, into: &actions)
     }
 
-    /// The log may be short and this node full of promises, but it is not to lead: it starts no
-    /// campaign, and as a leader it should be asked to hand over.
+    /// This node is not to lead, though its log and its promises are sound: it starts no campaign.
+    ///
+    /// As a leader it should be asked to hand over.
     package mutating func avoidOffice(_ isReluctant: Bool, at now: Instant) {
         guard isReluctant != self.isReluctant else { return }
         self.isReluctant = isReluctant
         if !isReluctant, role != .leader { resetElectionDeadline(at: now) }
-    }
-
-    // MARK: The member that repairs
-
-    /// Notes how far the leader has committed, once it is known to count nothing that this node said
-    /// before it lost part of it.
-    ///
-    /// The first such index is kept, so that it does not run ahead of the log, unless it turned out
-    /// to end in an entry of an earlier term.
-    mutating func noteRepairTarget(_ append: AppendEntries) {
-        guard case .repairing(let through) = participation, append.repair == repair.number,
-            append.leaderCommit >= through
-        else { return }
-        if let target = repair.target, target > matched || log.term(at: target) == currentTerm {
-            return
-        }
-        repair.target = append.leaderCommit
-    }
-
-    /// Makes this node a full member again once its log is durable through the noted index, and
-    /// that has an entry of the leader's own term.
-    ///
-    /// Such a leader was elected without this node's vote, or with one given before the loss, so it
-    /// has all that this node may have helped to commit in earlier terms; and what it committed in
-    /// its own term by this node's old acknowledgements lies at or before the index.
-    mutating func endRepairIfWhole(at now: Instant, into actions: inout [Action]) {
-        guard case .repairing = participation, let target = repair.target, let leader,
-            target <= min(matched, durableIndex), log.term(at: target) == currentTerm
-        else { return }
-        isLogDamaged = false
-        admission = .full
-        repair = Repair()
-        role = restingRole
-        // Whoever else asks for a vote in this term comes too late.
-        votedFor = votedFor ?? leader
-        writes.changeHardState()
-        resetElectionDeadline(at: now)
-        actions.append(.repaired(through: target))
-    }
-
-    // MARK: Its leader
-
-    /// Takes note of whether a member is in repair.
-    ///
-    /// - Returns: false if the reply may have been sent before the member lost part of its log: what
-    ///   it acknowledges may be lost.
-    mutating func isOfPresentLog(_ reply: AppendEntriesReply, of peer: Int) -> Bool {
-        if reply.repair != 0 {
-            if reply.repair != peers[peer].repair { forget(peer, repair: reply.repair) }
-        } else if peers[peer].repair != 0 {
-            guard reply.readRound > peers[peer].repairRound else { return false }
-            peers[peer].repair = 0
-        }
-        return true
     }
 
     /// A member's former promises are void: another directory stands for it now.
@@ -132,18 +89,74 @@ extension RaftNode {
         into actions: inout [Action]
     ) {
         guard role == .leader, let peer = peerIDs.firstIndex(of: member) else { return }
-        // Its own number comes with its first reply.
-        forget(peer, repair: .max)
+        let last = peers[peer].lastReply
+        peers[peer].reset(next: min(peers[peer].nextIndex, lastIndex.next), at: last)
+        // Nor does a reply of the former directory count that is still under way.
+        peers[peer].repair = .max
+        peers[peer].repairRound = readRound
         // Nothing but heartbeats until its link is up.
         peers[peer].probeSent = true
         finish(at: now, into: &actions)
     }
 
-    /// What the member acknowledged is void; where its log ends is to be found out anew.
-    private mutating func forget(_ peer: Int, repair: UInt64) {
-        let next = min(peers[peer].nextIndex, lastIndex.next)
-        peers[peer].reset(next: next, at: peers[peer].lastReply)
-        peers[peer].repair = repair
-        peers[peer].repairRound = readRound
+    // MARK: The damaged member
+
+    /// Notes how far the leader has committed, once it is known to count nothing that this node said
+    /// before its disk was damaged.
+    ///
+    /// The first such index is kept, so that it does not run ahead of the log, unless it turned out
+    /// to end in an entry of an earlier term.
+    mutating func noteCommitted(_ append: AppendEntries) {
+        guard append.repair == repair.number else { return }
+        if let target = repair.target, target >= repair.through,
+            target > matched || log.term(at: target) == currentTerm
+        {
+            return
+        }
+        repair.target = append.leaderCommit
+    }
+
+    /// Makes this node a full member again once its log is durable through the noted index, and
+    /// that has an entry of the leader's own term.
+    ///
+    /// Such a leader was elected without this node's vote, or with one given before the damage, so
+    /// it has all that this node may have helped to commit in earlier terms; and what it
+    /// committed in its own term by this node's old acknowledgements lies at or before the index.
+    mutating func endRepairIfWhole(at now: Instant, into actions: inout [Action]) {
+        guard !isBarred, let target = repair.target, let leader,
+            target <= min(matched, durableIndex), target >= repair.through,
+            log.term(at: target) == currentTerm
+        else { return }
+        actions.append(.repaired(through: target))
+        isRepairing = false
+        repair = Repair()
+        role = restingRole
+        // Whoever else asks for a vote in this term comes too late.
+        votedFor = votedFor ?? leader
+        writes.changeHardState()
+        resetElectionDeadline(at: now)
+    }
+
+    // MARK: Its leader
+
+    /// Takes note of whether a member is in repair.
+    ///
+    /// - Returns: false if the reply may have been sent before the member's disk was damaged: what it
+    ///   acknowledges may be lost.
+    mutating func isOfPresentLog(_ reply: AppendEntriesReply, of peer: Int) -> Bool {
+        if reply.repair != 0 {
+            guard reply.repair != peers[peer].repair else { return true }
+            // What it acknowledged is void; where its log ends is to be found out anew.
+            peers[peer].reset(
+                next: min(peers[peer].nextIndex, lastIndex.next),
+                at: peers[peer].lastReply
+            )
+            peers[peer].repair = reply.repair
+            peers[peer].repairRound = readRound
+        } else if peers[peer].repair != 0 {
+            guard reply.readRound > peers[peer].repairRound else { return false }
+            peers[peer].repair = 0
+        }
+        return true
     }
 }

@@ -36,6 +36,7 @@ extension RaftNode {
         guard let peer = peerIDs.firstIndex(of: successor), peers[peer].isVoter else {
             return .notVoter(successor)
         }
+        guard peers[peer].counts else { return .noTarget }
         transfer = Transfer(
             target: successor,
             deadline: now.advanced(nanoseconds: electionNanoseconds)

@@ -11,6 +11,16 @@ package struct RaftNode: ~Copyable {
     /// The leader of the current term, as far as known and not lost.
     package internal(set) var leader: NodeID?
     package internal(set) var commitIndex: LogIndex
+    /// The disk lost entries that this node may have acknowledged, and the log is not yet known to
+    /// have them again.
+    ///
+    /// Until then it neither votes, nor campaigns, nor acknowledges; it receives entries like a
+    /// learner. docs/protocol.md has the argument.
+    package internal(set) var isRepairing: Bool
+    /// The same, but without an end of its own; see `Participation`.
+    var isBarred = false
+    /// Set by `avoidOffice`.
+    var isReluctant = false
     /// Messages that were ignored since they could not have come from a correct member.
     package internal(set) var droppedMessages: UInt64 = 0
     /// How often the commit index moved by inference.
@@ -48,15 +58,6 @@ package struct RaftNode: ~Copyable {
     var granted: [NodeID] = []
     var refused: [NodeID] = []
 
-    /// Whether this node is admitted to what its cluster decides; `participation` says whether it
-    /// takes part.
-    var admission: Participation
-    /// The disk lost entries that this node may have acknowledged, and the log is not yet known to
-    /// have them again.
-    package internal(set) var isLogDamaged: Bool
-    /// Set by `avoidOffice`.
-    var isReluctant = false
-
     // Following.
     /// The log equals the log of this term's leader through here, at least.
     var matched: LogIndex
@@ -71,6 +72,7 @@ package struct RaftNode: ~Copyable {
     // Leading.
     var peers: [Progress]
     let peerIDs: [NodeID]
+    let isVoter: Bool
     var heartbeatDeadline: Instant
     var officeSince: Instant
     var clock: LogClock
@@ -101,11 +103,17 @@ package struct RaftNode: ~Copyable {
         )
         let members = configuration.membership
         self.configuration = configuration
-        admission = participation
-        isLogDamaged = hard.isRepairing
-        role =
-            participation != .full || hard.isRepairing
-            ? .repairing : members.isVoter(configuration.node) ? .follower : .learner
+        isVoter = members.isVoter(configuration.node)
+        isRepairing = hard.isRepairing
+        switch participation {
+        case .full: break
+        case .repairing(let through):
+            isRepairing = true
+            repair.through = through
+        case .barred: isBarred = true
+        }
+        let resting: Role = isRepairing || isBarred ? .repairing : isVoter ? .follower : .learner
+        role = resting
         currentTerm = hard.currentTerm
         votedFor = hard.votedFor
         commitIndex = hard.commitIndex
@@ -115,6 +123,7 @@ package struct RaftNode: ~Copyable {
         log = RaftLog(recovered)
         writes = WriteLedger(durableIndex: recovered.lastIndex, commitIndex: hard.commitIndex)
         random = Random(seed: configuration.seed)
+        if isRepairing || isBarred { repair.number = random.next() | 1 }
         electionNanoseconds = configuration.electionTimeout.wholeNanoseconds
         heartbeatNanoseconds = configuration.heartbeatInterval.wholeNanoseconds
         invariant(electionNanoseconds > 0, "no election time-out")
@@ -127,7 +136,6 @@ package struct RaftNode: ~Copyable {
         officeSince = now
         clock = LogClock(after: .zero, at: now)
         electionDeadline = now
-        if role == .repairing { repair.number = random.next() | 1 }
         // Alone, there is nobody to wait for.
         if members.quorum > 1 { resetElectionDeadline(at: now) }
     }
@@ -277,7 +285,7 @@ package struct RaftNode: ~Copyable {
             currentTerm: currentTerm,
             votedFor: votedFor,
             commitIndex: commitIndex,
-            isRepairing: isLogDamaged
+            isRepairing: isRepairing
         )
         if let write = writes.take(hardState: hard) { actions.append(.persist(write)) }
         if commitIndex > announcedCommit {

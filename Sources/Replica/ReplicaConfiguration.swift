@@ -26,6 +26,10 @@ package struct ReplicaConfiguration: Sendable {
     package var pingInterval: Duration = .milliseconds(500)
     /// A disk on which a batch takes longer than this counts as stalled: a leader leaves its office.
     package var diskStall: Duration = .seconds(2)
+    /// The data directory; `nil` where there are no directories to mix up (in tests).
+    package var identity: IdentityConfiguration?
+    /// The leader has the replicas compare their states this often; `nil`: never.
+    package var digestInterval: Duration? = .seconds(10)
 
     package init(
         raft: RaftConfiguration,

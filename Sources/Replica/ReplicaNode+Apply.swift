@@ -1,3 +1,4 @@
+internal import Journal
 package import Raft
 internal import Verification
 
@@ -10,7 +11,8 @@ extension ReplicaNode {
     /// - Returns: whether some are left.
     package mutating func applyCommitted(at now: Instant) -> Bool {
         var budget = ReplicaNode.maxAppliedPerTurn
-        while budget > 0, appliedIndex < raft.commitIndex {
+        if isRebuilding { readForRebuild() }
+        while budget > 0, appliedIndex < raft.commitIndex, appliedIndex >= raft.evictedIndex {
             let entries = raft.entries(
                 from: appliedIndex.next,
                 through: raft.commitIndex,
@@ -20,11 +22,15 @@ extension ReplicaNode {
             budget -= entries.count
             raft.applied(through: appliedIndex)
         }
-        reads.serve(applied: appliedIndex, into: &output.reads)
+        guard !isRebuilding else {
+            endRebuildIfDone(at: now)
+            return appliedIndex < raft.commitIndex && appliedIndex >= raft.evictedIndex
+        }
+        if isServing { reads.serve(applied: appliedIndex, into: &output.reads) }
         return appliedIndex < raft.commitIndex
     }
 
-    private mutating func apply(_ entry: Entry, at now: Instant) {
+    mutating func apply(_ entry: Entry, at now: Instant) {
         counters.applied += 1
         let index = EntryIndex(entry.index.number)
         let time = LogTime(milliseconds: entry.time.milliseconds)
@@ -42,8 +48,14 @@ extension ReplicaNode {
             return
         }
         let result = machine.apply(command, at: index, time: time)
-        if case .repeats(let batch) = command { reportApplied(batch) }
-        guard let id = command.request, id.node == node.number,
+        switch command {
+        case .repeats(let batch): reportApplied(batch)
+        case .readmit(let readmission): applyReadmission(readmission, at: entry.index, now)
+        case .checkDigest: noteMismatch(at: now)
+        case .open, .callback, .defineFlow, .tick: break
+        }
+        // A state that is not to be trusted answers nobody: who waits is answered by its deadline.
+        guard isServing, let id = command.request, id.node == node.number,
             id.incarnation == configuration.incarnation
         else { return }
         complete(id, with: result)
@@ -73,23 +85,31 @@ extension ReplicaNode {
     }
 
     /// Applies an entry found on disk at start.
+    ///
+    /// - Returns: the directory that it lets stand for a node, if that is what it does.
     static func replay(
         _ entry: Entry,
         into machine: inout StateMachine,
         _ counters: inout ReplicaCounters
-    ) {
+    ) -> MemberTag? {
         counters.applied += 1
         let index = EntryIndex(entry.index.number)
         let time = LogTime(milliseconds: entry.time.milliseconds)
         guard entry.kind == .command else {
             machine.applyNothing(at: index, time: time)
-            return
+            return nil
         }
         guard let command = try? Command(decoding: entry.payload) else {
             counters.undecodable += 1
             machine.applyUndecodable(at: index, time: time)
-            return
+            return nil
         }
         _ = machine.apply(command, at: index, time: time)
+        guard case .readmit(let readmission) = command else { return nil }
+        return MemberTag(
+            node: NodeID(readmission.node),
+            directory: DirectoryID(high: readmission.high, low: readmission.low),
+            admittedAt: entry.index
+        )
     }
 }

@@ -12,6 +12,10 @@ package struct PeerState: Hashable, Sendable {
     package var clockOffset: Int64?
     package var lastHeardAt: Instant?
     package var status: NodeStatus?
+    /// Its directory is the one that stands for it.
+    var isWelcome = false
+    /// Why it was not let in when it last greeted.
+    package var refusal: IdentityRefusal?
     package init(node: NodeID) { self.node = node }
 }
 
@@ -35,7 +39,13 @@ extension ReplicaNode {
             commitIndex: raft.commitIndex,
             appliedIndex: appliedIndex,
             room: diskRoom,
-            isDiskStalled: diskWatch.isStalled
+            isDiskStalled: diskWatch.isStalled,
+            durable: EntryID(
+                term: raft.term(at: raft.durableIndex) ?? .zero,
+                index: raft.durableIndex
+            ),
+            condition: condition,
+            mark: newestMark
         )
     }
 
@@ -61,6 +71,7 @@ extension ReplicaNode {
             reads.requeueAll()
         }
         output.messages.append(.init(to: peer, message: .ping(sentAt: now, status)))
+        sendMembers(to: peer)
     }
 
     /// The link to this peer is down.
@@ -72,6 +83,8 @@ extension ReplicaNode {
         peers[i].isConnected = false
         peers[i].roundTrip = nil
         peers[i].clockOffset = nil
+        // It may come back with less than it has now.
+        registry?.keepNotes()
         raft.peerDisconnected(peer, broken: broken, at: now, into: &actions)
         settle(at: now)
     }
@@ -79,10 +92,12 @@ extension ReplicaNode {
     /// A message came over the link that `peer` identified itself on.
     package mutating func received(_ message: PeerMessage, from peer: NodeID, at now: Instant) {
         guard let i = peers.firstIndex(where: { $0.node == peer }) else { return }
+        guard registry == nil || peers[i].isWelcome else { return }
         peers[i].lastHeardAt = now
         switch message {
         case .raft(let message):
             guard message.from == peer else { return }
+            notePromise(message)
             raft.received(message, at: now, into: &actions)
             settle(at: now)
         case .forward(let forward):
@@ -99,12 +114,14 @@ extension ReplicaNode {
                 reads.refused(round: round)
             }
         case .ping(let sentAt, let status):
-            peers[i].status = status
+            note(status, of: i)
             output.messages.append(
                 .init(to: peer, message: .pong(sentAt: sentAt, wall: wall(at: now), self.status))
             )
+        case .members(let tags, let isFormed):
+            receiveMembers(tags, isFormed: isFormed, from: peer, at: now)
         case .pong(let sentAt, let wall, let status):
-            peers[i].status = status
+            note(status, of: i)
             let sample = now.nanoseconds(since: sentAt)
             peers[i].clockOffset = clockOffset(of: wall, roundTrip: sample, at: now)
             // The smoothing of TCP's round-trip estimate (RFC 6298 §2).
@@ -124,6 +141,12 @@ extension ReplicaNode {
         let own = Int64(clamping: wall(at: now).milliseconds)
         let then = own - min(own, Int64(clamping: roundTrip / 2_000_000))
         return Int64(clamping: peer.milliseconds) - then
+    }
+
+    private mutating func note(_ status: NodeStatus, of peer: Int) {
+        peers[peer].status = status
+        guard status.condition != .repairing, status.condition != .excluded else { return }
+        registry?.note(peers[peer].node, term: .zero, entry: status.durable)
     }
 
     /// Reads for a peer, one at a time: the core asks again after a while, and while the disk hangs
@@ -154,6 +177,10 @@ extension ReplicaNode {
         _ result: Result<[UInt8], DiskError>,
         at now: Instant
     ) {
+        if let ticket = rebuildRead, let read = ticket.read, read.number == number {
+            rebuildWasRead(entries(result, read, from: ticket.from), at: now)
+            return
+        }
         guard let i = journalReads.firstIndex(where: { $0.read?.number == number }),
             let read = journalReads[i].read
         else { return }
@@ -176,6 +203,25 @@ extension ReplicaNode {
         } catch {
             // The core asks again after an election time-out, if the peer still needs it.
             output.notices.append(.journalReadFailed("\(error)"))
+        }
+    }
+
+    private func entries(
+        _ result: Result<[UInt8], DiskError>,
+        _ read: DiskRead,
+        from index: LogIndex
+    ) -> Result<[Entry], RebuildFailure> {
+        do {
+            return .success(
+                try journal.entries(
+                    in: try result.get(),
+                    of: read,
+                    from: index,
+                    maxBytes: 1 << 20
+                )
+            )
+        } catch {
+            return .failure(RebuildFailure(reason: "\(error)"))
         }
     }
 }

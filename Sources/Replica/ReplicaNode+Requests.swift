@@ -16,7 +16,7 @@ extension ReplicaNode {
     ///
     /// Needs neither a leader nor a quorum: what a key was answered never changes.
     package mutating func answerLocally(_ callback: Callback) -> Decision? {
-        guard let decision = machine.knownAnswer(to: callback) else { return nil }
+        guard isServing, let decision = machine.knownAnswer(to: callback) else { return nil }
         counters.answeredLocally += 1
         ledger.note(callback)
         return decision
@@ -291,7 +291,8 @@ extension Command {
             switch self {
             case .open(let open): open.origin.request
             case .callback(let callback): callback.origin.request
-            case .defineFlow, .repeats, .tick: nil
+            case .readmit(let readmission): readmission.request
+            case .defineFlow, .repeats, .tick, .checkDigest: nil
             }
         }
         set {
@@ -303,7 +304,10 @@ extension Command {
             case .callback(var callback):
                 callback.origin.request = newValue
                 self = .callback(callback)
-            case .defineFlow, .repeats, .tick:
+            case .readmit(var readmission):
+                readmission.request = newValue
+                self = .readmit(readmission)
+            case .defineFlow, .repeats, .tick, .checkDigest:
                 fatalError("invariant broken: nobody waits for \(self)")
             }
         }

@@ -12,7 +12,8 @@ package struct ReplicaNode: ~Copyable {
     package var output = ReplicaOutput()
     package internal(set) var raft: RaftNode
     package internal(set) var journal: LogJournal
-    package internal(set) var machine: StateMachine
+    /// Only this room changes it; the simulator may, to see that a changed state is found.
+    package var machine: StateMachine
 
     /// Actions of the core not carried out yet; empty between calls.
     var actions: [Action] = []
@@ -47,9 +48,22 @@ package struct ReplicaNode: ~Copyable {
     var announcedRoom = DiskRoom.enough
     /// The next request to propose is larger than what the disk has room for.
     var isQueueWaitingForRoom = false
+    /// Which directory stands for each member; `nil` where nobody asks.
+    var registry: MemberRegistry?
+    var identityWrites: UInt64 = 0
+    /// What is known of the peers' promises is written down then.
+    var nextNotesAt: Instant
+    /// Set while this replica's state is known to differ from the others'.
+    package internal(set) var quarantine: Quarantine?
+    package internal(set) var isRebuilding = false
+    /// The quarantine that the rebuild under way is to end.
+    var rebuiltFrom: Quarantine?
+    var rebuildRead: JournalReadTicket?
+    var nextDigestAt: Instant
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
+    static let notesInterval = Duration.seconds(30)
 
     /// Reads the journal, rebuilds the state through the last index known committed, and starts
     /// as a follower.
@@ -62,17 +76,37 @@ package struct ReplicaNode: ~Copyable {
     ) throws(JournalError) {
         var machine = StateMachine(limits: configuration.limits)
         var counters = ReplicaCounters()
+        var readmissions: [MemberTag] = []
         var journal = configuration.journal
         // Alone, there is nobody to repair from.
         journal.canRepair = configuration.raft.membership.voters.count > 1
         let recovered = try LogJournal.recover(from: &disk, configuration: journal) { entry in
-            ReplicaNode.replay(entry, into: &machine, &counters)
+            let readmission = ReplicaNode.replay(entry, into: &machine, &counters)
+            if let readmission { readmissions.append(readmission) }
         }
         if let torn = recovered.tornTail { output.notices.append(.tornTailCut(torn)) }
         for damage in recovered.damage { output.notices.append(.logDamaged(damage)) }
         let log = recovered.log
+        var registry: MemberRegistry?
+        if let identity = configuration.identity {
+            let opened = try MemberRegistry.open(
+                on: &disk,
+                configuration,
+                identity,
+                hasLog: log.lastIndex > .zero || log.hardState.currentTerm > .zero
+            )
+            registry = opened.registry
+            for readmission in readmissions { registry?.admit(readmission) }
+            output.notices += opened.notices
+        }
         self.configuration = configuration
-        self.raft = RaftNode(configuration: configuration.raft, recovered: log, at: now)
+        self.registry = registry
+        self.raft = RaftNode(
+            configuration: configuration.raft,
+            recovered: log,
+            participation: registry?.participation ?? .full,
+            at: now
+        )
         self.journal = recovered.takeJournal()
         self.machine = machine
         self.counters = counters
@@ -85,6 +119,9 @@ package struct ReplicaNode: ~Copyable {
         self.lastTurnAt = now
         self.nextHousekeepingAt = now
         self.nextPingAt = now
+        self.nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)
+        self.nextDigestAt = configuration.digestInterval.map { now.advanced(by: $0) } ?? now
+        noteMismatch(at: now)
         raft.applied(through: LogIndex(self.machine.appliedIndex.number))
         refreshRoom()
     }
@@ -116,12 +153,20 @@ package struct ReplicaNode: ~Copyable {
         sendRequests(at: now, wall: wall)
         startReads(at: now)
         settle(at: now)
-        if let batch = journal.nextBatch() {
+        takeDiskWork(at: now)
+        return hasMore || canProposeMore
+    }
+
+    /// At most one batch is under way, whether it is the journal's or the registry's.
+    private mutating func takeDiskWork(at now: Instant) {
+        if let registry, registry.isWriting { return }
+        if !journal.isBatchUnderWay, let batch = identityWrite() {
+            output.batch = batch
+        } else if let batch = journal.nextBatch() {
             output.batch = batch
             diskWatch.begun(at: now)
             refreshRoom()
         }
-        return hasMore || canProposeMore
     }
 
     /// When `turn` has to be called, if nothing else happens before.
@@ -143,6 +188,10 @@ package struct ReplicaNode: ~Copyable {
 
     /// The batch and all before it are on stable storage.
     package mutating func batchCompleted(_ number: UInt64, at now: Instant) {
+        guard number < ReplicaNode.identityBatch else {
+            identityWritten(at: now)
+            return
+        }
         let hadRoom = journal.hasRoom
         let write = journal.completed(number)
         diskGetsOn(at: now)
@@ -170,7 +219,7 @@ package struct ReplicaNode: ~Copyable {
     /// Whether a command submitted now would likely be committed: a leader is known and has
     /// committed in its term.
     package var canCommit: Bool {
-        guard let leader = raft.leader else { return false }
+        guard isServing, let leader = raft.leader else { return false }
         if leader == node { return raft.term(at: raft.commitIndex) == raft.currentTerm }
         return peers.first { $0.node == leader }?.isConnected ?? false
     }
@@ -197,7 +246,7 @@ package struct ReplicaNode: ~Copyable {
                     JournalReadTicket(peer: peer, from: from, maxBytes: maxBytes)
                 )
             case .repaired(let index):
-                output.notices.append(.logRepaired(through: index))
+                repairEnded(through: index)
             case .transferEnded(let target, let succeeded):
                 output.notices.append(.transferEnded(to: target, succeeded: succeeded))
             }
@@ -237,6 +286,11 @@ package struct ReplicaNode: ~Copyable {
                 )
             }
         }
+        if nextNotesAt <= now {
+            nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)
+            registry?.keepNotes()
+        }
+        checkDigests(at: now)
         // What room there is, is for what decides.
         if nextReportAt <= now, clusterRoom(at: now) == .enough {
             nextReportAt = now.advanced(by: configuration.repeatReportInterval)
@@ -278,5 +332,7 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var diskStalls: UInt64 = 0
     /// How often the disk turned out to have no room for another segment.
     package var timesOutOfRoom: UInt64 = 0
+    /// Checks of the digest proposed here.
+    package var digestChecks: UInt64 = 0
     package init() {}
 }

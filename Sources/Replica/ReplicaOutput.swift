@@ -19,6 +19,8 @@ package struct ReplicaOutput {
     package var batch: DiskBatch?
     package var diskReads: [DiskRead] = []
     package var notices: [Notice] = []
+    /// Links to these peers have to go: another directory stands for them now.
+    package var disconnects: [NodeID] = []
 
     package init() {}
 
@@ -30,11 +32,12 @@ package struct ReplicaOutput {
         batch = nil
         diskReads.removeAll(keepingCapacity: true)
         notices.removeAll(keepingCapacity: true)
+        disconnects.removeAll(keepingCapacity: true)
     }
 
     package var isEmpty: Bool {
         messages.isEmpty && completions.isEmpty && reads.isEmpty && batch == nil
-            && diskReads.isEmpty && notices.isEmpty
+            && diskReads.isEmpty && notices.isEmpty && disconnects.isEmpty
     }
 }
 
@@ -73,12 +76,12 @@ package enum Notice: Hashable, Sendable {
     case diskFull(DiskError, reserve: Int)
     /// A further segment could be made after there had been no room for it.
     case diskHasRoomAgain
+    case identity(IdentityNotice)
+    case digest(DigestNotice)
     /// An unfinished write at the end of the log was cut off.
     case tornTailCut(TornTail)
     /// Part of the log is not what was written.
     case logDamaged(LogDamage)
-    /// This node has again what it had lost, and takes full part.
-    case logRepaired(through: LogIndex)
 }
 
 /// What became of a request that was handed in.

@@ -204,6 +204,25 @@ package struct RequestTable {
         return completions
     }
 
+    /// Takes out all requests that somebody waits for.
+    package mutating func giveUpAll() -> [Completion] {
+        var completions: [Completion] = []
+        for slot in head..<slots.count where !slots[slot].isFinished {
+            guard let context = slots[slot].context,
+                let request = finish(slots[slot].sequence)
+            else { continue }
+            completions.append(
+                Completion(
+                    context: context,
+                    submittedAt: request.submittedAt,
+                    result: .timedOut
+                )
+            )
+        }
+        compact()
+        return completions
+    }
+
     private func slot(of sequence: UInt64) -> Int? {
         var low = head
         var high = slots.count

@@ -49,7 +49,7 @@ private func run(
     let now = Instant(nanoseconds: Clock.monotonic())
     let replica = try ReplicaNode(
         recovering: &disk,
-        configuration: replicaConfiguration(configuration),
+        configuration: replicaConfiguration(configuration, place: directory.place),
         at: now
     )
     let thread = try DiskThread(disk: disk) { mailbox.post(.disk($0)) }
@@ -74,7 +74,10 @@ private func run(
     return status
 }
 
-private func replicaConfiguration(_ configuration: NodeConfiguration) -> ReplicaConfiguration {
+private func replicaConfiguration(
+    _ configuration: NodeConfiguration,
+    place: UInt64
+) -> ReplicaConfiguration {
     var raft = RaftConfiguration(
         node: configuration.node,
         membership: Membership(voters: configuration.peers.map(\.node)),
@@ -93,6 +96,11 @@ private func replicaConfiguration(_ configuration: NodeConfiguration) -> Replica
     replica.requestHold = configuration.timers.requestHold
     replica.diskStall = configuration.timers.diskStall
     replica.maxPendingRequests = configuration.limits.pendingRequests
+    replica.digestInterval = configuration.digestInterval
+    replica.identity = IdentityConfiguration(
+        fresh: DirectoryID(high: randomNumber(), low: randomNumber()),
+        place: configuration.dataMayMove ? 0 : place
+    )
     return replica
 }
 

@@ -24,6 +24,18 @@ struct NodeRecord {
     var stampedAt: UInt64 = 0
     /// Its disk was damaged behind its back: what it finds there may be less than it promised.
     var isRotten = false
+    /// Its directory was emptied or is an older copy: it takes no part until it has caught up.
+    var isOut = false
+    /// Set until a process has started on the other directory.
+    var isReplaced = false
+    /// What it had promised before.
+    var lost = LogShape()
+    /// It had promised something by then.
+    var hadPromised = false
+    /// The entry that let its directory in.
+    var admittedAt: UInt64?
+    /// Its replica's state was changed behind its back.
+    var isCorrupt = false
     /// It came back with less than it had promised, and must count for nothing until it has it again.
     var isRepairing = false
     /// What its disk had promised before the damage, while it is repairing.
@@ -55,6 +67,8 @@ struct CommittedEntry {
     var expectation: DomainModel.Expectation
     /// Attempts that this entry may have changed.
     var touched: [AttemptID]
+    /// Without it the state would be another one, whatever follows.
+    var changesState: Bool
 }
 
 /// Checks the promises of consensus after every step (dissertation §3.2, figure 3.2).
@@ -71,6 +85,8 @@ struct ClusterChecker {
     private var submitted: [RequestID: Command] = [:]
     private var leaders: [Term: Int] = [:]
     private var votes: [Vote: NodeID] = [:]
+    /// Votes of directories that are gone; they were given, but bind nobody any more.
+    private var formerVotes: [Vote: NodeID] = [:]
     private var digests: [UInt64: UInt64] = [:]
     let quorum: Int
     private(set) var leadersSeen = 0
@@ -103,6 +119,9 @@ struct ClusterChecker {
     /// Looks at a node after something happened to it.
     mutating func observe(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
         observeLog(node, replica, at: now)
+        if records[node].isOut, replica.raft.participation == .full {
+            observeReturn(node, at: now)
+        }
         if records[node].isRepairing, !replica.raft.isRepairing { repairEnds(node, at: now) }
         observeRole(node, replica, at: now)
         if replica.raft.commitIndex != records[node].commit {
@@ -308,7 +327,8 @@ struct ClusterChecker {
         let own = replica.node
         var voters = 1
         for voter in records.indices where voter != node {
-            if votes[Vote(node: voter, term: term)] == own { voters += 1 }
+            let vote = Vote(node: voter, term: term)
+            if votes[vote] == own || formerVotes[vote] == own { voters += 1 }
         }
         if voters < quorum {
             fail(
@@ -376,7 +396,10 @@ struct ClusterChecker {
 
     /// An entry is committed for the first time anywhere.
     private mutating func commitFirst(_ id: EntryID, by node: Int, at now: UInt64) {
-        let holders = records.filter { $0.holds(id) }.count
+        // What was on a disk that is gone was promised all the same, and counted.
+        let holders = records.filter {
+            $0.holds(id) || $0.lost.term(at: id.index) == id.term && id.index > .zero
+        }.count
         if holders < quorum {
             fail(
                 "durable majority",
@@ -404,6 +427,9 @@ struct ClusterChecker {
         var touched = model.passed
         if let attempt = command?.attempt { touched.append(attempt) }
         let request = command?.request
+        if case .readmit(let readmission) = command {
+            records[Int(readmission.node) - 1].admittedAt = id.index.number
+        }
         if let request {
             byRequest[request, default: []].append(Int(id.index.number))
             if submitted[request] != command {
@@ -417,7 +443,8 @@ struct ClusterChecker {
                 time: time,
                 request: request,
                 expectation: expectation,
-                touched: touched
+                touched: touched,
+                changesState: command?.attempt != nil
             )
         )
     }
@@ -452,6 +479,7 @@ struct ClusterChecker {
         _ replica: borrowing ReplicaNode,
         at now: UInt64
     ) {
+        guard !records[node].isCorrupt else { return }
         let index = replica.appliedIndex.number
         let expected = model.attempts[id]?.snapshot(at: index)
         let view = replica.machine.attempt(id)
@@ -496,6 +524,13 @@ struct ClusterChecker {
         let durable = records[node].durable
         // What was said in an earlier term may be of a log that a newer leader has cut since.
         let isCurrent = message.term == records[node].term
+        if records[node].isOut, message.takesPart {
+            fail(
+                "a lost directory takes no part",
+                "n\(node + 1) has lost what it promised, and says \(describe(message))",
+                at: now
+            )
+        }
         if records[node].isRepairing { observeRepairing(message, from: node, at: now) }
         switch message.body {
         case .requestVote:
@@ -578,13 +613,19 @@ struct ClusterChecker {
         let before = records[node]
         records[node] = NodeRecord()
         records[node].isRotten = before.isRotten
+        records[node].isOut = before.isOut
+        records[node].lost = before.lost
+        records[node].hadPromised = before.hadPromised
+        records[node].admittedAt = before.admittedAt
         observeLog(node, replica, at: now)
         let found = DurableState(
             log: records[node].log,
             term: replica.raft.currentTerm,
             vote: replica.raft.votedFor
         )
-        if before.isRotten {
+        if before.isReplaced {
+            // Whatever it finds, it is not what was promised here.
+        } else if before.isRotten {
             recoveredFromDamage(node, replica, found, before, at: now)
         } else if found != before.durable, found != before.underWay {
             fail(
@@ -603,6 +644,47 @@ struct ClusterChecker {
         compareAll(node, replica, at: now)
     }
 
+    // MARK: Directories and states
+
+    /// A node's directory was emptied, or is an older copy from now on.
+    mutating func replaced(_ node: Int) {
+        let before = records[node]
+        records[node] = NodeRecord()
+        records[node].isOut = true
+        records[node].isReplaced = true
+        records[node].lost = before.durable.log
+        records[node].hadPromised =
+            before.hadPromised || before.durable.log.last > .zero || before.durable.term > .zero
+        for (vote, candidate) in votes where vote.node == node { formerVotes[vote] = candidate }
+        votes = votes.filter { $0.key.node != node }
+    }
+
+    /// A node whose directory was replaced takes part again.
+    private mutating func observeReturn(_ node: Int, at now: UInt64) {
+        records[node].isOut = false
+        records[node].lost = LogShape()
+        // Who had promised nothing lost nothing.
+        let everything = records[node].hadPromised ? UInt64(committed.count) : 0
+        let through = records[node].admittedAt ?? everything
+        for entry in committed.prefix(Int(through))
+        where records[node].durable.log.term(at: entry.id.index) != entry.id.term {
+            fail(
+                "a lost directory takes no part",
+                "n\(node + 1) takes part again without \(entry.id) on its disk",
+                at: now
+            )
+            break
+        }
+        records[node].admittedAt = nil
+        records[node].hadPromised = false
+    }
+
+    mutating func corrupted(_ node: Int) { records[node].isCorrupt = true }
+    mutating func rebuilding(_ node: Int, _ replica: borrowing ReplicaNode) {
+        records[node].applied = replica.appliedIndex
+    }
+    mutating func rebuilt(_ node: Int) { records[node].isCorrupt = false }
+
     mutating func damaged(_ node: Int) { records[node].isRotten = true }
 
     mutating func setRepairing(_ node: Int, _ isRepairing: Bool, promised: LogShape?) {
@@ -615,6 +697,7 @@ struct ClusterChecker {
 
     /// Replicas that applied the same entries are equal.
     mutating func compareAll(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+        guard !records[node].isCorrupt else { return }
         var fingerprint = Fingerprint()
         replica.machine.forEachCanonicalChunk { fingerprint.fold($0) }
         let index = replica.appliedIndex.number
@@ -634,7 +717,19 @@ extension Command {
         switch self {
         case .open(let open): open.attempt
         case .callback(let callback): callback.attempt
-        case .defineFlow, .repeats, .tick: nil
+        case .defineFlow, .repeats, .tick, .readmit, .checkDigest: nil
+        }
+    }
+}
+
+extension Message {
+    /// Whether it makes its sender count for anything.
+    fileprivate var takesPart: Bool {
+        switch body {
+        case .preVote, .requestVote, .appendEntries, .timeoutNow: true
+        case .preVoteReply(let reply), .requestVoteReply(let reply): reply.granted
+        case .appendEntriesReply(let reply):
+            if case .accepted = reply.result { reply.repair == 0 } else { false }
         }
     }
 }

@@ -33,6 +33,10 @@ enum Event {
     case reply(UInt64, Reply)
     /// The platform's time-out.
     case giveUp(UInt64)
+    /// An operator lets a node in with the directory that it has.
+    case readmit(node: Int)
+    /// An operator has a node build its state anew.
+    case rebuild(node: Int)
 
     /// The node whose process must run for this to have an effect, and wait for if it is paused.
     var process: Int? {

@@ -54,6 +54,17 @@ final class Host {
     var clockDrift: Int64 = 0
     var clockSetAt: UInt64 = 0
 
+    /// Its directory was emptied or is an older copy, and it does not count again yet.
+    var isOut = false
+    /// Its identity was looked at since.
+    var wasMet = true
+    /// An older copy of its directory.
+    var copy: SimulatedDisk?
+    /// Its replica's state is not what its log says.
+    var isCorrupt = false
+    /// Chance about directories.
+    var directories: SeededRandom
+
     /// Its disk is damaged: the journal refuses to start on it.
     var isQuarantined = false
     /// When it comes back at the latest.
@@ -68,6 +79,8 @@ final class Host {
         id = NodeID(UInt32(number + 1))
         region = Flows.regions[number % Flows.regions.count]
         random = SeededRandom(seed: seed, stream: "host", number)
+        directories = SeededRandom(seed: seed, stream: "directory", number)
+        disk.place = UInt64(number + 1)
         clockOffset = plan.clockOffsets[number]
         newFlowsFrom = plan.chaosEnds / 3 + random.below(30 * WorldPlan.second)
     }

@@ -24,6 +24,9 @@ package struct RunStatistics: Hashable, Sendable {
     package var damaged: UInt64 = 0
     package var repaired: UInt64 = 0
     package var journalReads: UInt64 = 0
+    package var replacedDirectories: UInt64 = 0
+    package var corruptStates: UInt64 = 0
+    package var foundByDigest: UInt64 = 0
     package var elections: UInt64 = 0
     package var committed: UInt64 = 0
     package var attempts: UInt64 = 0

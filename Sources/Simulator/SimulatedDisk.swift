@@ -26,6 +26,9 @@ struct SimulatedDisk: Disk {
     private var names: [(name: String, file: Int)] = []
     private var durableNames: [(name: String, file: Int)] = []
     private(set) var operations: UInt64 = 0
+    /// Tells the directory from a copy of it.
+    var place: UInt64 = 0
+    var hasFiles: Bool { !names.isEmpty }
 
     /// Faults, set and cleared by the world.
     var isFull = false

@@ -50,6 +50,8 @@ struct SimulatedFrontEnd {
     /// Looked up only.
     var readings: [UInt64: Reading] = [:]
     var waiting: Set<UInt64> = []
+    /// What operators asked for; nobody else waits for it.
+    var operations: Set<UInt64> = []
 }
 
 extension World {
@@ -69,6 +71,10 @@ extension World {
         request.floor = oracle.acknowledgedIndex
         requests[number] = request
         statistics.requests += 1
+        guard process.replica.isServing else {
+            answer(number, .unavailable)
+            return
+        }
         guard request.secret == host.secret || request.secret == host.secret + 1 else {
             answer(number, .forbidden)
             return
@@ -222,6 +228,7 @@ extension World {
 
     func completed(_ completion: Completion, _ process: Process) {
         let number = completion.context
+        if process.frontEnd.operations.remove(number) != nil { return }
         guard process.frontEnd.waiting.remove(number) != nil else {
             checker.fail("one answer a request", "request \(number) is answered again", at: now)
             return
@@ -229,7 +236,9 @@ extension World {
         switch completion.result {
         case .timedOut: answer(number, .unavailable)
         case .applied(let applied):
-            oracle.compare(applied, requests[number], checker: &checker, at: now)
+            if let request = requests[number], !hosts[request.node].isCorrupt {
+                oracle.compare(applied, request, checker: &checker, at: now)
+            }
             switch applied {
             case .opened(_, let view): answer(number, .opened(view))
             case .decided(let decision): answer(number, .decided(decision))
@@ -287,6 +296,8 @@ extension World {
     /// An answer leaves the node, or the connection ends without one.
     func answer(_ number: UInt64, _ reply: Reply) {
         guard let request = requests[number] else { return }
+        // Before it is found, a wrong state gives wrong answers; nobody could tell.
+        let reply = hosts[request.node].isCorrupt ? .noConnection : reply
         if reply != .noConnection {
             let before = oracle.knowledge(of: request.attempt)
             defer { if oracle.knowledge(of: request.attempt) > before { spread(request) } }
@@ -344,7 +355,9 @@ extension World {
         guard isCalm || isHealing, activeFaults == 0,
             request.arrivedAt > calmSince + patience,
             (isRead && plan.maxInflightAppends > 1) || now > lastCommitAt + patience,
-            hosts.allSatisfy({ $0.isQuarantined || $0.process != nil })
+            hosts.allSatisfy({
+                $0.isQuarantined || $0.process != nil && !$0.isOut && !$0.isCorrupt
+            })
         else { return }
         checker.fail(
             "available in calm",

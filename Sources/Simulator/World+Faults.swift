@@ -53,6 +53,13 @@ extension World {
         case .transfer:
             transfer(fault)
         case .rotateSecret: rotateSecret()
+        case .wipe:
+            replaceDirectory(host, by: nil, after: fault.duration)
+            ends = false
+        case .restoreCopy: copyDirectory(host)
+        case .corruptState:
+            corruptState(host)
+            ends = false
         }
         if ends {
             activeFaults += 1
@@ -62,7 +69,9 @@ extension World {
 
     private func aim(_ planned: Fault, _ number: Int) -> Fault {
         let leader = hosts.firstIndex { $0.process?.replica.raft.role == .leader }
-        guard planned.aimsAtLeader, let leader, planned.kind != .bitRot else { return planned }
+        guard planned.aimsAtLeader, let leader, planned.kind != .bitRot,
+            planned.kind != .restoreCopy
+        else { return planned }
         var fault = planned
         if fault.peer == leader { fault.peer = fault.node }
         fault.node = leader
@@ -92,7 +101,12 @@ extension World {
         case .failSync, .failWrite, .failRead: host.disk.clearFailures()
         case .rotateSecret: if secret == hosts[0].secret { secret += 1 }
         case .transfer: endDeafness()
-        case .kill, .powerCut, .blackout, .reset, .clockJump, .bitRot: break
+        case .restoreCopy:
+            if let copy = host.copy {
+                replaceDirectory(host, by: copy, after: WorldPlan.second)
+            }
+            host.copy = nil
+        case .kill, .powerCut, .blackout, .reset, .clockJump, .bitRot, .wipe, .corruptState: break
         }
     }
 
@@ -168,10 +182,10 @@ extension World {
 
     /// A machine goes down and its disk is damaged; never at so many that data could be lost.
     private func rot(_ host: Host, _ duration: UInt64) {
-        let rotten = checker.records.filter(\.isRotten).count
-        guard rotten < (hosts.count - 1) / 2 || checker.records[host.number].isRotten else {
-            return
-        }
+        let lost = hosts.filter { checker.records[$0.number].isRotten || $0.isOut }.count
+        guard !host.isOut, !hosts.contains(where: \.isCorrupt),
+            lost < (hosts.count - 1) / 2 || checker.records[host.number].isRotten
+        else { return }
         cutPower(host.number)
         restartLater(host, after: duration)
         guard let what = host.disk.rot(&host.random) else { return }
@@ -265,6 +279,8 @@ extension World {
         let newest = checker.committed.count
         var leaders = 0
         for host in hosts where !host.isQuarantined {
+            if host.isOut { return "n\(host.number + 1) does not count again" }
+            if host.isCorrupt { return "n\(host.number + 1)'s state is wrong" }
             guard let process = host.process else { return "n\(host.number + 1) is down" }
             if process.replica.raft.role == .leader { leaders += 1 }
             let applied = process.replica.appliedIndex.number

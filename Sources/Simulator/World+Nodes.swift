@@ -34,6 +34,11 @@ extension World {
         replica.forwardRetry = .nanoseconds(Int64(plan.forwardRetry))
         replica.maxForwardedBytes = plan.maxUncommittedBytes
         replica.diskStall = .nanoseconds(Int64(plan.diskStall))
+        replica.digestInterval = .nanoseconds(Int64(plan.digestInterval))
+        replica.identity = IdentityConfiguration(
+            fresh: DirectoryID(high: host.directories.next(), low: host.directories.next()),
+            place: host.disk.place
+        )
         return replica
     }
 
@@ -70,6 +75,7 @@ extension World {
             \(process.replica.raft.lastIndex), applied \(process.replica.appliedIndex)
             """
         )
+        stateIsRight(host)
         checker.recovered(node, process.replica, at: now)
         for peer in hosts.indices where peer != node && hosts[peer].process != nil {
             queue.schedule(.connect(node, peer), at: now + 1000)
@@ -215,6 +221,9 @@ extension World {
             )
         }
         for notice in output.notices { note(notice, host) }
+        for peer in output.disconnects {
+            breakLink(host.number, Int(peer.number) - 1, broken: false)
+        }
         for completion in output.completions { completed(completion, process) }
         for read in output.reads { readCompleted(read, process) }
     }
@@ -239,7 +248,6 @@ extension World {
             trace.note(now, "n\(host.number + 1) cannot read its journal: \(what)")
         case .tornTailCut(let tail):
             trace.note(now, "n\(host.number + 1) cut \(tail.file) at \(tail.offset): \(tail.what)")
-        case .logRepaired: break
         case .logDamaged(let damage):
             statistics.damaged += 1
             trace.note(now, "n\(host.number + 1) found damage: \(damage.error)")
@@ -258,6 +266,8 @@ extension World {
             trace.note(now, "n\(host.number + 1)'s disk is full, reserve \(reserve)")
         case .diskHasRoomAgain:
             trace.note(now, "n\(host.number + 1)'s disk has room again")
+        case .identity(let notice): note(notice, host)
+        case .digest(let notice): note(notice, host)
         }
     }
 
@@ -314,9 +324,9 @@ extension World {
         }
         host.batch = batch
         host.nextOperation = 0
-        let carriesLog = batch.operations.contains {
-            if case .write = $0 { true } else { false }
-        }
+        let carriesLog =
+            ReplicaNode.carriesLog(batch)
+            && batch.operations.contains { if case .write = $0 { true } else { false } }
         if carriesLog { checker.batchBegun(host.number, process.replica) }
         scheduleDiskStep(host, process)
     }

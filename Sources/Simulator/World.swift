@@ -150,6 +150,8 @@ package final class World {
         case .request(let number): serve(number)
         case .reply(let number, let reply): replied(number, reply)
         case .giveUp(let number): gaveUp(number)
+        case .readmit(let node): readmit(node)
+        case .rebuild(let node): rebuild(node)
         }
     }
 }

@@ -48,6 +48,7 @@ package struct WorldPlan: Sendable {
     private(set) var diskStall: UInt64
     private(set) var requestHold: UInt64
     private(set) var forwardRetry: UInt64
+    private(set) var digestInterval: UInt64 = 0
     /// Wall clocks' error at the start, in milliseconds.
     private(set) var clockOffsets: [Int64]
 
@@ -130,6 +131,7 @@ package struct WorldPlan: Sendable {
             until: chaosEnds,
             kinds: &faultKinds
         )
+        addDirectoryFaults(options)
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
         restAttempts = attempts.count
         attempts += WorkloadPlan.drawRest(
@@ -139,6 +141,25 @@ package struct WorldPlan: Sendable {
             from: restAttempts
         )
         applyExclusions(options)
+    }
+
+    /// What happens to directories and states, in some runs.
+    private mutating func addDirectoryFaults(_ options: RunOptions) {
+        var random = SeededRandom(seed: options.seed, stream: "directories")
+        digestInterval = random.pick([500, 2000, 10_000]) * WorldPlan.millisecond
+        guard random.chance(percent: 40) else { return }
+        let kinds = FaultKind.allCases.filter {
+            $0.isOfDirectories && random.chance(percent: 60)
+        }
+        guard !kinds.isEmpty else { return }
+        faultKinds += kinds
+        let spacing = random.between(10, 60) * WorldPlan.second
+        var at = random.between(1, 20) * WorldPlan.second
+        while at < chaosEnds {
+            let kind = random.pick(kinds)
+            faults.append(kind.draw(at: at, nodes: nodes, longest: chaosEnds - at, &random))
+            at += random.between(1, 2 * spacing)
+        }
     }
 
     private mutating func applyExclusions(_ options: RunOptions) {
@@ -182,11 +203,10 @@ package struct WorldPlan: Sendable {
         var random = SeededRandom(seed: options.seed, stream: "faults")
         // Swarm testing: few kinds at once go deeper than all at once.
         let share = random.pick([10, 25, 50, 90])
-        for kind in FaultKind.allCases where random.chance(percent: UInt64(share)) {
-            kinds.append(kind)
-        }
+        let general = FaultKind.allCases.filter { !$0.isOfDirectories }
+        for kind in general where random.chance(percent: UInt64(share)) { kinds.append(kind) }
         let calm = random.chance(percent: 3)
-        if kinds.isEmpty { kinds = [random.pick(FaultKind.allCases)] }
+        if kinds.isEmpty { kinds = [random.pick(general)] }
         if calm { return [] }
         let spacing = random.pick([1500, 4000, 10_000, 30_000]) * Int(millisecond)
         var faults: [Fault] = []

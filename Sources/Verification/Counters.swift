@@ -51,6 +51,10 @@ package struct Counters: Hashable, Sendable {
     /// Reported repeats of attempts or keys that are not known, or in a batch seen before.
     package internal(set) var ignoredRepeats: UInt64 = 0
 
+    /// Checks of the digest, and those about a state whose digest this replica does not keep.
+    package internal(set) var checkedDigests: UInt64 = 0
+    package internal(set) var uncheckedDigests: UInt64 = 0
+
     package init() {}
 
     /// Attempts held that are in `state` now.

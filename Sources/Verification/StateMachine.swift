@@ -10,6 +10,10 @@ package struct StateMachine: ~Copyable {
     /// The time of the newest entry applied.
     package private(set) var time = LogTime(milliseconds: 0)
     package private(set) var counters = Counters()
+    /// What the state has come to, to be compared with the other replicas'.
+    package private(set) var digest = StateDigest()
+    /// The first time that this replica's digest was not the one agreed.
+    package private(set) var mismatch: DigestMismatch?
 
     private(set) var flows: [FlowDigest: FlowReference] = [:]
     private(set) var attempts = AttemptSlab()
@@ -43,9 +47,14 @@ package struct StateMachine: ~Copyable {
         case .repeats(let batch):
             apply(batch)
             applied = .noted
-        case .tick: applied = .noted
+        case .tick, .readmit: applied = .noted
+        case .checkDigest(let mark):
+            check(mark, at: index)
+            return .noted
         }
         if case .refused(let refusal) = applied { counters.count(refusal) }
+        digest.fold { applied.fold(into: &$0) }
+        digest.endEntry(index)
         return applied
     }
 
@@ -60,6 +69,21 @@ package struct StateMachine: ~Copyable {
     package mutating func applyUndecodable(at index: EntryIndex, time: LogTime) {
         _ = begin(index, time)
         counters.undecodable += 1
+    }
+
+    /// Compares the digest that was agreed for an earlier entry with the own one, and marks this one.
+    private mutating func check(_ agreed: DigestMark?, at index: EntryIndex) {
+        if let agreed {
+            if let own = digest.mark(at: agreed.index) {
+                counters.checkedDigests += 1
+                if own != agreed, mismatch == nil {
+                    mismatch = DigestMismatch(at: index, agreed: agreed, own: own.digest)
+                }
+            } else {
+                counters.uncheckedDigests += 1
+            }
+        }
+        digest.mark(index)
     }
 
     private mutating func begin(_ index: EntryIndex, _ time: LogTime) -> Moment {
@@ -91,7 +115,12 @@ package struct StateMachine: ~Copyable {
         for element in due {
             attempts[element.attempt].passDeadline(at: moment)
             counters.decide(attempts[element.attempt].state)
+            digest.fold {
+                $0.append(text: attempts[element.attempt].id.text)
+                attempts[element.attempt].fold(into: &$0)
+            }
         }
+        digest.endEntry(moment.index)
     }
 
     // MARK: Commands
@@ -124,6 +153,7 @@ package struct StateMachine: ~Copyable {
         positions.insert(open.attempt, at: position)
         deadlines.set(attempts[position].deadline, of: position)
         counters.open()
+        digest.fold { attempts[position].fold(into: &$0) }
         return .opened(isNew: true, attempts[position].openedView)
     }
 
@@ -141,6 +171,7 @@ package struct StateMachine: ~Copyable {
             if attempts[position].state != state { counters.decide(attempts[position].state) }
             let newDeadline = attempts[position].deadline
             if newDeadline != deadline { deadlines.set(newDeadline, of: position) }
+            digest.fold { attempts[position].fold(into: &$0) }
             return .decided(decision)
         }
     }
@@ -155,6 +186,7 @@ package struct StateMachine: ~Copyable {
                 continue
             }
             counters.count(.repeated, by: UInt64(item.count))
+            digest.fold { attempts[position].fold(into: &$0) }
         }
     }
 

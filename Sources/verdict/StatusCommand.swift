@@ -60,6 +60,10 @@ package struct ClusterView: Decodable, Sendable {
         var reachable: Bool?
         var round_trip_ms: Double?
         var disk: String?
+        var condition: String?
+        var directory: String?
+        var starts: UInt64?
+        var refused: String?
     }
     package var leader: Int?
     package var term: UInt64
@@ -81,6 +85,13 @@ package struct ClusterSummary: Encodable, Sendable {
         var reachable: Bool?
         var round_trip_ms: Double?
         var disk: String?
+        /// What it says of itself: `healthy`, or what keeps it from doing all that it is there for.
+        var condition: String?
+        /// The data directory that stands for it, as it says itself or else as the leader does.
+        var directory: String?
+        var starts: UInt64?
+        /// Why it is not let in.
+        var refused: String?
     }
     /// Of the highest term that a node knows of.
     package var leader: Int?
@@ -106,11 +117,18 @@ package struct ClusterSummary: Encodable, Sendable {
                 row.commit_index = own?.commit_index
                 row.applied_index = own?.applied_index
                 row.disk = own?.disk
+                row.condition = own?.condition
+                row.directory = own?.directory
+                row.starts = own?.starts
+                row.refused = own?.refused
             }
             row.problem = failures[member.node]
             let seen = judge?.view.nodes.first { $0.node == member.node }
             row.reachable = seen?.reachable
             row.round_trip_ms = seen?.round_trip_ms
+            row.directory = row.directory ?? seen?.directory
+            row.starts = row.starts ?? seen?.starts
+            row.refused = row.refused ?? seen?.refused
             nodes.append(row)
         }
     }
@@ -140,6 +158,10 @@ package struct ClusterSummary: Encodable, Sendable {
         )
         for node in nodes {
             if let problem = node.problem { text += "\nnode \(node.node): \(problem)" }
+            if let condition = node.condition, condition != "healthy" {
+                text += "\nnode \(node.node) is \(condition)"
+            }
+            if let refused = node.refused { text += "\nnode \(node.node): \(refused)" }
         }
         return text
     }

@@ -153,6 +153,12 @@ final class Solo {
     }
     func applied(_ index: UInt64) { raft.applied(through: LogIndex(index)) }
 
+    func participate(_ participation: Participation) {
+        call { $0.participate(participation, at: $1, into: &$2) }
+    }
+    func replace(_ peer: NodeID) { call { $0.memberReplaced(peer, at: $1, into: &$2) } }
+    func avoidOffice(_ isReluctant: Bool) { raft.avoidOffice(isReluctant, at: now) }
+
     func wait(milliseconds: Int) {
         now = now.after(milliseconds: milliseconds)
         call { $0.deadlineReached(at: $1, into: &$2) }

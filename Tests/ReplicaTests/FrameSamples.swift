@@ -1,3 +1,4 @@
+import Journal
 import Raft
 import Replica
 import Verification
@@ -8,7 +9,30 @@ enum FrameSamples {
         role: .learner,
         term: Term(7),
         commitIndex: LogIndex(1 << 40),
-        appliedIndex: LogIndex(9)
+        appliedIndex: LogIndex(9),
+        durable: EntryID(term: Term(6), index: LogIndex(1 << 40)),
+        condition: .quarantined,
+        mark: DigestMark(index: EntryIndex(8), digest: [UInt8](0..<32))
+    )
+    static let identity = PeerIdentity(
+        directory: DirectoryID(high: .max, low: 1),
+        starts: 3,
+        term: Term(7),
+        lastEntry: EntryID(term: Term(6), index: LogIndex(5)),
+        isFormed: true,
+        isRepairing: false,
+        members: [
+            MemberTag(
+                node: NodeID(1),
+                directory: DirectoryID(high: 0, low: .max),
+                admittedAt: LogIndex(0)
+            ),
+            MemberTag(
+                node: NodeID(.max),
+                directory: DirectoryID(high: 1, low: 2),
+                admittedAt: LogIndex(.max)
+            ),
+        ]
     )
 
     /// One of each kind at least, with the values at the edges of what the fields hold.
@@ -18,9 +42,21 @@ enum FrameSamples {
             .hello(
                 Hello(cluster: "Zürich ☎", from: NodeID(1), to: NodeID(2), incarnation: 0x0102)
             ),
-            .helloReply(.welcome(incarnation: 0)),
-            .helloReply(.refused("")),
-            .helloReply(.refused("this is n2 of cluster “b”")),
+            .hello(
+                Hello(
+                    cluster: "a",
+                    from: NodeID(1),
+                    to: NodeID(2),
+                    incarnation: 3,
+                    identity: identity
+                )
+            ),
+            .helloReply(.welcome(incarnation: 0, identity: nil)),
+            .helloReply(.welcome(incarnation: .max, identity: identity)),
+            .helloReply(.refused("", kind: .other)),
+            .helloReply(.refused("this is n2 of cluster “b”", kind: .lostPromises)),
+            .message(.members([], isFormed: false)),
+            .message(.members(identity.members, isFormed: true)),
             .message(.forward([])),
             .message(.forward([[]])),
             .message(.forward([[1, 2, 3], [], [UInt8](repeating: 0xFF, count: 60)])),
@@ -145,10 +181,16 @@ struct FrameGenerator {
             commitIndex: LogIndex(number()),
             appliedIndex: LogIndex(number()),
             room: DiskRoom.allCases[random.below(3)],
-            isDiskStalled: flag()
+            isDiskStalled: flag(),
+            durable: entryID(),
+            condition: NodeCondition.allCases[random.below(NodeCondition.allCases.count)],
+            mark: flag()
+                ? DigestMark(
+                    index: EntryIndex(number()),
+                    digest: (0..<32).map { _ in UInt8(truncatingIfNeeded: number()) }
+                ) : nil
         )
     }
-
     private mutating func forward() -> Forward {
         Forward(
             number: number(),
@@ -163,11 +205,42 @@ struct FrameGenerator {
         )
     }
 
+    private mutating func identity() -> PeerIdentity {
+        PeerIdentity(
+            directory: DirectoryID(high: number(), low: number()),
+            starts: number(),
+            term: Term(number()),
+            lastEntry: entryID(),
+            isFormed: flag(),
+            isRepairing: flag(),
+            members: (0..<random.below(4)).map { _ in
+                MemberTag(
+                    node: node(),
+                    directory: DirectoryID(high: number(), low: number()),
+                    admittedAt: LogIndex(number())
+                )
+            }
+        )
+    }
+
     mutating func next() -> PeerFrame {
-        switch random.below(9) {
+        switch random.below(10) {
         case 0:
-            .hello(Hello(cluster: text(), from: node(), to: node(), incarnation: number()))
-        case 1: .helloReply(flag() ? .welcome(incarnation: number()) : .refused(text()))
+            .hello(
+                Hello(
+                    cluster: text(),
+                    from: node(),
+                    to: node(),
+                    incarnation: number(),
+                    identity: flag() ? identity() : nil
+                )
+            )
+        case 1:
+            .helloReply(
+                flag()
+                    ? .welcome(incarnation: number(), identity: flag() ? identity() : nil)
+                    : .refused(text(), kind: .notMember)
+            )
         case 2: .message(.forward(forward()))
         case 3:
             .message(
@@ -177,6 +250,7 @@ struct FrameGenerator {
             .message(
                 .readIndexReply(round: number(), index: flag() ? LogIndex(number()) : nil)
             )
+        case 7: .message(.members(identity().members, isFormed: flag()))
         case 5: .message(.ping(sentAt: Instant(nanoseconds: number()), status()))
         case 6:
             .message(

@@ -268,10 +268,10 @@ struct FrameTests {
     func longReason() {
         let reason = String(repeating: "☎", count: 400)
         let (frames, error) = FrameTests.decode(
-            PeerFrame.helloReply(.refused(reason)).encoded
+            PeerFrame.helloReply(.refused(reason, kind: .other)).encoded
         )
         #expect(error == nil)
-        guard case .helloReply(.refused(let text)) = frames.first else {
+        guard case .helloReply(.refused(let text, _)) = frames.first else {
             Issue.record("\(frames)")
             return
         }

@@ -1,5 +1,5 @@
-private import Raft
-private import Verification
+internal import Raft
+internal import Verification
 
 extension PeerFrame {
     /// Longest cluster name and refusal text, in bytes.
@@ -16,15 +16,18 @@ extension PeerFrame {
                 out.append(little: hello.from.number)
                 out.append(little: hello.to.number)
                 out.append(little: hello.incarnation)
+                out.append(hello.identity)
             }
         case .helloReply(let reply):
             Frame.append(.helloReply, to: &out) { out in
                 switch reply {
-                case .welcome(let incarnation):
+                case .welcome(let incarnation, let identity):
                     out.append(1)
                     out.append(little: incarnation)
-                case .refused(let reason):
+                    out.append(identity)
+                case .refused(let reason, let kind):
                     out.append(2)
+                    out.append(kind.rawValue)
                     out.append(block: Array(reason.utf8.prefix(PeerFrame.maxTextLength)))
                 }
             }
@@ -42,15 +45,23 @@ extension PeerFrame {
                     cluster: String(decoding: cluster, as: UTF8.self),
                     from: NodeID(try reader.uint32()),
                     to: NodeID(try reader.uint32()),
-                    incarnation: try reader.uint64()
+                    incarnation: try reader.uint64(),
+                    identity: try reader.identity()
                 )
             )
         case .helloReply:
             switch try reader.byte() {
-            case 1: self = .helloReply(.welcome(incarnation: try reader.uint64()))
+            case 1:
+                let incarnation = try reader.uint64()
+                self = .helloReply(
+                    .welcome(incarnation: incarnation, identity: try reader.identity())
+                )
             case 2:
+                guard let kind = RefusalKind(rawValue: try reader.byte()) else {
+                    throw .invalid(field: "kind of refusal")
+                }
                 let reason = try reader.block(limit: PeerFrame.maxTextLength, field: "reason")
-                self = .helloReply(.refused(String(decoding: reason, as: UTF8.self)))
+                self = .helloReply(.refused(String(decoding: reason, as: UTF8.self), kind: kind))
             default: throw .invalid(field: "hello reply")
             }
         case .message:
@@ -68,6 +79,7 @@ extension PeerMessage {
         static let readIndexReply: UInt8 = 5
         static let ping: UInt8 = 6
         static let pong: UInt8 = 7
+        static let members: UInt8 = 8
     }
 
     func encode(into out: inout [UInt8]) {
@@ -98,6 +110,10 @@ extension PeerMessage {
             out.append(little: sentAt.nanoseconds)
             out.append(little: wall.milliseconds)
             status.encode(into: &out)
+        case .members(let tags, let isFormed):
+            out.append(Tag.members)
+            out.append(flag: isFormed)
+            out.append(tags)
         }
     }
 
@@ -119,6 +135,9 @@ extension PeerMessage {
             let sentAt = Instant(nanoseconds: try reader.uint64())
             let wall = WallTime(milliseconds: try reader.uint64())
             self = .pong(sentAt: sentAt, wall: wall, try NodeStatus(from: &reader))
+        case Tag.members:
+            let isFormed = try reader.bool()
+            self = .members(try reader.members(), isFormed: isFormed)
         default: throw .invalid(field: "message type")
         }
     }
@@ -180,6 +199,13 @@ extension NodeStatus {
         out.append(little: appliedIndex.number)
         out.append(room.rawValue)
         out.append(flag: isDiskStalled)
+        durable.encode(into: &out)
+        out.append(condition.rawValue)
+        out.append(flag: mark != nil)
+        if let mark {
+            out.append(little: mark.index.number)
+            out.append(block: mark.digest)
+        }
     }
     init(from reader: inout ByteReader) throws(WireError) {
         let role = Int(try reader.byte())
@@ -196,7 +222,17 @@ extension NodeStatus {
             commitIndex: commitIndex,
             appliedIndex: appliedIndex,
             room: room,
-            isDiskStalled: try reader.bool()
+            isDiskStalled: try reader.bool(),
+            durable: try EntryID(from: &reader)
         )
+        guard let condition = NodeCondition(rawValue: try reader.byte()) else {
+            throw .invalid(field: "condition")
+        }
+        self.condition = condition
+        guard try reader.bool() else { return }
+        let index = EntryIndex(try reader.uint64())
+        let digest = try reader.block(limit: DigestMark.byteCount, field: "digest")
+        guard digest.count == DigestMark.byteCount else { throw .invalid(field: "digest") }
+        mark = DigestMark(index: index, digest: digest)
     }
 }

@@ -16,6 +16,8 @@ package enum PeerMessage: Hashable, Sendable {
     case ping(sentAt: Instant, NodeStatus)
     /// `wall` is the clock of who answers.
     case pong(sentAt: Instant, wall: WallTime, NodeStatus)
+    /// Which directory stands for which member, by what the sender's disk has.
+    case members([MemberTag], isFormed: Bool)
 }
 
 /// Requests that a node asks the leader to propose.
@@ -56,13 +58,21 @@ package struct NodeStatus: Hashable, Sendable {
     package var appliedIndex: LogIndex
     package var room: DiskRoom
     package var isDiskStalled: Bool
+    /// The newest entry of its log that is on its disk.
+    package var durable: EntryID
+    package var condition: NodeCondition
+    /// The newest digest of its state that it keeps.
+    package var mark: DigestMark?
     package init(
         role: Role,
         term: Term,
         commitIndex: LogIndex,
         appliedIndex: LogIndex,
         room: DiskRoom = .enough,
-        isDiskStalled: Bool = false
+        isDiskStalled: Bool = false,
+        durable: EntryID = .zero,
+        condition: NodeCondition = .healthy,
+        mark: DigestMark? = nil
     ) {
         self.role = role
         self.term = term
@@ -70,6 +80,36 @@ package struct NodeStatus: Hashable, Sendable {
         self.appliedIndex = appliedIndex
         self.room = room
         self.isDiskStalled = isDiskStalled
+        self.durable = durable
+        self.condition = condition
+        self.mark = mark
+    }
+}
+
+/// Whether a node does all that it is there for; the raw value is the byte on the wire.
+package enum NodeCondition: UInt8, Hashable, Sendable, CaseIterable {
+    case healthy = 0
+    /// Its cluster was never formed: not all members have met yet.
+    case forming = 1
+    /// The cluster does not count on its directory.
+    case excluded = 2
+    /// It has lost what it promised, and catches up before it counts again.
+    case repairing = 3
+    /// Its state differs from the others': it does not serve.
+    case quarantined = 4
+    /// It builds its state anew from the log.
+    case rebuilding = 5
+
+    /// The name used in bodies.
+    package var name: String {
+        switch self {
+        case .healthy: "healthy"
+        case .forming: "forming"
+        case .excluded: "excluded"
+        case .repairing: "repairing"
+        case .quarantined: "quarantined"
+        case .rebuilding: "rebuilding"
+        }
     }
 }
 
@@ -80,17 +120,26 @@ package struct Hello: Hashable, Sendable {
     package var to: NodeID
     /// Drawn anew each time a process starts.
     package var incarnation: UInt64
-    package init(cluster: String, from: NodeID, to: NodeID, incarnation: UInt64) {
+    /// Its data directory; `nil` only where nobody asks (in tests).
+    package var identity: PeerIdentity?
+    package init(
+        cluster: String,
+        from: NodeID,
+        to: NodeID,
+        incarnation: UInt64,
+        identity: PeerIdentity? = nil
+    ) {
         self.cluster = cluster
         self.from = from
         self.to = to
         self.incarnation = incarnation
+        self.identity = identity
     }
 }
 
 /// The answer to `Hello`.
 package enum HelloReply: Hashable, Sendable {
-    case welcome(incarnation: UInt64)
+    case welcome(incarnation: UInt64, identity: PeerIdentity?)
     /// The reason in words, for the other side's log; the link is closed.
-    case refused(String)
+    case refused(String, kind: RefusalKind)
 }

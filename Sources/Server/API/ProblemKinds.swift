@@ -13,6 +13,8 @@ extension Problem.Kind {
     static let requestTimedOut = Self("request-timed-out", 408, "The request was too slow")
     static let openedDifferently = Self("opened-differently", 409, "Opened with another meaning")
     static let notLeader = Self("not-leader", 409, "This node does not lead")
+    static let notWaiting = Self("not-waiting", 409, "The node does not wait to be let in")
+    static let otherNode = Self("other-node", 409, "Another node has to be asked")
     static let tooLarge = Self("too-large", 413, "The request is too large")
     static let unsupportedType = Self("unsupported-type", 415, "Unsupported content type")
     static let mismatched = Self("mismatched", 422, "The key was used with another meaning")
@@ -28,6 +30,8 @@ extension Problem.Kind {
     static let undecidedInTime = Self("undecided-in-time", 503, "Not committed in time")
     static let stopping = Self("stopping", 503, "This node is stopping")
     static let diskStalled = Self("disk-stalled", 503, "This node's disk does not answer")
+    static let quarantined = Self("quarantined", 503, "This node's state is not to be trusted")
+    static let notAdmitted = Self("not-admitted", 503, "This node takes no part")
     static let flowNotReady = Self("flow-not-ready", 503, "The flow is not in the log yet")
     static let tooManyAttempts = Self("too-many-attempts", 507, "No room for another attempt")
     static let tooManyFlows = Self("too-many-flows", 507, "No room for another flow")
@@ -38,11 +42,10 @@ extension Problem.Kind {
     /// Every kind, for the documentation to be held against.
     package static let all: [Self] = [
         invalid, unauthenticated, forbidden, badSignature, unknownRoute, unknownProvider,
-        unknownAttempt, wrongMethod, requestTimedOut, openedDifferently, notLeader, tooLarge,
-        unsupportedType,
-        mismatched, tooManyCalls, tooManyCallbacks, tooManyBytes, overloaded, noQuorum,
-        undecidedInTime, stopping, diskStalled, flowNotReady, tooManyAttempts, tooManyFlows,
-        diskFull,
+        unknownAttempt, wrongMethod, requestTimedOut, openedDifferently, notLeader, notWaiting,
+        otherNode, tooLarge, unsupportedType, mismatched, tooManyCalls, tooManyCallbacks,
+        tooManyBytes, overloaded, noQuorum, undecidedInTime, stopping, diskStalled, quarantined,
+        notAdmitted, flowNotReady, tooManyAttempts, tooManyFlows, diskFull,
         malformed,
     ]
 }
@@ -190,6 +193,34 @@ extension Problem {
             retryAfter,
             leader: leader
         )
+    }
+
+    /// Nobody whom this node refused waits to be let in for that node.
+    package static let notWaiting = Problem(
+        .notWaiting,
+        "this node has refused no data directory of that node since it was started: start that node, "
+            + "and ask a node that refuses it"
+    )
+
+    package static func otherNode(_ node: UInt32) -> Problem {
+        Problem(.otherNode, "node \(node) has to be asked itself")
+    }
+
+    /// The digest of this node's state was not the one agreed.
+    package static func quarantined(isRebuilding: Bool) -> Problem {
+        busy(
+            .quarantined,
+            isRebuilding
+                ? "the node builds its state anew; ask another"
+                : "the node's state differs from the others', so it does not serve; ask another",
+            1,
+            leader: nil
+        )
+    }
+
+    /// The node catches up, or the cluster does not count on its data directory.
+    package static func notAdmitted(_ detail: String) -> Problem {
+        busy(.notAdmitted, detail, 5, leader: nil)
     }
 
     private static func busy(

@@ -50,7 +50,12 @@ extension NodeConfiguration {
         journalSegmentBytes = journal.integer("segment_mib", 1...1024, default: 64) * 1024 * 1024
         journalReserveBytes =
             journal.integer("reserve_mib", 0...1_048_576, default: 64) * 1024 * 1024
+        dataMayMove = journal.flag("may_move", default: false)
         journal.close()
+        let digest = fields.object("digest")
+        let seconds = digest.integer("check_seconds", 0...86_400, default: 10)
+        digestInterval = seconds == 0 ? nil : .seconds(seconds)
+        digest.close()
         fields.close()
 
         try document.finish()

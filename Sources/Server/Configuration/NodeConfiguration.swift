@@ -88,6 +88,11 @@ package struct NodeConfiguration: Sendable {
     package var journalSegmentBytes: Int
     /// Bytes of the file system that the node leaves free when it makes a file.
     package var journalReserveBytes: Int
+    /// The data directory may be moved or copied to another place, or lie on a file system whose
+    /// file numbers change, without being taken for a copy.
+    package var dataMayMove: Bool
+    /// The leader has the nodes compare their states this often; `nil`: never.
+    package var digestInterval: Duration?
 
     /// The flow of that name; `nil` names the default one.
     package func flow(named name: String?) -> FlowSettings? {

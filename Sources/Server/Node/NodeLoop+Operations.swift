@@ -9,8 +9,9 @@ import Verification
 extension NodeLoop {
     func clusterBody() -> ClusterBody {
         let nodes = configuration.peers.map { peer in
+            let record = replica.directoryIdentity?[member: peer.node]
             guard peer.node != configuration.node else {
-                return ClusterBody.Node(
+                var own = ClusterBody.Node(
                     node: peer.node.number,
                     region: peer.region,
                     role: replica.raft.role.rawValue,
@@ -21,10 +22,15 @@ extension NodeLoop {
                     roundTripMilliseconds: 0,
                     http: "http://\(peer.http)"
                 )
+                own.condition = replica.condition.name
+                own.directory = record?.directory.description
+                own.starts = replica.directoryIdentity?.starts
+                own.refused = replica.exclusion
+                return own
             }
             let state = replica.peerStates.first { $0.node == peer.node }
             let isReachable = state.map { replica.isReachable($0, at: now) } ?? false
-            return ClusterBody.Node(
+            var node = ClusterBody.Node(
                 node: peer.node.number,
                 region: peer.region,
                 role: isReachable ? state?.status?.role.rawValue ?? "unknown" : "unknown",
@@ -35,6 +41,13 @@ extension NodeLoop {
                 roundTripMilliseconds: state?.roundTrip.map { Double($0 / 1000) / 1000 },
                 http: "http://\(peer.http)"
             )
+            if isReachable, let condition = state?.status?.condition {
+                node.condition = condition.name
+            }
+            node.directory = record?.directory.description
+            node.starts = record?.starts
+            node.refused = state?.refusal?.description
+            return node
         }
         return ClusterBody(
             leader: replica.raft.leader?.number,
@@ -46,6 +59,17 @@ extension NodeLoop {
 
     func readiness() -> Response {
         if stopsBy != nil { return Problem.stopping(retryAfter: 1).response }
+        switch replica.condition {
+        case .quarantined, .rebuilding:
+            return Problem.quarantined(isRebuilding: replica.isRebuilding).response
+        case .excluded:
+            return Problem.notAdmitted(
+                replica.exclusion ?? "the cluster does not count on this node's data directory"
+            ).response
+        case .forming:
+            return Problem.notAdmitted("the nodes of the cluster have not all met yet").response
+        case .healthy, .repairing: break
+        }
         guard replica.canCommit else {
             return Problem.noQuorum(retryAfter: 1, leader: replica.raft.leader?.number).response
         }
@@ -108,6 +132,62 @@ extension NodeLoop {
         )
     }
 
+    /// Lets the directory in that this node refused for a node; answered when the log says so.
+    func readmit(_ node: NodeID, _ connection: HTTPConnection) throws(Problem) {
+        guard configuration.peers.contains(where: { $0.node == node }) else {
+            throw .invalid(field: "node", "is not a node of this cluster")
+        }
+        guard let directory = replica.knock(of: node) else { throw .notWaiting }
+        let readmission = Readmission(
+            node: node.number,
+            high: directory.high,
+            low: directory.low,
+            request: RequestID(node: configuration.node.number, incarnation: 0, sequence: 0)
+        )
+        switch replica.submit(
+            .readmit(readmission),
+            context: connection.context,
+            heldSince: connection.exchange?.startedAt,
+            at: now
+        )
+        {
+        case .taken:
+            connection.exchange?.step = .readmitting(node, directory)
+            needsTurn = true
+        case .refused: throw .overloaded(retryAfter: 1)
+        }
+    }
+
+    func readmitted(
+        _ node: NodeID,
+        _ directory: DirectoryID,
+        _ result: Completion.Result,
+        _ connection: HTTPConnection
+    ) {
+        guard case .applied = result else {
+            answer(connection, timedOut().response)
+            return
+        }
+        answer(
+            connection,
+            json(ReadmissionBody.bytes(node: node.number, directory: "\(directory)"))
+        )
+    }
+
+    /// Builds this node's state anew from its log.
+    func rebuild(_ node: NodeID, _ connection: HTTPConnection) throws(Problem) {
+        guard configuration.peers.contains(where: { $0.node == node }) else {
+            throw .invalid(field: "node", "is not a node of this cluster")
+        }
+        guard node == configuration.node else { throw .otherNode(node.number) }
+        _ = replica.rebuild(at: now)
+        needsTurn = true
+        answer(
+            connection,
+            json(RebuildBody.bytes(node: node.number, condition: replica.condition.name))
+        )
+    }
+
     func metricsPage() -> Response {
         let counters = replica.counters
         metrics.proposals = counters.proposed
@@ -149,6 +229,12 @@ extension NodeLoop {
         gauges.diskRoom = Gauges.DiskRoom(replica.diskRoom)
         gauges.isDiskStalled = replica.isDiskStalled
         gauges.diskWaitNanoseconds = replica.diskWait(at: now)
+        gauges.condition = replica.condition.name
+        gauges.conditions = NodeCondition.allCases.map(\.name)
+        gauges.directoryStarts = replica.directoryIdentity?.starts ?? 0
+        gauges.digestIndex = replica.machine.digest.marks.last?.index.number ?? 0
+        gauges.digestsChecked = replica.machine.counters.checkedDigests
+        gauges.digestsUnchecked = replica.machine.counters.uncheckedDigests
         gauges.uptimeSeconds = now.nanoseconds(since: startedAt) / 1_000_000_000
         gauges.peers = links.map { link in
             let state = replica.peerStates.first { $0.node == link.peer }

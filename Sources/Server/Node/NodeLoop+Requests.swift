@@ -40,6 +40,9 @@ extension NodeLoop {
         _ request: Request,
         _ connection: HTTPConnection
     ) throws(Problem) {
+        if !replica.isServing, route.kind.isAnsweredFromState {
+            throw .quarantined(isRebuilding: replica.isRebuilding)
+        }
         switch route {
         case .openAttempt(let attempt):
             try open(attempt, request, connection)
@@ -66,6 +69,10 @@ extension NodeLoop {
             answer(connection, json(clusterBody().bytes))
         case .handOver:
             try handOver(to: NodeID(try bodies.handOver(request)), connection)
+        case .readmit:
+            try readmit(NodeID(try bodies.handOver(request)), connection)
+        case .rebuild:
+            try rebuild(NodeID(try bodies.handOver(request)), connection)
         case .livez:
             answer(connection, plain(200, "alive\n"))
         case .readyz:
@@ -223,9 +230,12 @@ extension NodeLoop {
     /// The result of a command has come, or did not come in time.
     func complete(_ completion: Completion) {
         metrics.commitTime.observe(nanoseconds: now.nanoseconds(since: completion.submittedAt))
-        guard let connection = connections.find(context: completion.context),
-            case .committing(let form) = connection.exchange?.step
-        else { return }
+        guard let connection = connections.find(context: completion.context) else { return }
+        if case .readmitting(let node, let directory) = connection.exchange?.step {
+            readmitted(node, directory, completion.result, connection)
+            return
+        }
+        guard case .committing(let form) = connection.exchange?.step else { return }
         switch completion.result {
         case .timedOut:
             answer(connection, timedOut().response)
@@ -244,7 +254,7 @@ extension NodeLoop {
         }
     }
 
-    private func timedOut() -> Problem {
+    func timedOut() -> Problem {
         let leader = replica.raft.leader?.number
         return replica.canCommit
             ? .undecidedInTime(retryAfter: 1, leader: leader)

@@ -62,6 +62,8 @@ final class NodeLoop {
 
     /// Bounds the log lines about strangers at the peer port.
     var strangerLines = LineLimit(perSecond: 5)
+    /// Peers that were not let in for their data directory, and when that was last logged.
+    var loggedRefusals: [NodeID: (reason: String, at: Instant)] = [:]
     /// When a flood of strangers at the peer port was last logged.
     var strangerFloodLoggedAt: Instant?
     /// Set when the node is to stop: it hands over and drains until then.
@@ -240,7 +242,9 @@ final class NodeLoop {
         let completions = replica.output.completions
         let reads = replica.output.reads
         let notices = replica.output.notices
+        let disconnects = replica.output.disconnects
         replica.output.removeAll()
+        for node in disconnects { disconnect(node) }
         for notice in notices { note(notice) }
         for completion in completions { complete(completion) }
         for read in reads { readIsDone(read) }
@@ -314,6 +318,8 @@ final class NodeLoop {
             )
         case .diskStalled, .diskGetsOn, .diskFull, .diskHasRoomAgain:
             noteDisk(notice)
+        case .identity(let notice): note(notice)
+        case .digest(let notice): note(notice)
         case .tornTailCut(let tail):
             log.info(
                 "journal",
@@ -322,12 +328,6 @@ final class NodeLoop {
                     "file": .text(tail.file), "offset": .number(Int64(tail.offset)),
                     "found": .text(tail.what),
                 ]
-            )
-        case .logRepaired(let index):
-            log.info(
-                "raft",
-                "the log is whole again: this node takes full part",
-                ["through": .number(Int64(index.number))]
             )
         case .logDamaged(let damage):
             metrics.logDamages += 1

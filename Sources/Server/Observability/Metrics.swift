@@ -54,6 +54,11 @@ package struct Metrics {
     package var unstoredEntries: UInt64 = 0
     package var logDamages: UInt64 = 0
 
+    /// Peers that were not let in for their data directory.
+    package var refusedPeers: UInt64 = 0
+    /// Times that no majority of the nodes had the same digest.
+    package var digestDisputes: UInt64 = 0
+
     package init() {}
 
     package mutating func answered(_ route: RouteKind, status: Int, nanoseconds: UInt64) {

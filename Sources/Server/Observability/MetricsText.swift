@@ -62,6 +62,14 @@ package struct Gauges: Sendable {
     /// How long the batch under way has taken so far.
     package var diskWaitNanoseconds: UInt64 = 0
     package var uptimeSeconds: UInt64 = 0
+    /// The name of what this node is fit for; see `NodeCondition`.
+    package var condition = ""
+    package var conditions: [String] = []
+    package var directoryStarts: UInt64 = 0
+    /// The entry of the newest digest that is kept, and how many were compared.
+    package var digestIndex: UInt64 = 0
+    package var digestsChecked: UInt64 = 0
+    package var digestsUnchecked: UInt64 = 0
     package var peers: [Peer] = []
 
     package init(node: UInt32, region: String, version: String) {
@@ -89,6 +97,7 @@ extension Metrics {
         writeConsensus(gauges, &text)
         writeQueues(gauges, &text)
         writeJournal(gauges, &text)
+        writeIntegrity(gauges, &text)
         Metrics.writePeers(gauges.peers, &text)
         return text.bytes
     }
@@ -288,6 +297,43 @@ extension Metrics {
             "verdict_raft_unstored_entries_total",
             unstoredEntries,
             "Entries of a leader that were not taken for lack of room."
+        )
+    }
+
+    private func writeIntegrity(_ gauges: Gauges, _ text: inout PrometheusText) {
+        text.begin("verdict_node_condition", .gauge, help: "1 for the condition this node is in.")
+        for name in gauges.conditions {
+            text.sample([("condition", name)], name == gauges.condition ? 1 : 0)
+        }
+        text.gauge(
+            "verdict_directory_starts",
+            gauges.directoryStarts,
+            "Processes that have started on the data directory."
+        )
+        text.counter(
+            "verdict_peers_refused_total",
+            refusedPeers,
+            "Greetings of peers whose data directory is not the one that stands for them."
+        )
+        text.gauge(
+            "verdict_digest_index",
+            gauges.digestIndex,
+            "Entry of the newest digest of the state that is kept to be compared."
+        )
+        text.counter(
+            "verdict_digest_checks_total",
+            gauges.digestsChecked,
+            "Digests of the state that were compared with the one agreed."
+        )
+        text.counter(
+            "verdict_digest_unchecked_total",
+            gauges.digestsUnchecked,
+            "Digests agreed for an entry whose own digest is not kept any more."
+        )
+        text.counter(
+            "verdict_digest_disputes_total",
+            digestDisputes,
+            "Times that no majority of the nodes had the same digest."
         )
     }
 
