@@ -109,9 +109,10 @@ struct RoomTests {
     @Test("what waits when the room runs out is written when there is some, not before")
     func waiting() throws {
         var disk = CrashDisk()
+        _ = try begin(&disk)
         disk.isFull = true
         var journal = try begin(&disk)
-        // A first start on a full disk: nothing can be promised.
+        // A start on a full disk, before there is a segment: nothing can be promised.
         let model = ModelLog()
         journal.append(model.write(1, term: 1, from: 1, sizes: [10]))
         var durable = try journal.finish(on: &disk)

@@ -172,6 +172,7 @@ struct DiskTroubleTests {
         for node in 0..<3 { cluster.crash(node) }
         for node in 0..<3 { try cluster.start(node) }
         try cluster.awaitLeader()
+        cluster.run(for: .seconds(1))
         for case .callback(let callback) in accepted {
             let known = cluster.look(2) { $0.machine.knownAnswer(to: callback) }
             #expect(known != .some(nil), "lost")

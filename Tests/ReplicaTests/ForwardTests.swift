@@ -90,7 +90,11 @@ struct ForwardTests {
 
     @Test("do not fill a slow leader's log with copies, however often they are sent again")
     func slowLeader() throws {
-        let cluster = try Cluster { $0.requestHold = .seconds(30) }
+        let cluster = try Cluster {
+            $0.requestHold = .seconds(30)
+            // It is slow, but does not count as hung.
+            $0.diskStall = .seconds(60)
+        }
         try cluster.elect(0)
         try cluster.open("z", at: 0)
         cluster.expectEqualStates()
@@ -122,7 +126,11 @@ struct ForwardTests {
 
     @Test("a hand-over that fails does not make the leader forget what stands in its log")
     func failedTransfer() throws {
-        let cluster = try Cluster { $0.requestHold = .seconds(30) }
+        let cluster = try Cluster {
+            $0.requestHold = .seconds(30)
+            // It is slow, but does not count as hung.
+            $0.diskStall = .seconds(60)
+        }
         try cluster.elect(0)
         try cluster.open("z", at: 0)
         cluster.expectEqualStates()

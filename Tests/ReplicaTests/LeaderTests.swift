@@ -61,7 +61,10 @@ struct LeaderTests {
 
     @Test("that is full asks for no turn for a deadline that it cannot let pass")
     func fullAtDeadline() throws {
-        let cluster = try Cluster { $0.raft.maxUncommittedBytes = 1000 }
+        let cluster = try Cluster {
+            $0.raft.maxUncommittedBytes = 1000
+            $0.diskStall = .seconds(60)
+        }
         try cluster.elect(0)
         try cluster.open("a", at: 0, expiresIn: 3)
         for node in 0..<3 { cluster.members[node].holdsDisk = true }
