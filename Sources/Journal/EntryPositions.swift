@@ -22,10 +22,13 @@ struct EntryPositions: Sendable {
     /// Set when the newest span lost entries: what follows in the file starts a new one.
     private var isCut = false
 
+    /// Spacing in segments that were made again, in which nothing is ever cut.
+    static let sealedSpacing = 128 * 1024
+
     /// Notes entries that directly follow the newest ones.
-    mutating func append(_ span: Span) {
+    mutating func append(_ span: Span, spacing: Int = spacing) {
         if !isCut, let last = spans.last, last.segment == span.segment,
-            span.offset - last.offset < Self.spacing
+            span.offset - last.offset < spacing
         {
             spans[spans.count - 1].end = span.end
         } else {
@@ -39,6 +42,66 @@ struct EntryPositions: Sendable {
         truncate(after: kept)
         guard kept < last else { return }
         spans.append(Span(first: kept.next, segment: Self.nowhere, offset: 0, end: 0))
+    }
+
+    /// Adds what comes after all of these.
+    mutating func append(contentsOf other: EntryPositions) {
+        spans.append(contentsOf: other.spans)
+        isCut = other.isCut
+    }
+
+    /// Adds the spans of a segment as they are: where one ends, entries may have been dropped.
+    mutating func append(contentsOf segment: [Span]) {
+        spans.append(contentsOf: segment)
+        isCut = true
+    }
+
+    /// The spans of one segment.
+    func spans(in segment: UInt64) -> [Span] { spans.filter { $0.segment == segment } }
+
+    /// Runs of entries that are not on this disk though older ones are, or should be.
+    func holes(through last: LogIndex) -> [ClosedRange<LogIndex>] {
+        var holes: [ClosedRange<LogIndex>] = []
+        for (position, span) in spans.enumerated() where span.segment == Self.nowhere {
+            let next = position + 1 < spans.count ? spans[position + 1].first : last.next
+            if span.first < next { holes.append(span.first...next.previous) }
+        }
+        return holes
+    }
+
+    /// The entries of a segment are not to be had from it.
+    mutating func lose(segment: UInt64) {
+        guard let first = spans.firstIndex(where: { $0.segment == segment }) else { return }
+        let hole = Span(first: spans[first].first, segment: Self.nowhere, offset: 0, end: 0)
+        spans.removeAll { $0.segment == segment }
+        // Two holes side by side are one.
+        if first > 0, spans[first - 1].segment == Self.nowhere { return }
+        if first < spans.count, spans[first].segment == Self.nowhere { spans.remove(at: first) }
+        spans.insert(hole, at: first)
+    }
+
+    /// Entries of a hole are there now.
+    ///
+    /// - Parameters:
+    ///   - found: contiguous, from the first entry of a hole on.
+    ///   - last: the last of them.
+    mutating func fill(_ found: [Span], through last: LogIndex) {
+        guard let from = found.first?.first, let at = span(of: from),
+            spans[at].segment == Self.nowhere, spans[at].first == from
+        else { return }
+        let end = at + 1 < spans.count ? spans[at + 1].first : last.next
+        spans.remove(at: at)
+        if last.next < end {
+            spans.insert(Span(first: last.next, segment: Self.nowhere, offset: 0, end: 0), at: at)
+        }
+        spans.insert(contentsOf: found, at: at)
+    }
+
+    /// Forgets entries whose segments were removed.
+    mutating func removeFirst(through segment: UInt64) {
+        var count = 0
+        while count < spans.count, spans[count].segment <= segment { count += 1 }
+        spans.removeFirst(count)
     }
 
     mutating func truncate(after index: LogIndex) {

@@ -41,6 +41,17 @@ package struct LogJournal: ~Copyable {
     private var isOutOfRoom = false
     /// Set to try again although there was no room.
     private var triesForRoom = false
+    /// All segments before this position have their indexes on disk.
+    private var unindexed = 0
+    /// Segments from the front that hold nothing newer are to be removed.
+    private var outdated: (time: Timestamp, through: LogIndex)?
+    /// Entries through this one are stood for by a checkpoint.
+    package private(set) var checkpoint = LogIndex.zero
+    /// Makes segments again that are missing or damaged.
+    var rebuilding = Rebuilding()
+    package internal(set) var scrub = Scrub()
+    /// Work on sealed segments found no room for its file.
+    private var keepingHouseWaits = false
 
     /// Term and vote as `PROMISE` has them, or will once the batch under way is done.
     private(set) var promise: Promise
@@ -66,6 +77,8 @@ package struct LogJournal: ~Copyable {
         var lastEntry = EntryID.zero
         /// Log time of the newest entry as of that batch.
         var lastTime = Timestamp.zero
+        /// Its index is on disk.
+        var isIndexed = false
     }
 
     /// How a batch changes `positions`, its offsets counted from the batch's start.
@@ -89,6 +102,11 @@ package struct LogJournal: ~Copyable {
         case records
         case makesSpare(capacity: Int)
         case removesSpare
+        /// Of the segment with this sequence number.
+        case index(UInt64)
+        /// Through that with this sequence number.
+        case removesSegments(through: UInt64)
+        case rebuilds
     }
 
     /// Continues a log that was read from a disk.
@@ -198,10 +216,19 @@ package struct LogJournal: ~Copyable {
     package mutating func nextBatch() -> DiskBatch? {
         guard underWay == nil else { return nil }
         if let capacity = wantedSpare { return makeSpare(capacity) }
+        if !keepingHouseWaits, pendingRecords == 0 || isSparing, let batch = keepHouse() {
+            return batch
+        }
         guard pendingRecords > 0 else { return nil }
         if pendingFitsNewest { return makeBatch() }
         guard let spareCapacity else { return nil }  // out of room
         return Sector.size + pendingSize <= spareCapacity ? makeBatch() : removeSpare()
+    }
+
+    /// The newest segment has more than a quarter: what had to be done is done in any case.
+    private var isSparing: Bool {
+        guard let segment = segments.last else { return false }
+        return segment.used >= segment.capacity / 4 && unindexed < segments.count - 1
     }
 
     /// Bytes that a batch of all that is pending takes.
@@ -421,6 +448,20 @@ package struct LogJournal: ~Copyable {
         case .removesSpare:
             spareCapacity = nil
             return durableWrite
+        case .index(let sequence):
+            if let at = segments.firstIndex(where: { $0.sequence == sequence }) {
+                segments[at].isIndexed = true
+            } else if rebuilding.ruins[sequence] != nil {
+                rebuilding.ruins[sequence] = true
+            }
+            return durableWrite
+        case .removesSegments(let last):
+            segments.removeAll { $0.sequence <= last }
+            unindexed = 0
+            return durableWrite
+        case .rebuilds:
+            rebuilt()
+            return durableWrite
         }
         for step in done.steps {
             switch step {
@@ -448,15 +489,18 @@ package struct LogJournal: ~Copyable {
     ///
     /// - Precondition: `number` is that of the batch under way, which `DiskBatch.isUntouched`.
     package mutating func foundNoRoom(_ number: UInt64) {
-        guard let tried = underWay, tried.number == number, case .makesSpare = tried.work else {
-            fatalError("invariant broken: disk batch \(number) makes no file or is not under way")
+        guard let tried = underWay, tried.number == number else {
+            fatalError("invariant broken: disk batch \(number) is not under way")
         }
         underWay = nil
-        isOutOfRoom = true
+        if case .makesSpare = tried.work { isOutOfRoom = true } else { keepingHouseWaits = true }
     }
 
     /// Has `nextBatch` try once more to make the next segment, if there was no room for it.
-    package mutating func tryForRoom() { triesForRoom = isOutOfRoom }
+    package mutating func tryForRoom() {
+        triesForRoom = isOutOfRoom
+        keepingHouseWaits = false
+    }
 
     /// False from when the next segment could not be made, until it could.
     ///
@@ -487,7 +531,96 @@ package struct LogJournal: ~Copyable {
         !isOutOfRoom || Sector.roundUp(max(pending.count, BatchHeader.size) + 64) <= left
     }
 
+    // MARK: Keeping house
+
+    /// Work on sealed segments that is done when no write waits.
+    private mutating func keepHouse() -> DiskBatch? {
+        while unindexed < segments.count - 1, segments[unindexed].isIndexed { unindexed += 1 }
+        if unindexed < segments.count - 1 {
+            let segment = segments[unindexed]
+            var operations: [DiskOperation] = []
+            SegmentIndex(segment, spans: positions.spans(in: segment.sequence))
+                .append(to: &operations)
+            return housekeeping(.index(segment.sequence), operations)
+        }
+        guard pendingRecords == 0 else { return nil }
+        if let batch = removeOutdated() { return batch }
+        return rebuildBatch().map { housekeeping(.rebuilds, $0) }
+    }
+
+    /// A checkpoint, durable, stands for the entries through this one.
+    package mutating func checkpointed(through index: LogIndex) {
+        checkpoint = max(checkpoint, index)
+    }
+
+    /// Has segments removed whose newest entry is older than a log time: the log is kept for the
+    /// retention time in whole segments.
+    ///
+    /// Only what a checkpoint stands for goes, and never the segment that holds its last entry.
+    package mutating func removeSegments(before time: Timestamp) {
+        outdated = (time, checkpoint)
+    }
+
+    /// Takes a sealed segment out of the list: it is damaged.
+    mutating func forgetSegment(_ at: Int) {
+        segments.remove(at: at)
+        unindexed = 0
+    }
+
+    /// Takes a segment that was made again into the list.
+    mutating func insertSegment(_ segment: Segment) {
+        let at = segments.firstIndex { $0.sequence > segment.sequence } ?? segments.count
+        segments.insert(segment, at: at)
+        unindexed = 0
+    }
+
+    private mutating func removeOutdated() -> DiskBatch? {
+        guard let (time, through) = outdated else { return nil }
+        outdated = nil
+        var count = 0
+        while count + 1 < segments.count, segments[count].lastTime < time,
+            segments[count].lastEntry.index < through
+        {
+            count += 1
+        }
+        // What is kept must begin in the log as it is now, not behind an entry that was replaced.
+        while count > 0,
+            terms.term(at: segments[count - 1].lastEntry.index)
+                != segments[count - 1].lastEntry.term
+        {
+            count -= 1
+        }
+        guard count > 0 else { return nil }
+        // The promise says first that they need not be there.
+        promise = promise.next(
+            pointBeforePending.hardState,
+            batch: nextNumber - 1,
+            firstSegment: segments[count].sequence
+        )
+        var operations: [DiskOperation] = []
+        promise.append(to: &operations, node: configuration.node)
+        for segment in segments.prefix(count) {
+            operations.append(.remove(file: SegmentName.file(segment.sequence)))
+            if segment.isIndexed {
+                operations.append(.remove(file: SegmentName.index(segment.sequence)))
+            }
+        }
+        operations.append(.syncDirectory)
+        positions.removeFirst(through: segments[count - 1].sequence)
+        return housekeeping(
+            .removesSegments(through: segments[count - 1].sequence),
+            operations
+        )
+    }
+
     // MARK: Metrics
+
+    /// The oldest entry that is on this disk.
+    package var firstIndex: LogIndex {
+        positions.spans.first { $0.segment != EntryPositions.nowhere }?.first ?? readable.next
+    }
+    /// Number of the segments' bytes.
+    package var segmentBytes: Int { segments.reduce(0) { $0 + $1.capacity } }
 
     /// Bytes that wait for the next batch.
     package var pendingBytes: Int { pendingRecords == 0 ? 0 : pending.count }

@@ -10,7 +10,6 @@ extension Recovery {
             for name in names where name.hasSuffix(SegmentName.unfinished) {
                 try disk.perform(.remove(file: name))
             }
-            let oldest = promise.newest?.firstSegment ?? 1
             for name in names {
                 guard let sequence = SegmentName.anySequence(name), sequence < oldest else {
                     continue
@@ -80,7 +79,8 @@ extension Recovery {
             guard name.hasSuffix(".idx"), let sequence = SegmentName.anySequence(name) else {
                 return false
             }
-            return sequence >= from
+            return sequence >= oldest
+                && (sequence >= from || !files.contains(SegmentName.file(sequence)))
         }
     }
 
@@ -148,6 +148,16 @@ extension Recovery {
     /// The journal, with term and vote in both copies.
     mutating func finish(_ disk: inout some Disk) throws(JournalError) -> Recovered {
         let sealed = try loadSealed(&disk)
+        for at in segments.indices.dropLast() {
+            let segment = segments[at]
+            let name = SegmentName.index(segment.sequence)
+            guard names.contains(name) else { continue }
+            if try SegmentIndex.read(segment.sequence, salt: segment.salt, on: &disk) != nil {
+                segments[at].isIndexed = true
+            } else {
+                do { try disk.perform(.remove(file: name)) } catch { throw .disk(error) }
+            }
+        }
         let isNew = segments.isEmpty && promise.newest == nil && hardState == HardState()
         let kept = isNew ? Promise() : promiseToKeep()
         var log = replay.recovered(startTime: startTime)
@@ -184,6 +194,8 @@ extension Recovery {
                 for operation in batch.operations { try disk.perform(operation) }
                 _ = journal.completed(batch.number)
             }
+            journal.rebuilding.ruins = sealed.ruins
+            journal.checkpointed(through: checkpoint.last.index)
             return Recovered(log: log, tornTail: tornTail, damage: damage, journal: journal)
         } catch {
             throw .disk(error)
@@ -198,13 +210,6 @@ extension Recovery {
             return last.index
         }
         return min(replay.base.index, checkpoint.last.index)
-    }
-
-    /// The segments before those that were read: where their entries are, by their indexes.
-    private mutating func loadSealed(
-        _ disk: inout some Disk
-    ) throws(JournalError) -> (segments: [LogJournal.Segment], positions: EntryPositions) {
-        ([], replay.positions)
     }
 }
 

@@ -146,6 +146,8 @@ struct Recovery {
     var leftovers: [Range<Int>] = []
     /// A batch is whole and yet says what cannot be: that is no damage of a disk.
     private var isImpossible = false
+    /// The entry that the first segment begins after is none of the checkpoint's log.
+    private var beginsInReplaced = false
 
     // What is done about damage.
     /// The hard state as the log has it, if more is known.
@@ -179,7 +181,7 @@ struct Recovery {
     }
 
     /// The sequence number of the oldest segment that should be there.
-    private var oldest: UInt64 { promise.newest?.firstSegment ?? 1 }
+    var oldest: UInt64 { promise.newest?.firstSegment ?? 1 }
 
     /// The newest segment that was read.
     var newest: Int? { places.last }
@@ -198,7 +200,8 @@ struct Recovery {
                 return
             } catch {
                 // Seldom: entries that were not committed then were replaced later.
-                guard replay.wentBehindBase, first > 0 else { throw error }
+                guard replay.wentBehindBase || beginsInReplaced, first > 0 else { throw error }
+                beginsInReplaced = false
                 first -= 1
             }
         }
@@ -280,6 +283,7 @@ struct Recovery {
         var terms = TermRuns(checkpoint.terms)
         terms.truncate(after: start.index)
         guard terms.term(at: start.index) == start.term else {
+            beginsInReplaced = true
             throw .damaged(
                 file: file,
                 offset: 0,

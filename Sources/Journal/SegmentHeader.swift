@@ -32,7 +32,9 @@ struct SegmentHeader: Hashable, Sendable {
     var previousChecksum: UInt32
     var start: LogPoint
     var flags: Flags = []
-    /// Bytes that the file was made with; 0 if a version did not say. It never has fewer.
+    /// Bytes that the file was made with; 0 if a version did not say.
+    ///
+    /// It never has fewer.
     var fileSize: UInt64 = 0
     /// Log time of `start.last` in a segment in which the log begins anew.
     var startTime: Timestamp = .zero

@@ -81,6 +81,26 @@ struct SegmentIndex: Hashable, Sendable {
         }
     }
 
+    init(
+        sequence: UInt64,
+        salt: UInt64,
+        used: Int,
+        lastBatch: UInt64,
+        lastChecksum: UInt32,
+        last: EntryID,
+        time: Timestamp,
+        spans: [EntryPositions.Span]
+    ) {
+        self.sequence = sequence
+        self.salt = salt
+        self.used = used
+        self.lastBatch = lastBatch
+        self.lastChecksum = lastChecksum
+        self.last = last
+        self.time = time
+        self.spans = spans
+    }
+
     init(_ segment: LogJournal.Segment, spans: [EntryPositions.Span]) {
         sequence = segment.sequence
         salt = segment.salt
@@ -109,10 +129,9 @@ struct SegmentIndex: Hashable, Sendable {
         }
     }
 
-    /// Writes the file beside the segment, in place of one that may be there.
-    func append(to operations: inout [DiskOperation], replacing isThere: Bool) {
+    /// Writes the file beside the segment.
+    func append(to operations: inout [DiskOperation]) {
         let file = SegmentName.index(sequence)
-        if isThere { operations.append(.remove(file: file)) }
         operations.append(.create(file: file, size: 0))
         operations.append(.write(file: file, offset: 0, bytes: encoded()))
         operations.append(.sync(file: file))

@@ -30,6 +30,8 @@ package struct ReplicaConfiguration: Sendable {
     package var identity: IdentityConfiguration?
     /// The leader has the replicas compare their states this often; `nil`: never.
     package var digestInterval: Duration? = .seconds(10)
+    /// Bytes of sealed segments that are read a second to look for damage; 0 for none.
+    package var scrubBytesPerSecond = 4 * 1024 * 1024
 
     package init(
         raft: RaftConfiguration,

@@ -108,7 +108,7 @@ extension ReplicaNode {
         journal.foundNoRoom(number)
         diskGetsOn(at: now)
         diskWatch.tryAgain(at: now.advanced(by: ReplicaNode.roomRetryInterval))
-        guard isNews else { return }
+        guard isNews, !journal.hasRoom else { return }
         counters.timesOutOfRoom += 1
         output.notices.append(.diskFull(error, reserve: journal.room))
         sayHowDiskIs(at: now)

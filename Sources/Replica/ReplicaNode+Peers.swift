@@ -113,6 +113,7 @@ extension ReplicaNode {
             } else {
                 reads.refused(round: round)
             }
+        case .pull(let message): received(message, from: peer, at: now)
         case .ping(let sentAt, let status):
             note(status, of: i)
             output.messages.append(
@@ -177,6 +178,7 @@ extension ReplicaNode {
         _ result: Result<[UInt8], DiskError>,
         at now: Instant
     ) {
+        if pulled(number, result) { return }
         if let ticket = rebuildRead, let read = ticket.read, read.number == number {
             rebuildWasRead(entries(result, read, from: ticket.from), at: now)
             return
@@ -202,7 +204,7 @@ extension ReplicaNode {
             settle(at: now)
         } catch {
             // The core asks again after an election time-out, if the peer still needs it.
-            output.notices.append(.journalReadFailed("\(error)"))
+            readFailed(error)
         }
     }
 

@@ -60,6 +60,7 @@ package struct ReplicaNode: ~Copyable {
     var rebuiltFrom: Quarantine?
     var rebuildRead: JournalReadTicket?
     var nextDigestAt: Instant
+    var pulling = Pulling()
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
@@ -198,6 +199,7 @@ package struct ReplicaNode: ~Copyable {
         if !hadRoom, journal.hasRoom { output.notices.append(.diskHasRoomAgain) }
         raft.persisted(write, at: now, into: &actions)
         settle(at: now)
+        pull(at: now)
     }
 
     /// Hands leadership to `target`, or to the best caught-up voter.
@@ -298,6 +300,8 @@ package struct ReplicaNode: ~Copyable {
             // More than one report's worth waits: the next goes as soon as this one is applied.
             if !ledger.isEmpty { nextReportAt = now }
         }
+        pull(at: now)
+        scrub()
         let deferred = deferredReads
         deferredReads.removeAll()
         // Only a leader has anyone to read for.
@@ -334,5 +338,7 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var timesOutOfRoom: UInt64 = 0
     /// Checks of the digest proposed here.
     package var digestChecks: UInt64 = 0
+    /// Entries fetched from others for segments that were missing or damaged.
+    package var entriesFetched: UInt64 = 0
     package init() {}
 }

@@ -46,6 +46,7 @@ func describe(_ message: PeerMessage) -> String {
         "read index \(index?.description ?? "refused"), round \(round)"
     case .ping: "ping"
     case .pong: "pong"
+    case .pull: "pull"
     case .members(let tags, let isFormed): "members \(tags.count), formed: \(isFormed)"
     }
 }

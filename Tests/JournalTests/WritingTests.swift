@@ -59,7 +59,9 @@ struct WritingTests {
             journal.append(write(number, number, bytes: Int(number) * 37 % 1_100))
             while let batch = journal.nextBatch() {
                 for operation in batch.operations {
-                    guard case .write(let file, let offset, let bytes) = operation else { continue }
+                    guard case .write(let file, let offset, let bytes) = operation,
+                        file.hasSuffix(".seg")
+                    else { continue }
                     #expect(offset % 512 == 0 && bytes.count % 512 == 0)
                     for sector in stride(from: offset, to: offset + bytes.count, by: 512) {
                         #expect(taken.insert("\(file) \(sector)").inserted, "written twice")
@@ -90,7 +92,7 @@ struct WritingTests {
             journal.append(write(number, number))
             while let batch = journal.nextBatch() {
                 let creates = batch.operations.contains {
-                    if case .create = $0 { true } else { false }
+                    if case .create(let file, _) = $0 { file.hasSuffix(".seg") } else { false }
                 }
                 let writes = batch.operations.contains {
                     if case .write = $0 { true } else { false }

@@ -80,6 +80,7 @@ extension PeerMessage {
         static let ping: UInt8 = 6
         static let pong: UInt8 = 7
         static let members: UInt8 = 8
+        static let pull: UInt8 = 16
     }
 
     func encode(into out: inout [UInt8]) {
@@ -114,6 +115,9 @@ extension PeerMessage {
             out.append(Tag.members)
             out.append(flag: isFormed)
             out.append(tags)
+        case .pull(let message):
+            out.append(Tag.pull)
+            message.encode(into: &out)
         }
     }
 
@@ -138,6 +142,7 @@ extension PeerMessage {
         case Tag.members:
             let isFormed = try reader.bool()
             self = .members(try reader.members(), isFormed: isFormed)
+        case Tag.pull: self = .pull(try PullMessage(from: &reader))
         default: throw .invalid(field: "message type")
         }
     }

@@ -18,6 +18,8 @@ package enum PeerMessage: Hashable, Sendable {
     case pong(sentAt: Instant, wall: WallTime, NodeStatus)
     /// Which directory stands for which member, by what the sender's disk has.
     case members([MemberTag], isFormed: Bool)
+    /// What one node fetches from another.
+    case pull(PullMessage)
 }
 
 /// Requests that a node asks the leader to propose.

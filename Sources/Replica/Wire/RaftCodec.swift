@@ -80,9 +80,6 @@ extension VoteRequest {
 }
 
 extension AppendEntries {
-    /// Term, time, kind and length of an entry; its index follows from its place.
-    private static let entryHeaderLength = 8 + 8 + 1 + 4
-
     func encode(into out: inout [UInt8]) {
         previous.encode(into: &out)
         out.append(little: leaderCommit.number)
@@ -90,13 +87,7 @@ extension AppendEntries {
         out.append(flag: allowsInference)
         out.append(little: readRound)
         out.append(little: repair)
-        out.append(little: UInt32(entries.count))
-        for entry in entries {
-            out.append(little: entry.term.number)
-            out.append(little: entry.time.milliseconds)
-            out.append(entry.kind.rawValue)
-            out.append(block: entry.payload)
-        }
+        Entry.encode(entries, into: &out)
     }
 
     init(from reader: inout ByteReader) throws(WireError) {
@@ -106,16 +97,49 @@ extension AppendEntries {
         let allowsInference = try reader.bool()
         let readRound = try reader.uint64()
         let repair = try reader.uint64()
+        let entries = try Entry.decode(after: previous.index, from: &reader)
+        self.init(
+            previous: previous,
+            leaderCommit: leaderCommit,
+            leaderDurable: leaderDurable,
+            allowsInference: allowsInference,
+            readRound: readRound,
+            entries: entries,
+            repair: repair
+        )
+    }
+}
+
+extension Entry {
+    /// Term, time, kind and length of an entry; its index follows from its place.
+    private static let headerLength = 8 + 8 + 1 + 4
+
+    /// Appends contiguous entries.
+    static func encode(_ entries: [Entry], into out: inout [UInt8]) {
+        out.append(little: UInt32(entries.count))
+        for entry in entries {
+            out.append(little: entry.term.number)
+            out.append(little: entry.time.milliseconds)
+            out.append(entry.kind.rawValue)
+            out.append(block: entry.payload)
+        }
+    }
+
+    /// Reads contiguous entries, the first directly behind an index.
+    static func decode(
+        after previous: LogIndex,
+        from reader: inout ByteReader
+    ) throws(WireError) -> [Entry] {
         let count = try reader.count(
-            minimumSize: AppendEntries.entryHeaderLength,
+            minimumSize: Entry.headerLength,
             field: "number of entries"
         )
-        guard previous.index.number <= UInt64.max - UInt64(count) - 1 else {
+        guard previous.number <= UInt64.max - UInt64(count) - 1 else {
             throw .invalid(field: "previous index")
         }
         var entries: [Entry] = []
         entries.reserveCapacity(count)
-        var index = previous.index
+        var index = previous
         for _ in 0..<count {
             index = index.next
             let term = Term(try reader.uint64())
@@ -136,15 +160,7 @@ extension AppendEntries {
                 )
             )
         }
-        self.init(
-            previous: previous,
-            leaderCommit: leaderCommit,
-            leaderDurable: leaderDurable,
-            allowsInference: allowsInference,
-            readRound: readRound,
-            entries: entries,
-            repair: repair
-        )
+        return entries
     }
 }
 

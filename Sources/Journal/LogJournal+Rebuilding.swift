@@ -1,0 +1,207 @@
+import Digest
+package import Raft
+
+/// Segments that are made again from the entries of other replicas.
+struct Rebuilding: Sendable {
+    /// Entries that came and are not written yet; contiguous.
+    var waiting: [Entry] = []
+    /// The segment in the making.
+    var segment: Segment?
+    /// The last batch completes it.
+    var finishes = false
+    /// Sequence numbers of segments whose files are there but of no use, and whether an index is too.
+    var ruins: [UInt64: Bool] = [:]
+
+    struct Segment: Sendable {
+        var header: SegmentHeader
+        var offset = Sector.size
+        var nextBatch: UInt64 = 1
+        var previousChecksum: UInt32 = 0
+        var last: EntryID
+        var time = Timestamp.zero
+        var positions = EntryPositions()
+    }
+}
+
+extension LogJournal {
+    /// Runs of entries that this disk lacks though it has, or should have, older ones.
+    ///
+    /// They are stood for by a checkpoint: they are missing from timelines, not from the state.
+    package var holes: [ClosedRange<LogIndex>] { positions.holes(through: readable) }
+
+    /// The first entry that should be fetched from others now; nil if none is missing, or what came
+    /// is still being written.
+    package var wantedEntry: LogIndex? {
+        guard rebuilding.waiting.isEmpty, !rebuilding.finishes else { return nil }
+        if let segment = rebuilding.segment { return segment.last.index.next }
+        return holes.first?.lowerBound
+    }
+
+    /// Takes entries that were fetched from another replica.
+    ///
+    /// - Returns: whether they are the ones that were wanted. The term of every index is known here, and
+    ///   an entry's term and index say which it is; so no other can slip in.
+    package mutating func fill(_ entries: [Entry]) -> Bool {
+        guard let wanted = wantedEntry, let hole = holes.first, entries.first?.index == wanted
+        else {
+            return false
+        }
+        let entries = entries.filter { $0.index <= hole.upperBound }
+        var next = wanted
+        for entry in entries {
+            guard entry.index == next, entry.term == terms.term(at: next) else { return false }
+            next = next.next
+        }
+        rebuilding.waiting = entries
+        return true
+    }
+
+    /// Says that the segment in a file is damaged.
+    ///
+    /// - Returns: whether it can be made again from the entries of others: it is sealed, and a
+    ///   checkpoint stands for it. If not, the next start repairs the log from there on.
+    package mutating func foundDamage(in file: String) -> Bool {
+        guard let sequence = SegmentName.sequence(file),
+            let at = segments.firstIndex(where: { $0.sequence == sequence }),
+            at + 1 < segments.count, segments[at].lastEntry.index <= checkpoint
+        else { return false }
+        rebuilding.ruins[sequence] = segments[at].isIndexed
+        forgetSegment(at)
+        positions.lose(segment: sequence)
+        return true
+    }
+
+    // MARK: Writing
+
+    /// The next piece of a segment in the making.
+    mutating func rebuildBatch() -> [DiskOperation]? {
+        guard !rebuilding.waiting.isEmpty, let hole = holes.first else { return nil }
+        var operations: [DiskOperation] = []
+        if rebuilding.segment == nil, !beginSegment(hole, &operations) {
+            rebuilding.waiting = []
+            return nil
+        }
+        guard var segment = rebuilding.segment else { return nil }
+        let file = SegmentName.file(segment.header.sequence) + SegmentName.unfinished
+        operations.append(
+            .write(file: file, offset: segment.offset, bytes: batch(&segment, rebuilding.waiting))
+        )
+        operations.append(.sync(file: file))
+        rebuilding.waiting = []
+        rebuilding.finishes =
+            segment.last.index == hole.upperBound
+            || segment.offset >= configuration.segmentSize
+                && hasNumber(segment.header.sequence + 1, in: hole)
+        rebuilding.segment = segment
+        if rebuilding.finishes { finish(segment, &operations) }
+        return operations
+    }
+
+    /// Whether a segment with entries of a hole may have a sequence number.
+    private func hasNumber(_ sequence: UInt64, in hole: ClosedRange<LogIndex>) -> Bool {
+        let at = positions.span(of: hole.lowerBound) ?? 0
+        let after =
+            at + 1 < positions.spans.count
+            ? positions.spans[at + 1].segment : (segments.last?.sequence ?? .max)
+        return sequence < after && !segments.contains { $0.sequence == sequence }
+    }
+
+    /// - Returns: false if there is no sequence number left for it.
+    private mutating func beginSegment(
+        _ hole: ClosedRange<LogIndex>,
+        _ operations: inout [DiskOperation]
+    ) -> Bool {
+        let at = positions.span(of: hole.lowerBound) ?? 0
+        let before = at > 0 ? positions.spans[at - 1].segment : promise.firstSegment - 1
+        var sequence = before + 1
+        while segments.contains(where: { $0.sequence == sequence }) { sequence += 1 }
+        guard hasNumber(sequence, in: hole) else { return false }
+        let previous = hole.lowerBound.previous
+        var header = SegmentHeader(
+            configuration: configuration,
+            sequence: sequence,
+            firstBatch: 1,
+            previousChecksum: 0,
+            start: LogPoint(last: EntryID(term: terms.term(at: previous), index: previous))
+        )
+        header.flags = .rebuilt
+        header.fileSize = 0
+        rebuilding.segment = Rebuilding.Segment(header: header, last: header.start.last)
+        let file = SegmentName.file(sequence) + SegmentName.unfinished
+        operations.append(.create(file: file, size: 0))
+        operations.append(.write(file: file, offset: 0, bytes: header.encoded()))
+        return true
+    }
+
+    private func batch(_ segment: inout Rebuilding.Segment, _ entries: [Entry]) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: BatchHeader.size)
+        for entry in entries {
+            let start = bytes.count
+            Record.append(entry, to: &bytes)
+            segment.positions.append(
+                EntryPositions.Span(
+                    first: entry.index,
+                    segment: segment.header.sequence,
+                    offset: segment.offset + start,
+                    end: segment.offset + bytes.count
+                ),
+                spacing: EntryPositions.sealedSpacing
+            )
+            segment.last = entry.id
+            segment.time = max(segment.time, entry.time)
+        }
+        let length = bytes.count - BatchHeader.size
+        var header = BatchHeader(
+            number: segment.nextBatch,
+            salt: segment.header.salt,
+            length: length,
+            records: UInt32(entries.count),
+            previousChecksum: segment.previousChecksum,
+            bodyChecksum: CRC32C.checksum(of: bytes, in: BatchHeader.size..<bytes.count)
+        )
+        bytes.append(contentsOf: repeatElement(0, count: Sector.roundUp(bytes.count) - bytes.count))
+        header.write(into: &bytes)
+        segment.offset += bytes.count
+        segment.nextBatch += 1
+        segment.previousChecksum = header.checksum
+        return bytes
+    }
+
+    /// Puts the segment in the place of the damaged one, which stays as evidence.
+    private mutating func finish(
+        _ segment: Rebuilding.Segment,
+        _ operations: inout [DiskOperation]
+    ) {
+        let sequence = segment.header.sequence
+        let file = SegmentName.file(sequence)
+        if let hadIndex = rebuilding.ruins.removeValue(forKey: sequence) {
+            operations.append(.rename(from: file, to: "damaged-\(batchCount)-\(file)"))
+            if hadIndex { operations.append(.remove(file: SegmentName.index(sequence))) }
+        }
+        operations.append(.rename(from: file + SegmentName.unfinished, to: file))
+        SegmentIndex(record(of: segment), spans: segment.positions.spans).append(to: &operations)
+    }
+
+    private func record(of segment: Rebuilding.Segment) -> Segment {
+        Segment(
+            sequence: segment.header.sequence,
+            salt: segment.header.salt,
+            capacity: segment.offset,
+            used: segment.offset,
+            lastBatch: segment.nextBatch - 1,
+            lastChecksum: segment.previousChecksum,
+            lastEntry: segment.last,
+            lastTime: segment.time,
+            isIndexed: true
+        )
+    }
+
+    /// The piece is durable.
+    mutating func rebuilt() {
+        guard rebuilding.finishes, let segment = rebuilding.segment else { return }
+        rebuilding.finishes = false
+        rebuilding.segment = nil
+        insertSegment(record(of: segment))
+        positions.fill(segment.positions.spans, through: segment.last.index)
+    }
+}

@@ -1,0 +1,176 @@
+import Journal
+import Raft
+
+/// What this node fetches from others, and reads for them.
+struct Pulling {
+    /// Whom it asked for entries, and when.
+    var asked: (peer: NodeID, from: LogIndex, at: Instant)?
+    /// Positions in the list of peers, tried in turn.
+    var turn = 0
+    /// Nobody had what was wanted when it was asked last.
+    var restsUntil: Instant?
+    /// Reads of the journal for peers that asked, one a peer.
+    var reads: [Read] = []
+    /// The piece of a sealed segment that is being looked at.
+    var scrub: DiskRead?
+    /// Bytes that may be looked at now.
+    var scrubBudget = 0
+
+    struct Read {
+        var peer: NodeID
+        var from: LogIndex
+        var maxBytes: Int
+        var read: DiskRead
+    }
+}
+
+extension ReplicaNode {
+    /// Entries asked for at a time cost so much.
+    static let pulledBytes = 256 * 1024
+    /// An answer that has not come by then will not come.
+    static let pullPatience = Duration.seconds(2)
+
+    // MARK: Asking
+
+    /// Asks for the next entries that are missing on this disk, unless an answer is under way.
+    mutating func pull(at now: Instant) {
+        guard let wanted = journal.wantedEntry else { return }
+        if let asked = pulling.asked {
+            guard asked.at.advanced(by: ReplicaNode.pullPatience) <= now else { return }
+            pulling.asked = nil
+        }
+        if let rest = pulling.restsUntil, rest > now { return }
+        for _ in peers.indices {
+            pulling.turn = (pulling.turn + 1) % peers.count
+            let peer = peers[pulling.turn]
+            guard peer.isConnected else { continue }
+            pulling.asked = (peer.node, wanted, now)
+            let message = PullMessage.entriesWanted(
+                from: wanted,
+                maxBytes: UInt32(ReplicaNode.pulledBytes)
+            )
+            output.messages.append(.init(to: peer.node, message: .pull(message)))
+            return
+        }
+    }
+
+    mutating func received(_ message: PullMessage, from peer: NodeID, at now: Instant) {
+        switch message {
+        case .entriesWanted(let from, let maxBytes):
+            serve(peer, from: from, maxBytes: Int(maxBytes))
+        case .entries(let from, let entries):
+            guard let asked = pulling.asked, asked.peer == peer, asked.from == from else { return }
+            pulling.asked = nil
+            if journal.fill(entries) {
+                counters.entriesFetched += UInt64(entries.count)
+            } else {
+                // Somebody else may have them.
+                pulling.restsUntil = now.advanced(by: .milliseconds(500))
+            }
+        }
+    }
+
+    // MARK: Answering
+
+    private mutating func serve(_ peer: NodeID, from: LogIndex, maxBytes: Int) {
+        guard !pulling.reads.contains(where: { $0.peer == peer }) else { return }
+        let maxBytes = min(maxBytes, ReplicaNode.pulledBytes)
+        guard from > .zero, from <= raft.commitIndex else {
+            answer(peer, from, [])
+            return
+        }
+        if from > raft.evictedIndex {
+            answer(
+                peer,
+                from,
+                raft.entries(from: from, through: raft.commitIndex, maxBytes: maxBytes)
+            )
+            return
+        }
+        guard var read = journal.planRead(from: from, maxBytes: maxBytes) else {
+            answer(peer, from, [])
+            return
+        }
+        read.number = nextDiskReadNumber
+        nextDiskReadNumber += 1
+        pulling.reads.append(
+            Pulling.Read(peer: peer, from: from, maxBytes: maxBytes, read: read)
+        )
+        output.diskReads.append(read)
+    }
+
+    private mutating func answer(_ peer: NodeID, _ from: LogIndex, _ entries: [Entry]) {
+        output.messages.append(
+            .init(to: peer, message: .pull(.entries(from: from, entries)))
+        )
+    }
+
+    // MARK: Looking for damage
+
+    /// Reads a little of the sealed segments, to find damage before it is needed or has company.
+    mutating func scrub() {
+        let rate = configuration.scrubBytesPerSecond
+        guard pulling.scrub == nil, rate > 0 else { return }
+        pulling.scrubBudget = min(pulling.scrubBudget + rate / 10, rate)
+        guard pulling.scrubBudget > 0, var read = journal.planScrub() else { return }
+        read.number = nextDiskReadNumber
+        nextDiskReadNumber += 1
+        pulling.scrubBudget -= read.count
+        pulling.scrub = read
+        output.diskReads.append(read)
+    }
+
+    /// Takes what was read, if it was read for a peer or to look for damage.
+    ///
+    /// - Returns: whether it was.
+    mutating func pulled(_ number: UInt64, _ result: Result<[UInt8], DiskError>) -> Bool {
+        if let read = pulling.scrub, read.number == number {
+            pulling.scrub = nil
+            scrubbed(read, result)
+            return true
+        }
+        guard let i = pulling.reads.firstIndex(where: { $0.read.number == number }) else {
+            return false
+        }
+        let asked = pulling.reads.remove(at: i)
+        do {
+            let entries = try journal.entries(
+                in: try result.get(),
+                of: asked.read,
+                from: asked.from,
+                maxBytes: asked.maxBytes
+            )
+            answer(asked.peer, asked.from, entries)
+        } catch {
+            answer(asked.peer, asked.from, [])
+            readFailed(error)
+        }
+        return true
+    }
+
+    private mutating func scrubbed(_ read: DiskRead, _ result: Result<[UInt8], DiskError>) {
+        do {
+            try journal.scrubbed(try result.get(), of: read)
+        } catch let error as JournalError {
+            readFailed(error)
+        } catch {
+            journal.scrubFailed()
+            readFailed(error)
+        }
+    }
+
+    /// A part of the log could not be read: what is damaged and sealed is made again from the others.
+    mutating func readFailed(_ error: any Error) {
+        guard let error = error as? JournalError, case .damaged(let file, _, _) = error else {
+            output.notices.append(.journalReadFailed("\(error)"))
+            return
+        }
+        if journal.foundDamage(in: file) {
+            output.notices.append(
+                .logDamaged(LogDamage(error: error, evidence: [], endsLog: false))
+            )
+        } else {
+            output.notices.append(.journalReadFailed("\(error)"))
+        }
+    }
+}

@@ -1,0 +1,381 @@
+import Journal
+import Raft
+import Testing
+
+/// A log of many segments, all but the last few of its entries committed.
+private func longLog(
+    entries: Int = 120,
+    truncating: Bool = true
+) throws -> (disk: CrashDisk, model: ModelLog) {
+    var disk = CrashDisk()
+    var model = ModelLog()
+    var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
+        .takeJournal()
+    var number: UInt64 = 0
+    while model.last.number < UInt64(entries) {
+        number += 1
+        let term = number / 10 + 1
+        // Now and then an entry that was not committed is replaced.
+        let replaces =
+            truncating && number % 10 == 0 && model.last > model.hardState.commitIndex
+        let commit = max(
+            model.hardState.commitIndex.number,
+            min(
+                model.last.number - min(2, model.last.number),
+                replaces ? model.last.number - 1 : .max
+            )
+        )
+        let write = model.write(
+            number,
+            term: term,
+            from: replaces ? model.last.number : model.last.number + 1,
+            sizes: [100, 300, 50],
+            commit: commit,
+            salt: UInt8(truncatingIfNeeded: number)
+        )
+        journal.append(write)
+        model.apply(write)
+        _ = try journal.finish(on: &disk)
+    }
+    return (disk, model)
+}
+
+/// Which entries these are, with a digest of each; short enough to be looked at.
+private func ids(_ entries: [Entry]) -> [String] {
+    entries.map { "\($0.id):\($0.payload.count):\($0.payload.reduce(0) { $0 &* 31 &+ Int($1) })" }
+}
+
+extension ModelLog {
+    func checkpoint(at index: UInt64) -> LogCheckpoint {
+        let entry = entries[Int(index) - 1]
+        return LogCheckpoint(
+            last: entry.id,
+            time: entry.time,
+            terms: runs.filter { $0.first <= entry.index }
+        )
+    }
+}
+
+private struct Opened: ~Copyable {
+    var found: Found
+    var journal: LogJournal
+}
+
+private func open(
+    _ disk: inout CrashDisk,
+    after checkpoint: LogCheckpoint,
+    salt: UInt64 = 0x5A17,
+    canRepair: Bool = true
+) throws(JournalError) -> Opened {
+    var committed: [Entry] = []
+    let recovered = try LogJournal.recover(
+        from: &disk,
+        configuration: configuration(salt: salt, canRepair: canRepair),
+        after: checkpoint
+    ) {
+        committed.append($0)
+    }
+    let found = Found(
+        log: recovered.log,
+        committed: committed,
+        tornTail: recovered.tornTail,
+        damage: recovered.damage
+    )
+    return Opened(found: found, journal: recovered.takeJournal())
+}
+
+extension LogJournal {
+    /// All entries of a range, read as a lagging follower is served.
+    fileprivate mutating func read(
+        _ range: ClosedRange<UInt64>,
+        on disk: CrashDisk
+    ) throws -> [Entry] {
+        var entries: [Entry] = []
+        var next = LogIndex(range.lowerBound)
+        while next.number <= range.upperBound {
+            guard let read = planRead(from: next, maxBytes: 2_000) else { return entries }
+            let bytes = try disk.read(read.file, at: read.offset, count: read.count)
+            let more = try self.entries(in: bytes, of: read, from: next, maxBytes: 2_000)
+            entries += more
+            next = LogIndex(next.number + UInt64(more.count))
+        }
+        return entries.filter { $0.index.number <= range.upperBound }
+    }
+
+    /// Fetches what is missing from somebody who has it.
+    fileprivate mutating func refill(from model: ModelLog, on disk: inout CrashDisk) throws {
+        var rounds = 0
+        while let wanted = wantedEntry {
+            rounds += 1
+            try #require(rounds < 1_000)
+            let from = Int(wanted.number) - 1
+            let taken = fill(Array(model.entries[from..<min(from + 5, model.entries.count)]))
+            try #require(taken, "entry \(wanted) for \(holes)")
+            _ = try finish(on: &disk)
+        }
+    }
+}
+
+@Suite("a log with a checkpoint")
+struct SealedTests {
+    @Test("is read from the checkpoint on, whichever entry that stands for")
+    func everyCheckpoint() throws {
+        let (whole, model) = try longLog()
+        let commit = model.hardState.commitIndex.number
+        #expect(whole.list().filter { $0.hasSuffix(".seg") }.count > 12)
+        for index in 1...commit {
+            var disk = whole
+            var opened = try open(&disk, after: model.checkpoint(at: index))
+            #expect(opened.found.damage.isEmpty && opened.found.tornTail == nil)
+            #expect(opened.found.committed == Array(model.committed.dropFirst(Int(index))))
+            #expect(opened.found.log.hardState == model.hardState)
+            #expect(opened.found.log.terms == model.runs)
+            #expect(opened.found.log.lastIndex == model.last)
+            #expect(
+                opened.found.log.tail == Array(model.entries.suffix(opened.found.log.tail.count))
+            )
+            let holes = opened.journal.holes
+            #expect(holes.isEmpty)
+            // Old entries are found all the same.
+            if index % 10 == 0 {
+                let read = try opened.journal.read(1...commit, on: disk)
+                #expect(ids(read) == ids(model.committed))
+            }
+        }
+    }
+
+    @Test("is read without the indexes, which are then made again")
+    func withoutIndexes() throws {
+        let (whole, model) = try longLog()
+        let indexes = whole.list().filter { $0.hasSuffix(".idx") }
+        #expect(indexes.count > 10)
+        for ruin in 0..<3 {
+            var disk = whole
+            for file in indexes {
+                switch ruin {
+                case 0: disk.lose(file)
+                case 1: disk.flip(file, at: 30)
+                default: disk.replace(file, with: [])
+                }
+            }
+            let commit = model.hardState.commitIndex.number
+            var opened = try open(&disk, after: model.checkpoint(at: commit))
+            #expect(opened.found.damage.isEmpty)
+            let read = try opened.journal.read(1...commit, on: disk)
+            #expect(ids(read) == ids(model.committed))
+            _ = try opened.journal.finish(on: &disk)
+            for file in indexes where disk.list().contains(file) {
+                #expect(try disk.contents(file).count > 80)
+            }
+        }
+    }
+
+    @Test("whose sealed segments are damaged goes on at once, and makes them again from others")
+    func rebuilds() throws {
+        let (whole, model) = try longLog()
+        let commit = model.hardState.commitIndex.number
+        let segments = whole.list().filter { $0.hasSuffix(".seg") }
+        for (position, file) in segments.dropLast(5).enumerated() {
+            for harm in 0..<4 {
+                var disk = whole
+                switch harm {
+                case 0: disk.lose(file)
+                case 1: disk.flip(file, at: 30)
+                case 2: disk.replace(file, with: Array(try whole.contents(file).prefix(900)))
+                default:
+                    disk.lose(file)
+                    disk.lose(segments[position + 1])
+                }
+                var opened = try open(&disk, after: model.checkpoint(at: commit))
+                #expect(!opened.found.log.hardState.isRepairing)
+                #expect(opened.found.log.lastIndex == model.last)
+                #expect(opened.found.damage.allSatisfy { !$0.endsLog })
+                let holes = opened.journal.holes
+                #expect(holes.count <= 1)
+                try opened.journal.refill(from: model, on: &disk)
+                var read = try opened.journal.read(1...commit, on: disk)
+                #expect(ids(read) == ids(model.committed), "\(file), harm \(harm)")
+                // And so it is after the next start.
+                var again = try open(&disk, after: model.checkpoint(at: commit), salt: 77)
+                let left = again.journal.holes
+                #expect(left.isEmpty && again.found.damage.isEmpty, "\(file), harm \(harm)")
+                read = try again.journal.read(1...commit, on: disk)
+                #expect(ids(read) == ids(model.committed), "\(file), harm \(harm)")
+            }
+        }
+    }
+
+    @Test("finds damage in a sealed segment by reading it now and then, and repairs it")
+    func scrubs() throws {
+        let (whole, model) = try longLog()
+        let commit = model.hardState.commitIndex.number
+        let segments = whole.list().filter { $0.hasSuffix(".seg") }
+        var disk = whole
+        var opened = try open(&disk, after: model.checkpoint(at: commit))
+        // Nothing is wrong yet.
+        while opened.journal.scrub.rounds < 1 {
+            let read = try required(opened.journal.planScrub())
+            try opened.journal.scrubbed(
+                try disk.read(read.file, at: read.offset, count: read.count),
+                of: read
+            )
+        }
+        disk.flip(segments[2], at: 700)
+        disk.flip(segments[5], at: 40)
+        var found: [String] = []
+        let rounds = opened.journal.scrub.rounds
+        while opened.journal.scrub.rounds < rounds + 2 {
+            let read = try required(opened.journal.planScrub())
+            let bytes = try disk.read(read.file, at: read.offset, count: read.count)
+            do throws(JournalError) {
+                try opened.journal.scrubbed(bytes, of: read)
+            } catch {
+                guard case .damaged(let file, _, _) = error else { throw error }
+                found.append(file)
+                let isSealed = opened.journal.foundDamage(in: file)
+                #expect(isSealed)
+            }
+        }
+        #expect(found == [segments[2], segments[5]])
+        let holes = opened.journal.holes
+        #expect(holes.count == 2)
+        try opened.journal.refill(from: model, on: &disk)
+        let read = try opened.journal.read(1...commit, on: disk)
+        #expect(ids(read) == ids(model.committed))
+        #expect(disk.list().filter { $0.hasPrefix("damaged-") }.count == 2)
+    }
+
+    @Test("takes no other entry into a hole than the one that was there")
+    func wrongEntries() throws {
+        let (whole, model) = try longLog()
+        var disk = whole
+        disk.lose(whole.list().filter { $0.hasSuffix(".seg") }[3])
+        let commit = model.hardState.commitIndex.number
+        var opened = try open(&disk, after: model.checkpoint(at: commit))
+        let wanted = try required(opened.journal.wantedEntry)
+        let at = Int(wanted.number) - 1
+        var wrong = model.entries[at]
+        wrong.id.term = Term(wrong.id.term.number + 1)
+        for entries in [[], [wrong], [model.entries[at + 1]], [model.entries[at], wrong]] {
+            let taken = opened.journal.fill(entries)
+            #expect(!taken)
+        }
+        let taken = opened.journal.fill([model.entries[at]])
+        #expect(taken)
+    }
+
+    @Test("survives a crash at any step of making a segment again")
+    func crashWhileRebuilding() throws {
+        let (whole, model) = try longLog()
+        let commit = model.hardState.commitIndex.number
+        let file = whole.list().filter { $0.hasSuffix(".seg") }[4]
+        var hurt = whole
+        hurt.flip(file, at: 30)
+        for keepsNames in [false, true] {
+            var steps = 0
+            while true {
+                var disk = hurt
+                var opened = try open(&disk, after: model.checkpoint(at: commit))
+                disk.failsAt = disk.performed + steps
+                let isDone = (try? opened.journal.refill(from: model, on: &disk)) != nil
+                disk = disk.afterPowerCut(.onlySynced, keepsNames: keepsNames)
+                var again = try open(&disk, after: model.checkpoint(at: commit))
+                #expect(!again.found.log.hardState.isRepairing)
+                try again.journal.refill(from: model, on: &disk)
+                let read = try again.journal.read(1...commit, on: disk)
+                #expect(ids(read) == ids(model.committed), "after \(steps) steps")
+                if isDone { break }
+                steps += 1
+            }
+            #expect(steps > 6)
+        }
+    }
+
+    @Test("loses its oldest segments by age, and only what the checkpoint stands for")
+    func retention() throws {
+        let (whole, model) = try longLog()
+        let commit = model.hardState.commitIndex.number
+        var disk = whole
+        var opened = try open(&disk, after: model.checkpoint(at: commit))
+        let cut = model.entries[60].time
+        opened.journal.removeSegments(before: cut)
+        _ = try opened.journal.finish(on: &disk)
+        let first = opened.journal.firstIndex.number
+        #expect(first > 40 && first <= 61)
+        var read = try opened.journal.read(first...commit, on: disk)
+        #expect(ids(read) == ids(model.committed.filter { $0.index.number >= first }))
+        let plan = opened.journal.planRead(from: LogIndex(first - 1), maxBytes: 100)
+        #expect(plan == nil)
+        #expect(disk.list().filter { $0.hasSuffix(".idx") }.count < 12)
+
+        var again = try open(&disk, after: model.checkpoint(at: commit), salt: 5)
+        #expect(again.found.damage.isEmpty && again.found.log.lastIndex == model.last)
+        let holes = again.journal.holes
+        #expect(holes.isEmpty)
+        read = try again.journal.read(first...commit, on: disk)
+        #expect(ids(read) == ids(model.committed.filter { $0.index.number >= first }))
+        // Whatever its age, what a restart needs stays.
+        again.journal.removeSegments(before: Timestamp(milliseconds: .max))
+        _ = try again.journal.finish(on: &disk)
+        let last = try open(&disk, after: model.checkpoint(at: commit), salt: 6)
+        #expect(last.found.log.lastIndex == model.last && last.found.damage.isEmpty)
+    }
+
+    @Test("survives a crash at any step of losing its oldest segments")
+    func crashWhileRemoving() throws {
+        let (whole, model) = try longLog()
+        let commit = model.hardState.commitIndex.number
+        for keepsNames in [false, true] {
+            for steps in 0..<40 {
+                var disk = whole
+                var opened = try open(&disk, after: model.checkpoint(at: commit))
+                opened.journal.removeSegments(before: model.entries[60].time)
+                disk.failsAt = disk.performed + steps
+                let isDone = (try? opened.journal.finish(on: &disk)) != nil
+                disk = disk.afterPowerCut(.onlySynced, keepsNames: keepsNames)
+                let again = try open(&disk, after: model.checkpoint(at: commit))
+                #expect(again.found.damage.isEmpty && !again.found.log.hardState.isRepairing)
+                let holes = again.journal.holes
+                #expect(holes.isEmpty, "after \(steps) steps")
+                if isDone { break }
+            }
+        }
+    }
+
+    @Test("that lost all of its log begins anew after the checkpoint, as a node that repairs")
+    func beginsAnew() throws {
+        let (whole, model) = try longLog()
+        let commit = model.hardState.commitIndex.number
+        for lost in [2, 5, 99] {
+            var disk = whole
+            let segments = whole.list().filter { $0.hasSuffix(".seg") }
+            for file in segments.suffix(lost) { disk.lose(file) }
+            var opened = try open(&disk, after: model.checkpoint(at: commit))
+            #expect(opened.found.log.hardState.isRepairing)
+            #expect(opened.found.committed.isEmpty)
+            #expect(opened.found.log.lastIndex.number == commit)
+            #expect(opened.found.log.tail.isEmpty)
+            #expect(opened.found.log.start == model.entries[Int(commit) - 1].id)
+            // It goes on from there, and fetches the rest.
+            var log = model
+            let next = log.write(
+                1,
+                term: 90,
+                from: commit + 1,
+                sizes: [10, 2_000, 3_000],
+                commit: commit
+            )
+            opened.journal.append(next)
+            log.apply(LogWrite(number: next.number, truncateAfter: LogIndex(commit)))
+            log.apply(next)
+            _ = try opened.journal.finish(on: &disk)
+            try opened.journal.refill(from: model, on: &disk)
+            var read = try opened.journal.read(1...commit + 3, on: disk)
+            #expect(ids(read) == ids(log.entries))
+            var again = try open(&disk, after: model.checkpoint(at: commit), salt: 8)
+            #expect(again.found.damage.isEmpty && again.found.log.lastIndex.number == commit + 3)
+            read = try again.journal.read(1...commit + 3, on: disk)
+            #expect(ids(read) == ids(log.entries))
+        }
+    }
+}
