@@ -27,7 +27,7 @@ struct FrameTests {
         _ length: UInt32,
         reserved: [UInt8] = [0, 0]
     ) -> [UInt8] {
-        let covered = [1, type] + reserved + little(length)
+        let covered = [Frame.version, type] + reserved + little(length)
         return Array("VDCT".utf8) + covered + little(checksum(of: covered))
     }
     /// CRC-32C bit by bit, as it is defined (RFC 3720 §12.1).
@@ -198,7 +198,7 @@ struct FrameTests {
         #expect(command.error == .invalid(field: "command length"))
         let name = FrameTests.decode(FrameTests.frame(type: 1, body: huge + [0]))
         #expect(name.error == .invalid(field: "cluster name"))
-        let reason = FrameTests.decode(FrameTests.frame(type: 2, body: [2] + huge))
+        let reason = FrameTests.decode(FrameTests.frame(type: 2, body: [2, 0] + huge))
         #expect(reason.error == .invalid(field: "reason"))
         // Raft, from, to, term, AppendEntries, previous, commit, durable, round, repair.
         let head = [1] + [UInt8](repeating: 0, count: 16) + [5] + [UInt8](repeating: 0, count: 48)
@@ -226,8 +226,8 @@ struct FrameTests {
     @Test("another version, another protocol and a frame over the limit are told apart")
     func headers() {
         var bytes = PeerFrame.message(.forwardRefused).encoded
-        bytes[4] = 2
-        #expect(FrameTests.decode(bytes).error == .badVersion(2))
+        bytes[4] = 1
+        #expect(FrameTests.decode(bytes).error == .badVersion(1))
         #expect(FrameTests.decode(Array("GET / HTTP/1.1\r\n\r\n".utf8)).error == .badMagic)
         func header(_ type: UInt8, _ length: Int, reserved: [UInt8] = [0, 0]) -> [UInt8] {
             FrameTests.header(type, UInt32(length), reserved: reserved) + [0, 0, 0, 0]

@@ -42,8 +42,10 @@ extension Problem.Kind {
     package static let all: [Self] = [
         invalid, unauthenticated, forbidden, badSignature, unknownRoute, unknownProvider,
         unknownAttempt, wrongMethod, requestTimedOut, openedDifferently, notLeader, notWaiting,
-        otherNode, tooLarge, unsupportedType, mismatched, tooManyCalls, tooManyCallbacks, tooManyBytes, overloaded, noQuorum,
-        undecidedInTime, stopping, quarantined, notAdmitted, flowNotReady, tooManyAttempts, tooManyFlows, storageFull,
+        otherNode, tooLarge, unsupportedType, mismatched, tooManyCalls, tooManyCallbacks,
+        tooManyBytes, overloaded, noQuorum,
+        undecidedInTime, stopping, quarantined, notAdmitted, flowNotReady, tooManyAttempts,
+        tooManyFlows, storageFull,
         malformed,
     ]
 }
