@@ -22,8 +22,10 @@ package enum DataDirectoryError: Error, Hashable, Sendable, CustomStringConverti
 /// however it ends.
 package struct DataDirectory: ~Copyable {
     package let path: String
-    /// Tells this directory from a copy of it: which file on its file system the lock is, and when
-    /// that was made, neither of which goes along with a copy of the files. Never 0.
+    /// Tells this directory from a copy of it; never 0.
+    ///
+    /// It says which file on its file system the lock is, and when that was made, neither of which
+    /// goes along with a copy of the files.
     package let place: UInt64
     private let lock: FileDescriptor
 

@@ -61,8 +61,11 @@ extension ReplicaNode {
             return
         }
         let agreed = majorityMark
-        if agreed == nil, let newest = machine.digest.marks.last, allHaveMark(newest.index) {
+        // What is marked is compared once the others have said what they have there.
+        guard agreed != nil || machine.digest.isMarkDue || allHaveNewestMark else { return }
+        if agreed == nil, allHaveNewestMark, let newest = machine.digest.marks.last {
             output.notices.append(.digest(.noMajority(index: newest.index)))
+            guard machine.digest.isMarkDue else { return }
         }
         var bytes: [UInt8] = []
         Command.checkDigest(agreed).encode(into: &bytes)
@@ -77,14 +80,16 @@ extension ReplicaNode {
         candidates += machine.digest.marks
         candidates.sort { $0.index > $1.index }
         return candidates.first { candidate in
+            if machine.digest.isCompared(candidate) { return false }
             var count = machine.digest.mark(at: candidate.index) == candidate ? 1 : 0
             for peer in peers where peer.status?.mark == candidate { count += 1 }
             return count >= quorum
         }
     }
 
-    private func allHaveMark(_ index: EntryIndex) -> Bool {
-        peers.allSatisfy { $0.status?.mark?.index == index }
+    private var allHaveNewestMark: Bool {
+        guard let newest = machine.digest.marks.last else { return false }
+        return peers.allSatisfy { $0.status?.mark?.index == newest.index }
     }
 
     // MARK: Rebuilding

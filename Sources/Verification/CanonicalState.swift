@@ -8,7 +8,6 @@ extension StateMachine {
         var bytes: [UInt8] = []
         bytes.append(fixed: appliedIndex.number)
         bytes.append(fixed: time.milliseconds)
-        digest.save(into: &bytes)
         bytes.append(varint: UInt64(reporters.newest.count))
         for request in reporters.newest { bytes.append(request) }
         let sortedFlows = flows.values.map(\.definition).sorted {

@@ -35,9 +35,9 @@ package struct StateDigest: Sendable {
     private(set) var block: [UInt8] = []
     /// The newest marks, oldest first.
     package private(set) var marks: [DigestMark] = []
-    /// Entries since the newest mark, and between it and the one before, that changed the state.
-    private(set) var unmarked: UInt64 = 0
-    private(set) var lastMarked: UInt64 = 0
+    /// The newest entry that may have changed the state, and the newest mark that was compared.
+    private(set) var changedAt: UInt64 = 0
+    private(set) var comparedAt: UInt64 = 0
 
     /// Bytes after which a block is hashed.
     static let blockSize = 4096
@@ -47,7 +47,13 @@ package struct StateDigest: Sendable {
     init() { block.reserveCapacity(StateDigest.blockSize + 512) }
 
     /// Whether a check would find something that was not compared yet.
-    package var isCheckDue: Bool { unmarked > 0 || lastMarked > 0 }
+    package var isCheckDue: Bool { changedAt > comparedAt }
+
+    /// Whether the newest mark is older than the newest change.
+    package var isMarkDue: Bool { changedAt > (marks.last?.index.number ?? 0) }
+
+    /// Whether a mark was compared already, or one after it.
+    package func isCompared(_ mark: DigestMark) -> Bool { mark.index.number <= comparedAt }
 
     package func mark(at index: EntryIndex) -> DigestMark? { marks.last { $0.index == index } }
 
@@ -59,7 +65,7 @@ package struct StateDigest: Sendable {
 
     /// Ends an entry that may have changed the state.
     mutating func endEntry(_ index: EntryIndex) {
-        unmarked += 1
+        changedAt = index.number
         fold { $0.append(varint: index.number) }
     }
 
@@ -76,9 +82,10 @@ package struct StateDigest: Sendable {
         if !block.isEmpty { hashBlock() }
         if marks.count == StateDigest.maxMarks { marks.removeFirst() }
         marks.append(DigestMark(index: index, digest: chain))
-        lastMarked = unmarked
-        unmarked = 0
     }
+
+    /// What was agreed for an entry has been compared, wherever that was possible.
+    mutating func compared(_ index: EntryIndex) { comparedAt = max(comparedAt, index.number) }
 
     // MARK: Saving
 
@@ -86,8 +93,8 @@ package struct StateDigest: Sendable {
     package func save(into bytes: inout [UInt8]) {
         bytes.append(contentsOf: chain)
         bytes.append(counted: block)
-        bytes.append(varint: unmarked)
-        bytes.append(varint: lastMarked)
+        bytes.append(varint: changedAt)
+        bytes.append(varint: comparedAt)
         bytes.append(varint: UInt64(marks.count))
         for mark in marks {
             bytes.append(varint: mark.index.number)
@@ -100,8 +107,8 @@ package struct StateDigest: Sendable {
         var reader = ByteReader(bytes[...])
         chain = try reader.bytes(DigestMark.byteCount)
         block = Array(try reader.counted())
-        unmarked = try reader.varint()
-        lastMarked = try reader.varint()
+        changedAt = try reader.varint()
+        comparedAt = try reader.varint()
         let count = try reader.count(ofAtLeast: DigestMark.byteCount + 1)
         for _ in 0..<count {
             let index = EntryIndex(try reader.varint())

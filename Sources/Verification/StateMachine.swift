@@ -82,6 +82,7 @@ package struct StateMachine: ~Copyable {
             } else {
                 counters.uncheckedDigests += 1
             }
+            digest.compared(agreed.index)
         }
         digest.mark(index)
     }

@@ -102,6 +102,8 @@ final class Cluster {
         )
         configuration.requestHold = .seconds(5)
         configuration.forwardRetry = .milliseconds(400)
+        // Indexes are the scripts' own, unless one is about digests.
+        configuration.digestInterval = nil
         if hasDirectories {
             configuration.identity = IdentityConfiguration(
                 fresh: DirectoryID(high: UInt64(id.number), low: members[node].run),

@@ -206,7 +206,7 @@ struct FrameTests {
         #expect(definition.error == .invalid(field: "definition length"))
         let name = FrameTests.decode(FrameTests.frame(type: 1, body: huge + [0]))
         #expect(name.error == .invalid(field: "cluster name"))
-        let reason = FrameTests.decode(FrameTests.frame(type: 2, body: [2] + huge))
+        let reason = FrameTests.decode(FrameTests.frame(type: 2, body: [2, 0] + huge))
         #expect(reason.error == .invalid(field: "reason"))
         // Raft, from, to, term, AppendEntries, previous, commit, durable, inference, round, repair.
         let head = [1] + [UInt8](repeating: 0, count: 16) + [5] + [UInt8](repeating: 0, count: 49)

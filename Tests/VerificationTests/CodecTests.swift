@@ -156,7 +156,7 @@ struct CodecTests {
         #expect(throws: CommandDecodeError.unsupportedVersion(2)) {
             try Command(decoding: [2, 5])
         }
-        #expect(throws: CommandDecodeError.unknownCommand(6)) { try Command(decoding: [1, 6]) }
+        #expect(throws: CommandDecodeError.unknownCommand(99)) { try Command(decoding: [1, 99]) }
         let long = [UInt8](repeating: 1, count: Command.maxEncodedLength + 1)
         #expect(throws: CommandDecodeError.tooLong(long.count)) { try Command(decoding: long) }
     }
