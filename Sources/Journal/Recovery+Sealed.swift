@@ -219,7 +219,7 @@ struct SegmentScan {
     private let end: Int?
     private(set) var isDone = false
 
-    /// - Parameter end: bytes that are taken; nil to go on as far as batches follow.
+    /// Walks to `end`, the bytes that are taken; nil to go on as far as batches follow.
     init(_ header: SegmentHeader, file: String, end: Int? = nil) {
         self.header = header
         self.file = file

@@ -33,8 +33,9 @@ package struct Progress {
     var sentDurable = LogIndex.zero
     /// The newest read round that the member echoed.
     var ackedRound: UInt64 = 0
-    /// The repair that the member is in; 0 for none. Its disk and its word count for nothing
-    /// meanwhile.
+    /// The repair that the member is in; 0 for none.
+    ///
+    /// Its disk and its word count for nothing meanwhile.
     package internal(set) var repair: UInt64 = 0
     /// The leader's round when it learned of that repair: replies to this round or an older one
     /// may have been sent before the member lost what it acknowledges.

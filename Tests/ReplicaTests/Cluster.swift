@@ -102,6 +102,7 @@ final class Cluster {
         )
         configuration.requestHold = .seconds(5)
         configuration.forwardRetry = .milliseconds(400)
+        configuration.scrubBytesPerSecond = 0
         // Indexes are the scripts' own, unless one is about digests.
         configuration.digestInterval = nil
         if hasDirectories {

@@ -138,7 +138,8 @@ struct ConfigurationTests {
             ),
             (
                 27, "  journal: { compression: 1 },",
-                "27: journal.compression: is not a field; known here: reserve_mib, segment_mib"
+                "27: journal.compression: is not a field; "
+                    + "known here: may_move, reserve_mib, segment_mib"
             ),
         ]
     )
