@@ -11,6 +11,10 @@ package enum Participation: Hashable, Sendable {
     case repairing(through: LogIndex)
     /// The same, without an end of its own: `participate` has to end it.
     case barred
+
+    var isRepair: Bool {
+        if case .repairing = self { true } else { false }
+    }
 }
 
 /// The repair of this node's log: which one it is, and how far the log has to reach for its end.

@@ -18,7 +18,7 @@ package struct RaftNode: ~Copyable {
     /// learner. docs/protocol.md has the argument.
     package internal(set) var isRepairing: Bool
     /// The same, but without an end of its own; see `Participation`.
-    var isBarred = false
+    var isBarred: Bool
     /// Set by `avoidOffice`.
     var isReluctant = false
     /// Messages that were ignored since they could not have come from a correct member.
@@ -46,7 +46,7 @@ package struct RaftNode: ~Copyable {
     var held: [(gate: WriteNumber, message: Message)] = []
     var appliedIndex = LogIndex.zero
     var random: Random
-    var repair = Repair()
+    var repair: Repair
 
     // Elections.
     let electionNanoseconds: UInt64
@@ -104,16 +104,14 @@ package struct RaftNode: ~Copyable {
         let members = configuration.membership
         self.configuration = configuration
         isVoter = members.isVoter(configuration.node)
-        isRepairing = hard.isRepairing
-        switch participation {
-        case .full: break
-        case .repairing(let through):
-            isRepairing = true
-            repair.through = through
-        case .barred: isBarred = true
-        }
-        let resting: Role = isRepairing || isBarred ? .repairing : isVoter ? .follower : .learner
-        role = resting
+        // In local variables: the optimizer of Swift 6.3 destroys properties that were never set if one
+        // of them is changed in a branch before all are.
+        var repair = Repair()
+        if case .repairing(let through) = participation { repair.through = through }
+        let repairs = hard.isRepairing || participation.isRepair
+        isRepairing = repairs
+        isBarred = participation == .barred
+        role = repairs || participation == .barred ? .repairing : isVoter ? .follower : .learner
         currentTerm = hard.currentTerm
         votedFor = hard.votedFor
         commitIndex = hard.commitIndex
@@ -122,8 +120,10 @@ package struct RaftNode: ~Copyable {
         announcedRole = RoleChange(role: role, term: hard.currentTerm, leader: nil)
         log = RaftLog(recovered)
         writes = WriteLedger(durableIndex: recovered.lastIndex, commitIndex: hard.commitIndex)
-        random = Random(seed: configuration.seed)
-        if isRepairing || isBarred { repair.number = random.next() | 1 }
+        var random = Random(seed: configuration.seed)
+        if repairs || participation == .barred { repair.number = random.next() | 1 }
+        self.random = random
+        self.repair = repair
         electionNanoseconds = configuration.electionTimeout.wholeNanoseconds
         heartbeatNanoseconds = configuration.heartbeatInterval.wholeNanoseconds
         invariant(electionNanoseconds > 0, "no election time-out")
