@@ -624,6 +624,10 @@ package struct LogJournal: ~Copyable {
 
     /// Bytes that wait for the next batch.
     package var pendingBytes: Int { pendingRecords == 0 ? 0 : pending.count }
+    /// The batch under way carries records, and with them all that was appended when it was made.
+    package var isWritingRecords: Bool {
+        if case .records? = underWay?.work { true } else { false }
+    }
     /// Whether a batch was handed out and is not completed.
     package var isBatchUnderWay: Bool { underWay != nil }
     /// Segments that hold batches.

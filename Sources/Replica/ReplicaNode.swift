@@ -51,6 +51,8 @@ package struct ReplicaNode: ~Copyable {
     /// Which directory stands for each member; `nil` where nobody asks.
     var registry: MemberRegistry?
     var identityWrites: UInt64 = 0
+    /// The journal had the disk last.
+    private var isRegistrysTurn = true
     /// What is known of the peers' promises is written down then.
     var nextNotesAt: Instant
     /// Set while this replica's state is known to differ from the others'.
@@ -160,14 +162,16 @@ package struct ReplicaNode: ~Copyable {
 
     /// At most one batch is under way, whether it is the journal's or the registry's.
     private mutating func takeDiskWork(at now: Instant) {
-        if let registry, registry.isWriting { return }
-        if !journal.isBatchUnderWay, let batch = identityWrite() {
-            output.batch = batch
-        } else if let batch = journal.nextBatch() {
-            output.batch = batch
-            diskWatch.begun(at: now)
-            refreshRoom()
-        }
+        if registry?.isWriting == true || journal.isBatchUnderWay { return }
+        // They take turns: neither may keep the other waiting for ever on a slow disk.
+        let batch =
+            isRegistrysTurn
+            ? identityWrite() ?? journal.nextBatch() : journal.nextBatch() ?? identityWrite()
+        guard let batch else { return }
+        isRegistrysTurn = ReplicaNode.carriesLog(batch)
+        output.batch = batch
+        diskWatch.begun(at: now)
+        refreshRoom()
     }
 
     /// When `turn` has to be called, if nothing else happens before.
@@ -191,6 +195,7 @@ package struct ReplicaNode: ~Copyable {
     package mutating func batchCompleted(_ number: UInt64, at now: Instant) {
         guard number < ReplicaNode.identityBatch else {
             identityWritten(at: now)
+            diskGetsOn(at: now)
             return
         }
         let hadRoom = journal.hasRoom

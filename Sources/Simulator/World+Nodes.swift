@@ -325,8 +325,7 @@ extension World {
         host.batch = batch
         host.nextOperation = 0
         let carriesLog =
-            ReplicaNode.carriesLog(batch)
-            && batch.operations.contains { if case .write = $0 { true } else { false } }
+            ReplicaNode.carriesLog(batch) && process.replica.journal.isWritingRecords
         if carriesLog { checker.batchBegun(host.number, process.replica) }
         scheduleDiskStep(host, process)
     }
