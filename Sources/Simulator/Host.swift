@@ -54,6 +54,8 @@ final class Host {
     var clockDrift: Int64 = 0
     var clockSetAt: UInt64 = 0
 
+    /// Its directory was replaced or its disk damaged, ever.
+    var hasLost = false
     /// Its directory was emptied or is an older copy, and it does not count again yet.
     var isOut = false
     /// Its identity was looked at since.

@@ -8,12 +8,21 @@ internal import Verification
 extension World {
     // MARK: Directories
 
+    /// It had lost something once, and its disk may still say so: a crash would have it repair again.
+    func isMending(_ host: Host) -> Bool {
+        guard host.hasLost else { return false }
+        guard let process = host.process else { return true }
+        return process.replica.raft.participation != .full || !process.replica.raft.isTermDurable
+    }
+
     /// A node's directory is emptied, or an older copy of it is put in its place.
     ///
     /// Never at so many that what was promised could be lost.
     func replaceDirectory(_ host: Host, by copy: SimulatedDisk?, after delay: UInt64) {
         let isOther = { (other: Host) in other.number != host.number }
-        let lost = hosts.filter { isOther($0) && ($0.isOut || $0.isQuarantined) }.count
+        let lost = hosts.filter {
+            isOther($0) && ($0.isOut || $0.isQuarantined || isMending($0))
+        }.count
         guard lost < (hosts.count - 1) / 2, !host.isOut, !host.isQuarantined,
             !hosts.contains(where: { checker.records[$0.number].isRotten })
         else { return }
@@ -23,6 +32,7 @@ extension World {
         host.disk = copy ?? SimulatedDisk()
         host.disk.place = place
         host.isOut = true
+        host.hasLost = true
         host.wasMet = false
         checker.replaced(host.number)
         statistics.replacedDirectories += 1

@@ -182,7 +182,10 @@ extension World {
 
     /// A machine goes down and its disk is damaged; never at so many that data could be lost.
     private func rot(_ host: Host, _ duration: UInt64) {
-        let lost = hosts.filter { checker.records[$0.number].isRotten || $0.isOut }.count
+        let lost = hosts.filter {
+            checker.records[$0.number].isRotten || $0.isOut
+                || $0.number != host.number && isMending($0)
+        }.count
         guard !host.isOut, !hosts.contains(where: \.isCorrupt),
             lost < (hosts.count - 1) / 2 || checker.records[host.number].isRotten
         else { return }
@@ -190,6 +193,7 @@ extension World {
         restartLater(host, after: duration)
         guard let what = host.disk.rot(&host.random) else { return }
         checker.damaged(host.number)
+        host.hasLost = true
         trace.note(now, "n\(host.number + 1): \(what)")
     }
 
