@@ -157,6 +157,10 @@ extension World {
         _ definition: FlowDefinition?,
         _ process: Process
     ) {
+        guard !process.replica.isCutOffByDisk else {
+            answer(number, .unavailable)
+            return
+        }
         let submission = process.replica.submit(
             command,
             definition: definition,
@@ -195,6 +199,10 @@ extension World {
         _ reading: SimulatedFrontEnd.Reading,
         _ process: Process
     ) {
+        guard !process.replica.isCutOffByDisk else {
+            answer(number, .unavailable)
+            return
+        }
         process.frontEnd.readings[number] = reading
         process.frontEnd.waiting.insert(number)
         process.replica.beginRead(context: number, at: instant)
