@@ -70,8 +70,10 @@ extension ReplicaNode {
     /// A batch has been under way for longer than `ReplicaConfiguration.diskStall`.
     package var isDiskStalled: Bool { diskWatch.isStalled }
 
-    /// This node learns nothing new: its disk hangs, and so do its replies to a leader whose term it
-    /// could not write yet. What its clients ask for may be committed, but not be answered here.
+    /// Whether this node learns nothing new.
+    ///
+    /// Its disk hangs, and so do its replies to a leader whose term it could not write yet. What its
+    /// clients ask for may be committed, but not be answered here.
     package var isCutOffByDisk: Bool { diskWatch.isStalled && !raft.isTermDurable }
 
     /// How long the batch under way has taken so far, in nanoseconds; 0 if none is.
