@@ -22,6 +22,9 @@ extension RaftNode {
         }
     }
 
+    /// Term and vote are on disk; while they are not, nothing is sent, not even that entries arrived.
+    package var isTermDurable: Bool { writes.isHardStateDurable }
+
     /// This write and all before it are on stable storage.
     package mutating func persisted(
         _ number: WriteNumber,

@@ -70,6 +70,12 @@ extension ReplicaNode {
     /// A batch has been under way for longer than `ReplicaConfiguration.diskStall`.
     package var isDiskStalled: Bool { diskWatch.isStalled }
 
+    /// Whether this node learns nothing new.
+    ///
+    /// Its disk hangs, and so do its replies to a leader whose term it could not write yet. What its
+    /// clients ask for may be committed, but not be answered here.
+    package var isCutOffByDisk: Bool { diskWatch.isStalled && !raft.isTermDurable }
+
     /// How long the batch under way has taken so far, in nanoseconds; 0 if none is.
     package func diskWait(at now: Instant) -> UInt64 {
         diskWatch.batchSince.map { now.nanoseconds(since: $0) } ?? 0

@@ -167,6 +167,10 @@ extension World {
         _ definition: FlowDefinition?,
         _ process: Process
     ) {
+        guard !process.replica.isCutOffByDisk else {
+            answer(number, .unavailable)
+            return
+        }
         let submission = process.replica.submit(
             command,
             definition: definition,
@@ -219,6 +223,10 @@ extension World {
         _ reading: SimulatedFrontEnd.Reading,
         _ process: Process
     ) {
+        guard !process.replica.isCutOffByDisk else {
+            answer(number, .unavailable)
+            return
+        }
         process.frontEnd.readings[number] = reading
         process.frontEnd.waiting.insert(number)
         process.replica.beginRead(context: number, at: instant)

@@ -130,6 +130,8 @@ extension ClusterTests {
                     at: leader
                 )
                 #expect(known.disposition == "repeated" && known.body == answer.body)
+                let refused = try cluster.open("refused", at: leader, within: .seconds(4))
+                #expect(refused.status == 503 && refused.problem?.name == "disk-stalled")
                 let status = try cluster.command("status", "--cluster", cluster.clusterFile)
                 #expect(status.status == 0 && status.output.contains("stalled"))
                 for number in 2...20 {
@@ -311,8 +313,11 @@ extension ClusterTests {
                     try eventually("node \(node) knows") {
                         try cluster.open("refused-\(node)", at: node).status == 507
                     }
-                    let ready = try cluster.get("/readyz", at: node, token: nil)
-                    #expect(ready.status == 200 && ready.text.contains("no room for new attempts"))
+                    try eventually("node \(node) says so, and is ready for callbacks") {
+                        let ready = try cluster.get("/readyz", at: node, token: nil)
+                        return ready.status == 200
+                            && ready.text.contains("no room for new attempts")
+                    }
                 }
                 // What decides goes on until the reserve is used up.
                 var hasEnded = false

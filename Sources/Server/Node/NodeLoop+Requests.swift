@@ -207,6 +207,10 @@ extension NodeLoop {
         _ form: Exchange.ReplyForm,
         _ connection: HTTPConnection
     ) {
+        guard !replica.isCutOffByDisk else {
+            answer(connection, Problem.diskStalled(retryAfter: 2).response)
+            return
+        }
         switch replica.submit(
             command,
             definition: definition,
@@ -264,6 +268,10 @@ extension NodeLoop {
     // MARK: Reads
 
     private func read(_ read: Exchange.Read, _ connection: HTTPConnection) {
+        guard !replica.isCutOffByDisk else {
+            answer(connection, Problem.diskStalled(retryAfter: 2).response)
+            return
+        }
         connection.exchange?.step = .reading(read)
         replica.beginRead(context: connection.context, at: now)
     }

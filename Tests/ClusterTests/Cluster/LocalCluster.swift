@@ -234,13 +234,18 @@ final class LocalCluster {
         "targets":{"verified":"https://bank.example/ivr/ok","rejected":"https://bank.example/ivr/no"}}
         """
 
-    func open(_ attempt: String, at node: Int) throws -> Response {
+    func open(
+        _ attempt: String,
+        at node: Int,
+        within limit: Duration = .seconds(15)
+    ) throws -> Response {
         try send(
             "PUT",
             "/v1/attempts/\(attempt)",
             at: node,
             token: document.tokens.ingest,
-            body: LocalCluster.openBody
+            body: LocalCluster.openBody,
+            within: limit
         )
     }
 
