@@ -96,20 +96,50 @@ struct ChaosChart {
 
     // MARK: Faults
 
-    /// Bars in as many rows as it takes for none to lie on another; the names where there is room.
     private mutating func drawFaults(at top: Double) -> Double {
+        // Beyond some number names only hide what they name; the table has them.
+        report.faults.count > 40 ? drawFamilies(at: top) : drawNamedFaults(at: top)
+    }
+
+    /// A row for each family.
+    private mutating func drawFamilies(at top: Double) -> Double {
+        let height = 14.0
+        var y = top
+        for family in FaultFamily.allCases {
+            let some = report.faults.filter { FaultFamily($0.plan.kind) == family }
+            guard !some.isEmpty else { continue }
+            label(family.rawValue, x: ChaosChart.left - 8, y: y + 11, color: family.color)
+            line(y + height / 2)
+            for fault in some {
+                rectangle(
+                    x(fault.began),
+                    y,
+                    max(3, x(fault.ended) - x(fault.began)),
+                    height,
+                    family.color,
+                    "rx=\"2\" opacity=\"0.85\"",
+                    title: ChaosChart.title(of: fault)
+                )
+            }
+            y += height + 4
+        }
+        return y
+    }
+
+    private static func title(of fault: InjectedFault) -> String {
+        "#\(fault.plan.number) \(fault.plan.kind.rawValue): \(fault.plan.description)"
+    }
+
+    /// Bars in as many rows as it takes for none to lie on another, with their names.
+    private mutating func drawNamedFaults(at top: Double) -> Double {
         let height = 17.0
         var rowEnds: [Double] = []
         var rows: [(row: Int, fault: InjectedFault, from: Double, to: Double, name: String)] = []
         for fault in report.faults {
             let from = x(fault.began)
             let to = max(x(fault.ended), from + 3)
-            let full = "\(fault.plan.number) \(fault.plan.kind.rawValue)"
-            let number = "\(fault.plan.number)"
+            let name = "\(fault.plan.number) \(fault.plan.kind.rawValue)"
             // A name may stand beside its bar, where a row has room for it.
-            let wide = 6.4 * Double(full.count) + 6
-            let isDense = report.faults.count > 40
-            let name = isDense && wide > to - from ? number : full
             let needs = max(to - from, 6.4 * Double(name.count) + 8)
             let row = rowEnds.firstIndex { $0 + 3 <= from } ?? rowEnds.count
             if row == rowEnds.count { rowEnds.append(0) }
@@ -119,9 +149,6 @@ struct ChaosChart {
         for item in rows {
             let y = top + Double(item.row) * (height + 3)
             let color = FaultFamily(item.fault.plan.kind).color
-            let title =
-                "#\(item.fault.plan.number) \(item.fault.plan.kind.rawValue): "
-                + item.fault.plan.description
             rectangle(
                 item.from,
                 y,
@@ -129,7 +156,7 @@ struct ChaosChart {
                 height,
                 color,
                 "rx=\"2\"",
-                title: title
+                title: ChaosChart.title(of: item.fault)
             )
             let fits = 6.4 * Double(item.name.count) + 4 <= item.to - item.from
             label(

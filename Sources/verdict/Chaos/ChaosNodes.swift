@@ -11,11 +11,12 @@ final class ChaosNodes {
         var process: ChaosProcess?
         /// How many want it to be down.
         var downs = 0
-        var isPaused = false
         /// Faults under way of which it may end.
         var endingFaults = 0
         /// Until then, in nanoseconds of the run, its end may come of a fault that is over.
         var mayEndUntil: UInt64 = 0
+        /// Failures that the library had given to its processes when this one began.
+        var failuresBefore: Int64 = 0
         var startsAgainAt: UInt64?
         /// How often it was started.
         var starts = 0
@@ -187,7 +188,7 @@ final class ChaosNodes {
     func start(_ node: Node) throws(CommandFailure) {
         guard !(node.process?.isRunning ?? false) else { return }
         node.faults.forgetProcess()
-        node.isPaused = false
+        node.failuresBefore = node.faults[.faultsDone]
         node.startsAgainAt = nil
         node.starts += 1
         var environment = ["SWIFT_BACKTRACE=enable=no"]
@@ -215,7 +216,9 @@ final class ChaosNodes {
                 if again <= now { try start(node) }
                 continue
             }
-            if node.endingFaults == 0, now > node.mayEndUntil {
+            // A failure that it was given in time may be carried out late.
+            let wasGivenFailure = node.faults[.faultsDone] > node.failuresBefore
+            if node.endingFaults == 0, now > node.mayEndUntil, !wasGivenFailure {
                 unexpectedEnds.append(
                     "node \(node.number) ended at \(now / 1_000_000) ms with status "
                         + "\(process.status ?? 0): \(lastLines(of: node.number))"
