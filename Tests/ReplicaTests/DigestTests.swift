@@ -63,7 +63,7 @@ struct DigestTests {
         #expect(cluster.look(wrong) { $0.condition } == .quarantined)
         for node in right { #expect(isServing(node, cluster)) }
         // It does not lead, but its disk still counts.
-        let leader = try cluster.awaitLeader()
+        let leader = try cluster.awaitLeader(knownTo: right)
         #expect(leader != wrong)
         cluster.crash(right.first { $0 != leader } ?? 0)
         try cluster.open("c", at: leader)

@@ -68,7 +68,7 @@ struct DirectoryTests {
         #expect(text.allSatisfy { $0.contains("verdict readmit 3") })
 
         // With it and one other there is no majority.
-        let leader = try cluster.awaitLeader()
+        let leader = try cluster.awaitLeader(knownTo: [0, 1])
         let other = leader == 0 ? 1 : 0
         cluster.crash(leader)
         cluster.run(for: .seconds(5))
