@@ -85,16 +85,12 @@ package struct RaftNode: ~Copyable {
         let members = configuration.membership
         self.configuration = configuration
         isVoter = members.isVoter(configuration.node)
-        isRepairing = hard.isRepairing
-        switch participation {
-        case .full: break
-        case .repairing(let through):
-            isRepairing = true
-            repair.through = through
-        case .barred: isBarred = true
-        }
-        let resting: Role = isRepairing || isBarred ? .repairing : isVoter ? .follower : .learner
-        role = resting
+        let through: LogIndex? =
+            if case .repairing(let index) = participation { index } else { nil }
+        let repairs = hard.isRepairing || through != nil
+        let isSilent = repairs || participation == .barred
+        isRepairing = repairs
+        role = isSilent ? .repairing : isVoter ? .follower : .learner
         currentTerm = hard.currentTerm
         votedFor = hard.votedFor
         commitIndex = hard.commitIndex
@@ -104,7 +100,6 @@ package struct RaftNode: ~Copyable {
         log = RaftLog(recovered)
         writes = WriteLedger(durableIndex: recovered.lastIndex, commitIndex: hard.commitIndex)
         random = Random(seed: configuration.seed)
-        if isRepairing || isBarred { repair.number = random.next() | 1 }
         electionNanoseconds = configuration.electionTimeout.wholeNanoseconds
         heartbeatNanoseconds = configuration.heartbeatInterval.wholeNanoseconds
         invariant(electionNanoseconds > 0, "no election time-out")
@@ -116,6 +111,11 @@ package struct RaftNode: ~Copyable {
         heartbeatDeadline = now
         officeSince = now
         electionDeadline = now
+        // Only now: the release build ends in a trap where a stored property with a default is changed
+        // before all are set.
+        isBarred = participation == .barred
+        repair.through = through ?? .zero
+        if isSilent { repair.number = random.next() | 1 }
         // Alone, there is nobody to wait for.
         if members.quorum > 1 { resetElectionDeadline(at: now) }
     }
