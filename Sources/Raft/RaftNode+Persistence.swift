@@ -1,7 +1,4 @@
 extension RaftNode {
-    /// Term, vote and whether it repairs are on this node's disk as they are in memory.
-    package var isTermDurable: Bool { writes.isHardStateDurable }
-
     /// Messages held back at most, for when the disk hangs; more are dropped like lost ones.
     static let maxHeld = 1024
 
