@@ -87,8 +87,8 @@ extension ClusterTests {
                 #expect(acknowledged.count == 14)
                 for node in cluster.numbers {
                     faulty.mend(node)
-                    // One that had nothing to write may have lived on.
-                    if cluster.isRunning(node) { continue }
+                    // One that had nothing to write may have lived on, or be about to end.
+                    if cluster.isRunning(node) { cluster.kill(node) }
                     try cluster.start(node, variables: faulty.variables(for: node))
                 }
                 try cluster.awaitReady()

@@ -173,7 +173,7 @@ final class ChaosNodes {
               peers: [
             \(peers.joined(separator: "\n"))
               ],
-              journal: { segment_mib: 1 },
+              journal: { segment_mib: 1, reserve_mib: 0 },
               allowed_targets: ["https://bank.example/"],
               flows: {
                 chaos: { kind: "code", digits: 6, tries: 3, grace: \(AttemptScript.grace) },
