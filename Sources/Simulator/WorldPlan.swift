@@ -147,7 +147,7 @@ package struct WorldPlan: Sendable {
     private mutating func addDirectoryFaults(_ options: RunOptions) {
         var random = SeededRandom(seed: options.seed, stream: "directories")
         digestInterval = random.pick([500, 2000, 10_000]) * WorldPlan.millisecond
-        guard random.chance(percent: 40) else { return }
+        guard random.chance(percent: 40), !options.without.contains(.directories) else { return }
         let kinds = FaultKind.allCases.filter {
             $0.isOfDirectories && random.chance(percent: 60)
         }
