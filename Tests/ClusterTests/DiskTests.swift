@@ -277,8 +277,9 @@ extension ClusterTests {
                 #expect(
                     try metrics(cluster, leader).contains("verdict_disk_room{room=\"none\"} 1\n")
                 )
+                // What it has no room for it does not have; a small entry may still have found some.
                 let local = try cluster.timeline(acknowledged[0], at: leader, isLocal: true)
-                #expect(local.entries.map(\.event) == ["opened"])
+                #expect(local.entries.first?.event == "opened")
 
                 try #require(cluster.fileSystems[leader]).empty()
                 let newest = try cluster.commitIndex(at: other)
