@@ -44,9 +44,10 @@ let package = Package(
         // Pure: no clock, file, socket, thread or global randomness.
         room("Digest", ["COpenSSL"]),
         room("Raft"),
-        room("Verification"),
+        room("Verification", ["Digest"]),
         room("HTTP"),
         room("Providers", ["Verification", "HTTP", "Digest"]),
+        room("Chaos"),
 
         // Wiring: still sans-I/O.
         room("Journal", ["Raft", "Digest"]),
@@ -68,7 +69,7 @@ let package = Package(
             name: "verdict",
             dependencies: [
                 "Server", "Reactor", "Journal", "Store", "HTTP", "Digest", "Providers", "Raft",
-                "Simulator", "Verification",
+                "Simulator", "Chaos", "Verification",
             ],
             swiftSettings: strict
         ),
@@ -90,6 +91,7 @@ let package = Package(
         tests(of: "Store", ["Store", "Raft", "Verification", "Journal"]),
         tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal"]),
         tests(of: "Simulator", ["Simulator"]),
+        tests(of: "Chaos", ["Chaos"]),
         tests(of: "Reactor", ["Reactor", "CLinux", "Journal", "Raft"]),
         tests(of: "Server", ["Server", "HTTP", "Providers", "Verification"]),
 

@@ -1,7 +1,19 @@
 #define _GNU_SOURCE
 #include "clinux.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
+
+struct clinux_origin clinux_origin(int descriptor) {
+    struct clinux_origin origin = {0, 0};
+    struct statx found;
+    if (statx(descriptor, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &found) != 0) return origin;
+    if (found.stx_mask & STATX_INO) origin.number = found.stx_ino;
+    if (found.stx_mask & STATX_BTIME)
+        origin.made = (uint64_t)found.stx_btime.tv_sec * 1000000000 + found.stx_btime.tv_nsec;
+    return origin;
+}
 
 int clinux_accept(int listener) {
     return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);

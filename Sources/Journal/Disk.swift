@@ -3,7 +3,7 @@
 /// File names are flat: no directories.
 package enum DiskOperation: Hashable, Sendable {
     /// Makes a new file of this size that reads as zeroes, its space reserved. An existing file of
-    /// that name is an error.
+    /// that name is an error. Where it fails, there is no such file.
     case create(file: String, size: Int)
     /// Writes all the bytes at an offset, within the file's size or extending it.
     case write(file: String, offset: Int, bytes: [UInt8])
@@ -32,6 +32,9 @@ package struct DiskError: Error, Hashable, Sendable, CustomStringConvertible {
         self.code = code
     }
     package var description: String { "\(operation) failed with errno \(code)" }
+
+    /// The disk, or what its owner may use of it, is full: ENOSPC or EDQUOT.
+    package var isLackOfRoom: Bool { code == 28 || code == 122 }
 }
 
 /// The files of one data directory; synchronous.
@@ -55,6 +58,15 @@ package struct DiskBatch: Hashable, Sendable {
     package init(number: UInt64, operations: [DiskOperation]) {
         self.number = number
         self.operations = operations
+    }
+
+    /// Whether a failure of the step at `position` leaves everything as it was, so that the batch may
+    /// be tried again: the first step was to make a file, and there is no room for it.
+    package func isUntouched(by error: DiskError, at position: Int) -> Bool {
+        guard position == 0, error.isLackOfRoom, case .create = operations.first else {
+            return false
+        }
+        return true
     }
 }
 

@@ -14,6 +14,8 @@ package struct JournalConfiguration: Sendable {
     package let segmentSize: Int
     /// Cost of committed entries that `RecoveredLog.tail` holds before the commit index, at most.
     package var tailBytes: Int
+    /// Bytes that may wait for a disk that does not get on; see `LogJournal.room`.
+    package var maxPendingBytes: Int
     /// Other replicas have the log as well: a log that is damaged starts in repair instead of being
     /// refused.
     package var canRepair = false
@@ -24,13 +26,15 @@ package struct JournalConfiguration: Sendable {
         node: NodeID,
         salt: UInt64,
         segmentSize: Int = 64 * 1024 * 1024,
-        tailBytes: Int = 16 * 1024 * 1024
+        tailBytes: Int = 16 * 1024 * 1024,
+        maxPendingBytes: Int = 64 * 1024 * 1024
     ) {
         self.cluster = cluster
         self.node = node
         self.salt = salt
         self.segmentSize = max(8 * Sector.size, Sector.roundUp(segmentSize))
         self.tailBytes = tailBytes
+        self.maxPendingBytes = maxPendingBytes
     }
 }
 

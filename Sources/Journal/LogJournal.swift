@@ -35,6 +35,12 @@ package struct LogJournal: ~Copyable {
     private var previousChecksum: UInt32
 
     var segments: [Segment]
+    /// Bytes of the segment after the newest, which is made and empty; nil while there is none.
+    private var spareCapacity: Int?
+    /// No file could be made for lack of room, and none has been since.
+    private var isOutOfRoom = false
+    /// Set to try again although there was no room.
+    private var triesForRoom = false
     /// All segments before this position have their indexes on disk.
     private var unindexed = 0
     /// Segments from the front that hold nothing newer are to be removed.
@@ -44,8 +50,8 @@ package struct LogJournal: ~Copyable {
     /// Makes segments again that are missing or damaged.
     var rebuilding = Rebuilding()
     package internal(set) var scrub = Scrub()
-    /// The segment after the newest is made and empty.
-    private var hasSpare = false
+    /// Work on sealed segments found no room for its file.
+    private var keepingHouseWaits = false
 
     /// Term and vote as `PROMISE` has them, or will once the batch under way is done.
     private(set) var promise: Promise
@@ -94,7 +100,8 @@ package struct LogJournal: ~Copyable {
     /// What a disk batch is for.
     private enum Work {
         case records
-        case makesSpare
+        case makesSpare(capacity: Int)
+        case removesSpare
         /// Of the segment with this sequence number.
         case index(UInt64)
         /// Through that with this sequence number.
@@ -202,13 +209,20 @@ package struct LogJournal: ~Copyable {
     /// The next work for the disk; nil if some is under way or none waits.
     ///
     /// Besides batches of records this makes the next segment ahead of its need, alone, so that
-    /// hardly a commit ever waits for a file to be made. Whatever it returns must be performed
-    /// whole and then reported to `completed(_:)`; if a step fails, the node must stop.
+    /// hardly a commit ever waits for a file to be made, and records are only ever written into
+    /// space that is reserved. Whatever it returns must be performed whole and then reported to
+    /// `completed(_:)`, or to `foundNoRoom(_:)` if it is `DiskBatch.isUntouched`; if a step fails
+    /// otherwise, the node must stop.
     package mutating func nextBatch() -> DiskBatch? {
         guard underWay == nil else { return nil }
-        if wantsSpare { return makeSpare() }
-        if pendingRecords == 0 || isSparing, let batch = keepHouse() { return batch }
-        return pendingRecords > 0 ? makeBatch() : nil
+        if let capacity = wantedSpare { return makeSpare(capacity) }
+        if !keepingHouseWaits, pendingRecords == 0 || isSparing, let batch = keepHouse() {
+            return batch
+        }
+        guard pendingRecords > 0 else { return nil }
+        if pendingFitsNewest { return makeBatch() }
+        guard let spareCapacity else { return nil }  // out of room
+        return Sector.size + pendingSize <= spareCapacity ? makeBatch() : removeSpare()
     }
 
     /// The newest segment has more than a quarter: what had to be done is done in any case.
@@ -225,16 +239,45 @@ package struct LogJournal: ~Copyable {
         return restartTime == nil ? next : next + SegmentName.restartDistance
     }
 
-    private var wantsSpare: Bool {
-        guard !hasSpare else { return false }
-        guard let segment = segments.last else { return pendingRecords == 0 }
+    /// Bytes that a batch of all that is pending takes.
+    private var pendingSize: Int { Sector.roundUp(pending.count) }
+    /// Bytes of the newest segment that are free.
+    private var left: Int {
+        restartTime != nil ? 0 : segments.last.map { $0.capacity - $0.used } ?? 0
+    }
+    private var pendingFitsNewest: Bool { pendingSize <= left }
+
+    /// Size of the next segment, if it should be made now.
+    private var wantedSpare: Int? {
+        guard spareCapacity == nil, !isOutOfRoom || triesForRoom else { return nil }
+        if pendingRecords > 0, !pendingFitsNewest {
+            // A batch lies in one segment: for a larger one the segment is larger.
+            return max(configuration.segmentSize, Sector.size + pendingSize)
+        }
+        guard let segment = segments.last, !triesForRoom else { return configuration.segmentSize }
         // From half full on when nothing waits, from three quarters on in any case.
         let fill = segment.used / (segment.capacity / 4)
-        return pendingRecords == 0 ? fill >= 2 : fill >= 3
+        return fill >= (pendingRecords == 0 ? 2 : 3) ? configuration.segmentSize : nil
     }
 
-    private mutating func makeSpare() -> DiskBatch {
+    private mutating func makeSpare(_ capacity: Int) -> DiskBatch {
+        triesForRoom = false
         let file = SegmentName.file(nextSequence)
+        return housekeeping(
+            .makesSpare(capacity: capacity),
+            [.create(file: file, size: capacity), .sync(file: file), .syncDirectory]
+        )
+    }
+
+    /// Makes way for a larger segment.
+    private mutating func removeSpare() -> DiskBatch {
+        housekeeping(
+            .removesSpare,
+            [.remove(file: SegmentName.file(nextSequence)), .syncDirectory]
+        )
+    }
+
+    private mutating func housekeeping(_ work: Work, _ operations: [DiskOperation]) -> DiskBatch {
         diskBatches += 1
         underWay = UnderWay(
             number: diskBatches,
@@ -243,15 +286,9 @@ package struct LogJournal: ~Copyable {
             steps: [],
             segment: 0,
             offset: 0,
-            work: .makesSpare
+            work: work
         )
-        return DiskBatch(
-            number: diskBatches,
-            operations: [
-                .create(file: file, size: configuration.segmentSize), .sync(file: file),
-                .syncDirectory,
-            ]
-        )
+        return DiskBatch(number: diskBatches, operations: operations)
     }
 
     private mutating func makeBatch() -> DiskBatch {
@@ -262,9 +299,7 @@ package struct LogJournal: ~Copyable {
 
         var operations: [DiskOperation] = []
         operations.reserveCapacity(5)
-        if restartTime != nil || segments.last.map({ $0.capacity - $0.used < size }) ?? true {
-            roll(toHold: size, &operations)
-        }
+        if size > left { roll(&operations) }
         let segment = segments[segments.count - 1]
         let file = SegmentName.file(segment.sequence)
         var header = BatchHeader(
@@ -320,14 +355,12 @@ package struct LogJournal: ~Copyable {
     }
 
     /// Goes on to the next segment, whose header is written together with its first batch.
-    private mutating func roll(toHold size: Int, _ operations: inout [DiskOperation]) {
-        let sequence = nextSequence
-        let file = SegmentName.file(sequence)
-        if !hasSpare {
-            operations.append(.create(file: file, size: configuration.segmentSize))
-            operations.append(.syncDirectory)
+    private mutating func roll(_ operations: inout [DiskOperation]) {
+        guard let capacity = spareCapacity else {
+            fatalError("invariant broken: no segment after \(nextSequence - 1) to go on in")
         }
-        hasSpare = false
+        spareCapacity = nil
+        let sequence = nextSequence
         let header = SegmentHeader(
             configuration: configuration,
             sequence: sequence,
@@ -336,14 +369,15 @@ package struct LogJournal: ~Copyable {
             start: pointBeforePending,
             startTime: restartTime
         )
+        operations.append(
+            .write(file: SegmentName.file(sequence), offset: 0, bytes: header.encoded())
+        )
         restartTime = nil
-        operations.append(.write(file: file, offset: 0, bytes: header.encoded()))
         segments.append(
             Segment(
                 sequence: sequence,
                 salt: configuration.salt,
-                // A batch larger than a segment extends its file.
-                capacity: max(configuration.segmentSize, Sector.size + size),
+                capacity: capacity,
                 used: Sector.size
             )
         )
@@ -363,7 +397,7 @@ package struct LogJournal: ~Copyable {
         keeping kept: LogIndex
     ) {
         invariant(
-            underWay == nil && !hasSpare,
+            underWay == nil && spareCapacity == nil,
             "the log begins anew under a batch or a spare segment"
         )
         pending.removeAll(keepingCapacity: true)
@@ -400,7 +434,17 @@ package struct LogJournal: ~Copyable {
             pending.append(contentsOf: repeatElement(0, count: BatchHeader.size))
         }
         replaceHardState(state)
-        return makeBatch()
+        guard !pendingFitsNewest, spareCapacity == nil else { return makeBatch() }
+        // Nothing else goes on yet, so that the file may be made in the same batch.
+        let capacity = max(configuration.segmentSize, Sector.size + pendingSize)
+        let file = SegmentName.file(nextSequence)
+        spareCapacity = capacity
+        var batch = makeBatch()
+        batch.operations.insert(
+            contentsOf: [.create(file: file, size: capacity), .sync(file: file), .syncDirectory],
+            at: 0
+        )
+        return batch
     }
 
     /// Takes note that a batch is durable.
@@ -414,8 +458,12 @@ package struct LogJournal: ~Copyable {
         underWay = nil
         switch done.work {
         case .records: break
-        case .makesSpare:
-            hasSpare = true
+        case .makesSpare(let capacity):
+            spareCapacity = capacity
+            isOutOfRoom = false
+            return durableWrite
+        case .removesSpare:
+            spareCapacity = nil
             return durableWrite
         case .index(let sequence):
             if let at = segments.firstIndex(where: { $0.sequence == sequence }) {
@@ -451,6 +499,55 @@ package struct LogJournal: ~Copyable {
         return durableWrite
     }
 
+    // MARK: Room
+
+    /// Takes note that the batch under way was not begun, since there is no room for the file that it
+    /// makes; nothing is lost by it.
+    ///
+    /// - Precondition: `number` is that of the batch under way, which `DiskBatch.isUntouched`.
+    package mutating func foundNoRoom(_ number: UInt64) {
+        guard let tried = underWay, tried.number == number else {
+            fatalError("invariant broken: disk batch \(number) is not under way")
+        }
+        underWay = nil
+        if case .makesSpare = tried.work { isOutOfRoom = true } else { keepingHouseWaits = true }
+    }
+
+    /// Has `nextBatch` try once more to make the next segment, if there was no room for it.
+    package mutating func tryForRoom() {
+        triesForRoom = isOutOfRoom
+        keepingHouseWaits = false
+    }
+
+    /// False from when the next segment could not be made, until it could.
+    ///
+    /// What the newest segment still holds is the reserve then.
+    package var hasRoom: Bool { !isOutOfRoom }
+
+    /// Bytes that records of entries may take up now, with all that waits counted off.
+    ///
+    /// Exact while there is no room for another segment: what is appended within it can be written,
+    /// and a few sectors are left for terms and votes, without which no leader could be elected. While
+    /// there is room it only bounds what may wait for a disk that does not get on.
+    package var room: Int {
+        guard isOutOfRoom else {
+            return max(0, configuration.maxPendingBytes - waitingSize)
+        }
+        return max(0, left - keptForPromises - waitingSize)
+    }
+
+    /// Bytes of the batch in the making, and of what goes along with entries: a truncation, a hard
+    /// state.
+    private var waitingSize: Int { max(pending.count, BatchHeader.size) + 128 }
+
+    /// Bytes of the last segment that no entry may take.
+    private var keptForPromises: Int { min(64 * 1024, configuration.segmentSize / 8) }
+
+    /// Whether a change of term or vote could be written.
+    package var canPromise: Bool {
+        !isOutOfRoom || Sector.roundUp(max(pending.count, BatchHeader.size) + 64) <= left
+    }
+
     // MARK: Keeping house
 
     /// Work on sealed segments that is done when no write waits.
@@ -466,20 +563,6 @@ package struct LogJournal: ~Copyable {
         guard pendingRecords == 0 else { return nil }
         if let batch = removeOutdated() { return batch }
         return rebuildBatch().map { housekeeping(.rebuilds, $0) }
-    }
-
-    private mutating func housekeeping(_ work: Work, _ operations: [DiskOperation]) -> DiskBatch {
-        diskBatches += 1
-        underWay = UnderWay(
-            number: diskBatches,
-            write: durableWrite,
-            last: readable,
-            steps: [],
-            segment: 0,
-            offset: 0,
-            work: work
-        )
-        return DiskBatch(number: diskBatches, operations: operations)
     }
 
     /// A checkpoint, durable, stands for the entries through this one.
@@ -560,6 +643,10 @@ package struct LogJournal: ~Copyable {
 
     /// Bytes that wait for the next batch.
     package var pendingBytes: Int { pendingRecords == 0 ? 0 : pending.count }
+    /// The batch under way carries records, and with them all that was appended when it was made.
+    package var isWritingRecords: Bool {
+        if case .records? = underWay?.work { true } else { false }
+    }
     /// Whether a batch was handed out and is not completed.
     package var isBatchUnderWay: Bool { underWay != nil }
     /// Segments that hold batches.

@@ -25,7 +25,7 @@ struct LogReplay {
     /// Begins with the first batch of a segment.
     ///
     /// - Parameters:
-    ///   - tailBytes: cost of committed entries that are kept, at most.
+    ///   - tailBytes: cost of committed entries that are kept for the core, at most.
     ///   - header: the segment's; nil for an empty log.
     ///   - terms: those of the entries through the segment's start.
     ///   - floor: entries through this one are known already.

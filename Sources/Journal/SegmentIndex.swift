@@ -132,8 +132,10 @@ struct SegmentIndex: Hashable, Sendable {
     /// Writes the file beside the segment.
     func append(to operations: inout [DiskOperation]) {
         let file = SegmentName.index(sequence)
-        operations.append(.create(file: file, size: 0))
-        operations.append(.write(file: file, offset: 0, bytes: encoded()))
+        let bytes = encoded()
+        // With its room: what finds none fails before anything is written.
+        operations.append(.create(file: file, size: bytes.count))
+        operations.append(.write(file: file, offset: 0, bytes: bytes))
         operations.append(.sync(file: file))
         operations.append(.syncDirectory)
     }

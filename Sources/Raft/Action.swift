@@ -17,6 +17,9 @@ package enum Action: Hashable, Sendable {
     /// A follower lags behind what is kept in memory: read entries from the journal, starting
     /// with `from`, at most `maxBytes` of cost (but at least one), and call `entriesRead`.
     case readEntries(for: NodeID, from: LogIndex, maxBytes: Int)
+    /// This node takes full part again: its log is durable through an index that makes up for all
+    /// that it may have promised and lost.
+    case repaired(through: LogIndex)
     /// A leadership transfer ended; `succeeded` is whether another leader was seen.
     case transferEnded(to: NodeID, succeeded: Bool)
 }
@@ -49,4 +52,6 @@ package enum ProposalRefusal: Hashable, Sendable {
     case transferring(to: NodeID)
     /// Too many bytes are waiting to be committed.
     case overloaded
+    /// The own disk has no room for them.
+    case noRoom
 }

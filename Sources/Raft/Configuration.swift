@@ -15,6 +15,11 @@ package struct RaftConfiguration: Sendable {
     package var maxUncommittedBytes: Int = 16 * 1024 * 1024
     /// Applied entries are kept in memory up to this cost, for followers that lag a little.
     package var maxCachedBytes: Int = 16 * 1024 * 1024
+    /// Commit inference while this node leads; see docs/commit-inference.md.
+    ///
+    /// Its followers take an entry for committed as soon as it is on their disk and on the leader's.
+    /// Only where there are three voters.
+    package var commitInference = true
     /// Longest spread of a campaign that starts because the leader's connection broke.
     package var lostLeaderJitter: Duration = .milliseconds(15)
     /// Seeds the generator of election time-outs; every node needs its own.

@@ -46,6 +46,10 @@ package struct Entry: Hashable, Sendable {
     @inlinable package var cost: Int { payload.count + Entry.headerCost }
     /// Fixed part of `cost`, in bytes.
     package static let headerCost = 32
+    /// Bytes that this entry takes up on disk, at most, its frame there included.
+    @inlinable package var storedBytes: Int { Entry.storedBytes(of: payload.count) }
+    /// The same for a payload of so many bytes.
+    @inlinable package static func storedBytes(of payload: Int) -> Int { payload + 48 }
 }
 
 /// What a node must remember across restarts besides its log (dissertation §3.8).

@@ -53,6 +53,8 @@ package struct AppendEntries: Hashable, Sendable {
     package var leaderCommit: LogIndex
     /// The leader's own log is on its disk through this index.
     package var leaderDurable: LogIndex
+    /// The follower may infer from `leaderDurable` what is committed (docs/commit-inference.md).
+    package var allowsInference: Bool
     /// The leader's read round (ReadIndex, dissertation §6.4), echoed in the reply: a reply to
     /// round r says that the sender still followed this leader after round r began.
     package var readRound: UInt64
@@ -66,6 +68,7 @@ package struct AppendEntries: Hashable, Sendable {
         previous: EntryID,
         leaderCommit: LogIndex,
         leaderDurable: LogIndex,
+        allowsInference: Bool = false,
         readRound: UInt64,
         entries: [Entry],
         repair: UInt64 = 0
@@ -74,6 +77,7 @@ package struct AppendEntries: Hashable, Sendable {
         self.previous = previous
         self.leaderCommit = leaderCommit
         self.leaderDurable = leaderDurable
+        self.allowsInference = allowsInference
         self.readRound = readRound
         self.entries = entries
     }
@@ -91,13 +95,21 @@ package struct AppendEntriesReply: Hashable, Sendable {
     }
     package var result: Result
     package var readRound: UInt64
+    /// False if the follower had no room for entries that it was sent, and has none for them now.
+    package var hasRoom: Bool
     /// A number drawn for the repair that the sender is in; 0 if it is in none.
     ///
     /// What such a reply says of the log steers the leader's sending and is no acknowledgement.
     package var repair: UInt64
-    package init(result: Result, readRound: UInt64, repair: UInt64 = 0) {
+    package init(
+        result: Result,
+        readRound: UInt64,
+        hasRoom: Bool = true,
+        repair: UInt64 = 0
+    ) {
         self.result = result
         self.readRound = readRound
+        self.hasRoom = hasRoom
         self.repair = repair
     }
 }

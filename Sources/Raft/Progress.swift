@@ -23,18 +23,22 @@ package struct Progress {
     /// AppendEntries with entries under way.
     package var inflightAppends: Int { inflight.count }
 
+    /// The member had no room for entries: it gets none until it says that it has.
+    package internal(set) var isFull = false
     /// A probe is under way; the next goes with the next heartbeat.
     var probeSent = false
     /// The newest commit index that was sent.
     var sentCommit = LogIndex.zero
+    /// How far the leader's disk was said to be.
+    var sentDurable = LogIndex.zero
     /// The newest read round that the member echoed.
     var ackedRound: UInt64 = 0
     /// The repair that the member is in; 0 for none.
     ///
-    /// Its disk counts for nothing meanwhile.
+    /// Its disk and its word count for nothing meanwhile.
     package internal(set) var repair: UInt64 = 0
     /// The leader's round when it learned of that repair: replies to this round or an older one
-    /// may have been sent before the member's disk was damaged.
+    /// may have been sent before the member lost what it acknowledges.
     var repairRound: UInt64 = 0
     /// When the journal was asked, in state `reading`.
     var readSince = Instant(nanoseconds: 0)
@@ -45,7 +49,7 @@ package struct Progress {
         var bytes: Int
     }
 
-    /// Its disk counts towards a quorum.
+    /// A voter whose disk and whose word count.
     var counts: Bool { isVoter && repair == 0 }
 
     init(node: NodeID, isVoter: Bool, at now: Instant) {
@@ -60,7 +64,9 @@ package struct Progress {
         nextIndex = next
         lastReply = now
         sentCommit = .zero
+        sentDurable = .zero
         ackedRound = 0
+        isFull = false
         repair = 0
         repairRound = 0
         becomeProbe(next: next)

@@ -45,10 +45,12 @@ extension RaftNode {
         held.removeAll(keepingCapacity: true)
         // What is committed is in every later leader's log (Leader Completeness, §3.6.3).
         matched = commitIndex
+        // Another leader's disk says nothing of this one's.
+        leaderDurable = .zero
         leaderRound = 0
         echoedRound = 0
-        owesAcknowledgement = false
         repair.target = nil
+        owesAcknowledgement = false
     }
 
     private mutating func leaveOffice(at now: Instant, into actions: inout [Action]) {
@@ -105,7 +107,7 @@ extension RaftNode {
         }
         let grant =
             term > currentTerm && request.lastEntry >= log.lastID && !hasLiveLeader(at: now)
-            && !isRepairing
+            && !isDiskStuck && !isSilent
         send(
             .preVoteReply(VoteReply(granted: grant)),
             to: peerIDs[peer],
@@ -126,7 +128,7 @@ extension RaftNode {
         if reply.granted {
             guard term == currentTerm.next, !granted.contains(voter) else { return }
             granted.append(voter)
-            if granted.count >= configuration.membership.quorum {
+            if granted.count >= configuration.membership.quorum, !isDiskStuck {
                 campaign(isTransfer: false, at: now, into: &actions)
             }
         } else if term > currentTerm {

@@ -44,21 +44,49 @@ extension RaftNode {
             reply(.rejected(at: append.previous.index, hint: hint), to: sender, into: &actions)
             return
         }
-        guard take(append.entries, from: sender) else {
+        let entries = entriesWithRoom(append.entries)
+        guard take(entries, from: sender) else {
             droppedMessages += 1
             return
         }
-        let last = append.previous.index.advanced(by: append.entries.count)
+        let isCutShort = entries.count < append.entries.count
+        let last = append.previous.index.advanced(by: entries.count)
         matched = max(matched, last)
         commit(through: min(append.leaderCommit, matched))
-        if isRepairing { endRepairIfWhole(at: now) }
+        if append.allowsInference { leaderDurable = max(leaderDurable, append.leaderDurable) }
+        if isRepairing { endRepairIfWhole(at: now, into: &actions) }
 
         if matched > durableIndex { owesAcknowledgement = true }
         // A bare commit index needs no answer: heartbeats, probes and reads have a new round.
-        if isNewRound || (!append.entries.isEmpty && last <= durableIndex) {
+        // And a leader whose entries found no room has to hear that it should send no more.
+        if isNewRound || isCutShort || (!append.entries.isEmpty && last <= durableIndex) {
             reply(accepted, to: sender, into: &actions)
         }
     }
+
+    /// The first of these entries, as many as the own disk has room for; those that are there already
+    /// need none.
+    ///
+    /// The rest counts as lost on the way: it is neither kept in memory nor acknowledged, so that
+    /// neither memory nor what waits for the disk grows behind a disk that is full or hangs.
+    private mutating func entriesWithRoom(_ entries: [Entry]) -> [Entry] {
+        var isKnown = true
+        for position in entries.indices {
+            let entry = entries[position]
+            if isKnown, log.term(at: entry.index) == entry.term { continue }
+            isKnown = false
+            guard entry.storedBytes <= room else {
+                unstoredEntries += UInt64(entries.count - position)
+                unstoredBytes = entry.storedBytes
+                return Array(entries[..<position])
+            }
+            room -= entry.storedBytes
+        }
+        return entries
+    }
+
+    /// False from when an entry found no room, until there is room for one of its size.
+    private var hasRoomAgain: Bool { unstoredBytes <= room }
 
     private func committedName(_ index: LogIndex) -> String {
         EntryID(term: log.term(at: index) ?? .zero, index: index).description
@@ -111,12 +139,14 @@ extension RaftNode {
         into actions: inout [Action]
     ) {
         echoedRound = leaderRound
+        if hasRoomAgain { unstoredBytes = 0 }
         send(
             .appendEntriesReply(
                 AppendEntriesReply(
                     result: result,
                     readRound: leaderRound,
-                    repair: isRepairing ? repair.number : 0
+                    hasRoom: unstoredBytes == 0,
+                    repair: isSilent ? repair.number : 0
                 )
             ),
             to: sender,

@@ -17,14 +17,15 @@ extension RaftNode {
             index = index.next
             uncommittedBytes += log.cost(at: index)
         }
-        // No clock of this node takes part: the entry is as old as the one before it.
+        clock = LogClock(after: log.lastTime, at: now)
+        // No wall clock takes part: the entry is as old as the one before it.
         appendAsLeader(kind: .noop, payload: [], time: log.lastTime)
     }
 
     /// Takes payloads into the log, all or none.
     ///
-    /// The entries get the time `wall`, this node's clock, or the last entry's time if that is
-    /// later.
+    /// The entries get the time `wall`, this node's clock, or what has passed since the last
+    /// entry's time if that is later.
     ///
     /// - Returns: why they were not taken; nil when they were.
     package mutating func propose(
@@ -34,11 +35,20 @@ extension RaftNode {
         into actions: inout [Action]
     ) -> ProposalRefusal? {
         if let refusal = proposalRefusal { return refusal }
-        let time = max(wall, log.lastTime)
+        let bytes = payloads.reduce(0) { $0 + Entry.storedBytes(of: $1.count) }
+        guard bytes <= room else { return .noRoom }
+        room -= bytes
+        let time = clock.stamp(wall: wall, at: now)
+        invariant(time >= log.lastTime, "time \(time) after \(log.lastTime)")
         writes.reserve(payloads.count)
         for payload in payloads { appendAsLeader(kind: .command, payload: payload, time: time) }
         finish(at: now, into: &actions)
         return nil
+    }
+
+    /// The time that entries would get if this node, the leader, proposed them now.
+    package func logTime(wall: Timestamp, at now: Instant) -> Timestamp {
+        clock.reading(wall: wall, at: now)
     }
 
     /// Why a proposal would be refused now; nil if it would be taken.
@@ -46,10 +56,14 @@ extension RaftNode {
         guard role == .leader else { return .notLeader(known: leader) }
         if let transfer { return .transferring(to: transfer.target) }
         if uncommittedBytes > configuration.maxUncommittedBytes { return .overloaded }
+        if room < RaftNode.leastRoom { return .noRoom }
         // Others may commit while the own disk or state machine lags: that has a bound as well.
         let bound = configuration.maxCachedBytes + configuration.maxUncommittedBytes
         return cachedBytes > bound ? .overloaded : nil
     }
+
+    /// With less room than this, in bytes, nothing is proposed: a small entry takes about as much.
+    package static let leastRoom = 1024
 
     private mutating func appendAsLeader(kind: Entry.Kind, payload: [UInt8], time: Timestamp) {
         let entry = Entry(
@@ -101,7 +115,7 @@ extension RaftNode {
     /// time-out (§6.2): it may be cut off, and its clients should go elsewhere.
     mutating func heartbeat(at now: Instant, into actions: inout [Action]) {
         var active = 1
-        for peer in peers where peer.isVoter {
+        for peer in peers where peer.counts {
             if now.nanoseconds(since: peer.lastReply) < electionNanoseconds { active += 1 }
         }
         guard active >= configuration.membership.quorum else {
@@ -128,6 +142,7 @@ extension RaftNode {
         guard !hasCommittedInTerm || now.nanoseconds(since: officeSince) >= electionNanoseconds
         else { return }
         becomeFollower(term: term, leader: nil, at: now, into: &actions)
+        guard !isDiskStuck, !isReluctant else { return }
         campaign(isTransfer: true, at: now, into: &actions)
     }
 }

@@ -19,6 +19,9 @@ extension RaftNode {
         }
     }
 
+    /// Term and vote are on disk; while they are not, nothing is sent, not even that entries arrived.
+    package var isTermDurable: Bool { writes.isHardStateDurable }
+
     /// This write and all before it are on stable storage.
     package mutating func persisted(
         _ number: WriteNumber,
@@ -35,7 +38,7 @@ extension RaftNode {
             // The own vote is like any other: it counts once it cannot be forgotten.
             grantedVote(by: id, at: now, into: &actions)
         }
-        if isRepairing { endRepairIfWhole(at: now) }
+        if isRepairing { endRepairIfWhole(at: now, into: &actions) }
         if owesAcknowledgement, let leader, role != .leader {
             acknowledge(to: leader, into: &actions)
         }

@@ -42,14 +42,15 @@ extension RaftNode {
             return
         }
         swap(&reads.waiting, &reads.confirming)
-        reads.index = commitIndex
+        // A follower may have told its client of any entry of this log, as far as it goes now.
+        reads.index = allowsInference ? lastIndex : commitIndex
         beginRound(into: &actions)
         reads.round = readRound
     }
 
     private func echoes(of round: UInt64) -> Int {
         var count = 1
-        for peer in peers.indices where peers[peer].isVoter && peers[peer].ackedRound >= round {
+        for peer in peers.indices where peers[peer].counts && peers[peer].ackedRound >= round {
             count += 1
         }
         return count

@@ -3,7 +3,7 @@ extension RaftNode {
     /// that moved.
     mutating func replicate(to peer: Int, at now: Instant, into actions: inout [Action]) {
         if peers[peer].state == .probe {
-            if !peers[peer].probeSent { probe(peer, into: &actions) }
+            if !peers[peer].probeSent, !peers[peer].isFull { probe(peer, into: &actions) }
             return
         }
         while peers[peer].state == .replicate, peers[peer].nextIndex <= lastIndex,
@@ -25,7 +25,21 @@ extension RaftNode {
                 sendAhead(batch, to: peer, into: &actions)
             }
         }
-        if commitIndex > peers[peer].sentCommit { sendAppend([], to: peer, into: &actions) }
+        if owesNews(peer) { sendAppend([], to: peer, into: &actions) }
+    }
+
+    /// Whether the commit index moved, or the own disk has what lets the member infer that it did.
+    ///
+    /// Where a member can infer what is committed nobody tells it, so that inference costs no
+    /// message more.
+    private func owesNews(_ peer: Int) -> Bool {
+        let known = peers[peer]
+        guard allowsInference, known.isVoter else { return commitIndex > known.sentCommit }
+        if durableIndex > known.sentDurable, known.nextIndex > known.sentDurable.next {
+            return true
+        }
+        let inferred = min(known.sentDurable, known.matchIndex)
+        return commitIndex > max(known.sentCommit, hasCommittedInTerm ? inferred : .zero)
     }
 
     private func hasRoom(_ peer: Int) -> Bool {
@@ -76,12 +90,14 @@ extension RaftNode {
             return
         }
         peers[peer].sentCommit = commitIndex
+        peers[peer].sentDurable = durableIndex
         send(
             .appendEntries(
                 AppendEntries(
                     previous: EntryID(term: term, index: previous),
                     leaderCommit: commitIndex,
                     leaderDurable: durableIndex,
+                    allowsInference: allowsInference,
                     readRound: readRound,
                     entries: entries,
                     repair: peers[peer].repair
@@ -118,6 +134,7 @@ extension RaftNode {
             return
         }
         guard isOfPresentLog(reply, of: peer) else { return }
+        peers[peer].isFull = !reply.hasRoom
         switch reply.result {
         case .accepted(let durable, let matched):
             guard matched <= lastIndex else {
@@ -126,7 +143,11 @@ extension RaftNode {
             }
             let next = peers[peer].nextIndex
             peers[peer].acknowledged(through: durable)
-            if peers[peer].state == .probe {
+            if !reply.hasRoom {
+                // It dropped what followed. Heartbeats ask where its log ends, until one is
+                // answered that there is room.
+                peers[peer].becomeProbe(next: matched.next)
+            } else if peers[peer].state == .probe {
                 // An older reply says nothing of the entry that is probed.
                 if matched >= peers[peer].nextIndex.previous {
                     peers[peer].becomeReplicate(next: matched.next)

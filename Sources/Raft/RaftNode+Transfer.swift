@@ -45,10 +45,21 @@ extension RaftNode {
         return nil
     }
 
+    /// Leaves office without a successor; the others elect one after an election time-out.
+    package mutating func stepDown(at now: Instant, into actions: inout [Action]) {
+        guard role == .leader else { return }
+        endTransfer(succeeded: false, into: &actions)
+        becomeFollower(term: currentTerm, leader: nil, at: now, into: &actions)
+        finish(at: now, into: &actions)
+    }
+
+    /// A transfer is under way.
+    package var isTransferring: Bool { transfer != nil }
+
     private func bestSuccessor(at now: Instant) -> NodeID? {
         var best: Int?
         for peer in peers.indices {
-            guard peers[peer].counts,
+            guard peers[peer].counts, !peers[peer].isFull,
                 now.nanoseconds(since: peers[peer].lastReply) < electionNanoseconds
             else { continue }
             if let best, peers[peer].matchIndex <= peers[best].matchIndex { continue }
@@ -60,7 +71,8 @@ extension RaftNode {
     /// Asks the target to campaign once it has the whole log on its disk.
     mutating func continueTransfer(into actions: inout [Action]) {
         guard let target = transfer?.target, transfer?.sentTimeoutNow == false,
-            let peer = peerIDs.firstIndex(of: target), peers[peer].matchIndex == lastIndex
+            let peer = peerIDs.firstIndex(of: target), peers[peer].counts,
+            peers[peer].matchIndex == lastIndex
         else { return }
         transfer?.sentTimeoutNow = true
         send(.timeoutNow, to: target, into: &actions)
@@ -78,7 +90,11 @@ extension RaftNode {
         at now: Instant,
         into actions: inout [Action]
     ) {
-        guard term == currentTerm, role == .follower, leader == peerIDs[peer] else { return }
+        guard term == currentTerm, role == .follower, leader == peerIDs[peer], mayCampaign,
+            !isDiskStuck
+        else {
+            return
+        }
         campaign(isTransfer: true, at: now, into: &actions)
     }
 

@@ -17,8 +17,28 @@ package struct RaftNode: ~Copyable {
     /// Until then it neither votes, nor campaigns, nor acknowledges; it receives entries like a
     /// learner. docs/protocol.md has the argument.
     package internal(set) var isRepairing: Bool
+    /// The same, but without an end of its own; see `Participation`.
+    var isBarred: Bool
+    /// Set by `avoidOffice`.
+    var isReluctant = false
     /// Messages that were ignored since they could not have come from a correct member.
     package internal(set) var droppedMessages: UInt64 = 0
+    /// How often the commit index moved by inference.
+    package internal(set) var inferredCommits: UInt64 = 0
+    /// Entries that were not taken since the own disk had no room for them.
+    package internal(set) var unstoredEntries: UInt64 = 0
+
+    /// Bytes of entries (`Entry.storedBytes`) that the own disk takes, as its owner knows.
+    ///
+    /// What does not find room is not taken into the log at all, neither here nor on disk.
+    package var room = Int.max
+    /// The own disk does not get on, says its owner: a term or vote would not become durable.
+    ///
+    /// Such a node neither campaigns nor promises its vote; to leave office is its owner's part
+    /// (`transferLeadership`, `stepDown`), who knows which of the others are better off.
+    package var isDiskStuck = false
+    /// Size of the entry that last found no room; 0 when there was room for all.
+    var unstoredBytes = 0
 
     var log: RaftLog
     var writes: WriteLedger
@@ -26,7 +46,7 @@ package struct RaftNode: ~Copyable {
     var held: [(gate: WriteNumber, message: Message)] = []
     var appliedIndex = LogIndex.zero
     var random: Random
-    var repair = Repair()
+    var repair: Repair
 
     // Elections.
     let electionNanoseconds: UInt64
@@ -44,6 +64,8 @@ package struct RaftNode: ~Copyable {
     /// The leader's newest read round, and the newest that a reply echoed.
     var leaderRound: UInt64 = 0
     var echoedRound: UInt64 = 0
+    /// What this term's leader said to be on its disk, of its log, if it allows inference.
+    var leaderDurable = LogIndex.zero
     /// The leader waits to hear that entries are durable.
     var owesAcknowledgement = false
 
@@ -53,6 +75,7 @@ package struct RaftNode: ~Copyable {
     let isVoter: Bool
     var heartbeatDeadline: Instant
     var officeSince: Instant
+    var clock: LogClock
     /// Cost of the entries after the commit index.
     var uncommittedBytes = 0
     var readRound: UInt64 = 0
@@ -67,7 +90,12 @@ package struct RaftNode: ~Copyable {
     ///
     /// The state machine may apply through `commitIndex` at once; `.committed` tells only of
     /// moves after it.
-    package init(configuration: RaftConfiguration, recovered: RecoveredLog, at now: Instant) {
+    package init(
+        configuration: RaftConfiguration,
+        recovered: RecoveredLog,
+        participation: Participation = .full,
+        at now: Instant
+    ) {
         let hard = recovered.hardState
         invariant(
             hard.commitIndex <= recovered.lastIndex,
@@ -76,8 +104,14 @@ package struct RaftNode: ~Copyable {
         let members = configuration.membership
         self.configuration = configuration
         isVoter = members.isVoter(configuration.node)
-        isRepairing = hard.isRepairing
-        role = hard.isRepairing ? .repairing : isVoter ? .follower : .learner
+        // In local variables: the optimizer of Swift 6.3 destroys properties that were never set if one
+        // of them is changed in a branch before all are.
+        var repair = Repair()
+        if case .repairing(let through) = participation { repair.through = through }
+        let repairs = hard.isRepairing || participation.isRepair
+        isRepairing = repairs
+        isBarred = participation == .barred
+        role = repairs || participation == .barred ? .repairing : isVoter ? .follower : .learner
         currentTerm = hard.currentTerm
         votedFor = hard.votedFor
         commitIndex = hard.commitIndex
@@ -86,8 +120,10 @@ package struct RaftNode: ~Copyable {
         announcedRole = RoleChange(role: role, term: hard.currentTerm, leader: nil)
         log = RaftLog(recovered)
         writes = WriteLedger(durableIndex: recovered.lastIndex, commitIndex: hard.commitIndex)
-        random = Random(seed: configuration.seed)
-        if hard.isRepairing { repair.number = random.next() | 1 }
+        var random = Random(seed: configuration.seed)
+        if repairs || participation == .barred { repair.number = random.next() | 1 }
+        self.random = random
+        self.repair = repair
         electionNanoseconds = configuration.electionTimeout.wholeNanoseconds
         heartbeatNanoseconds = configuration.heartbeatInterval.wholeNanoseconds
         invariant(electionNanoseconds > 0, "no election time-out")
@@ -98,6 +134,7 @@ package struct RaftNode: ~Copyable {
         leaderHeard = now
         heartbeatDeadline = now
         officeSince = now
+        clock = LogClock(after: .zero, at: now)
         electionDeadline = now
         // Alone, there is nobody to wait for.
         if members.quorum > 1 { resetElectionDeadline(at: now) }
@@ -171,7 +208,13 @@ package struct RaftNode: ~Copyable {
         if role == .leader {
             if now >= heartbeatDeadline { heartbeat(at: now, into: &actions) }
         } else if mayCampaign, now >= electionDeadline {
-            startPreVote(at: now, into: &actions)
+            if isDiskStuck {
+                // It could not win: let somebody else try.
+                becomeFollower(term: currentTerm, leader: nil, at: now, into: &actions)
+                resetElectionDeadline(at: now)
+            } else {
+                startPreVote(at: now, into: &actions)
+            }
         }
         finish(at: now, into: &actions)
     }
@@ -241,7 +284,7 @@ package struct RaftNode: ~Copyable {
 
     /// Ends each call: sends what became possible, hands out the write, tells what changed.
     mutating func finish(at now: Instant, into actions: inout [Action]) {
-        if role == .leader { lead(at: now, into: &actions) }
+        if role == .leader { lead(at: now, into: &actions) } else { inferCommit() }
         let hard = HardState(
             currentTerm: currentTerm,
             votedFor: votedFor,

@@ -22,6 +22,11 @@ package enum DataDirectoryError: Error, Hashable, Sendable, CustomStringConverti
 /// however it ends.
 package struct DataDirectory: ~Copyable {
     package let path: String
+    /// Tells this directory from a copy of it; never 0.
+    ///
+    /// It says which file on its file system the lock is, and when that was made, neither of which
+    /// goes along with a copy of the files.
+    package let place: UInt64
     private let lock: FileDescriptor
 
     /// Makes the directory, with those above it, if it is not there, and locks it.
@@ -45,12 +50,22 @@ package struct DataDirectory: ~Copyable {
         unsafe text.withUnsafeBytes { bytes in
             unsafe _ = pwrite(number, bytes.baseAddress, bytes.count, 0)
         }
+        place = DataDirectory.place(of: number)
         self.lock = lock
     }
 
-    /// The files in it.
-    package borrowing func disk() throws(SystemError) -> FileDisk {
-        try FileDisk(directory: path)
+    /// The files in it; `reserve` as `FileDisk` has it.
+    package borrowing func disk(reserve: Int = 0) throws(SystemError) -> FileDisk {
+        try FileDisk(directory: path, reserve: reserve)
+    }
+
+    private static func place(of file: Int32) -> UInt64 {
+        let origin = clinux_origin(file)
+        // Mixed so that neither hides the other (SplitMix64).
+        var z = origin.number &+ origin.made &* 0x9E37_79B9_7F4A_7C15
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return max(1, z ^ (z >> 31))
     }
 
     /// The same for who only reads, beside another who writes and removes.

@@ -14,6 +14,9 @@ package enum DiskCompletion: Sendable {
         totalNanoseconds: UInt64
     )
     case read(number: UInt64, result: Result<[UInt8], DiskError>)
+    /// There was no room for the file that a batch makes first: nothing of it was done
+    /// (`DiskBatch.isUntouched`), and the thread goes on.
+    case noRoom(number: UInt64, DiskError)
 }
 
 /// The thread on which a node's files are written and read.
@@ -83,6 +86,17 @@ package final class DiskThread: Sendable {
             return running
         }
         if let running { _ = pthread_join(running, nil) }
+    }
+
+    /// Leaves the thread to itself, for a process that ends while a step hangs: what was submitted
+    /// may or may not be done.
+    package func abandon() {
+        let running = thread.withLock { thread in
+            let running = thread
+            thread = nil
+            return running
+        }
+        if let running { _ = pthread_detach(running) }
     }
 }
 
@@ -190,6 +204,7 @@ private final class DiskWorker {
         let start = Clock.monotonic()
         var syncNanoseconds: UInt64 = 0
         var result: Result<Void, DiskError> = .success(())
+        var position = 0
         do throws(DiskError) {
             for operation in batch.operations {
                 let before = Clock.monotonic()
@@ -198,8 +213,13 @@ private final class DiskWorker {
                 case .sync, .syncDirectory: syncNanoseconds += Clock.monotonic() - before
                 default: break
                 }
+                position += 1
             }
         } catch {
+            if endsAtFailure, batch.isUntouched(by: error, at: position) {
+                completion(.noRoom(number: batch.number, error))
+                return
+            }
             if endsAtFailure { failure = error }
             result = .failure(error)
         }

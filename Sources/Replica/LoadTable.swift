@@ -24,6 +24,7 @@ struct LoadTable {
     private var numbers: [RecordPlace: UInt64] = [:]
     private(set) var waiting = 0
     var count: Int { loads.count }
+    var isEmpty: Bool { loads.isEmpty }
 
     func isUnderWay(_ place: RecordPlace) -> Bool { numbers[place] != nil }
 

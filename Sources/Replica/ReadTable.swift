@@ -92,9 +92,13 @@ package struct ReadTable {
         return overdue
     }
 
-    /// Rounds not confirmed yet start again: another node may lead.
+    /// All rounds start again: another node may lead.
+    ///
+    /// Confirmed ones too: what they wait for may be an entry that the new leader does not have, and
+    /// then nothing would say that they may go on. A newer index serves them as well.
     package mutating func requeueAll() {
-        for number in rounds.filter({ $0.index == nil }).map(\.number) { failed(round: number) }
+        for round in rounds.reversed() { collecting.insert(contentsOf: round.waiters, at: 0) }
+        rounds.removeAll(keepingCapacity: true)
     }
 
     package mutating func serve(applied: LogIndex, into completions: inout [ReadCompletion]) {

@@ -26,6 +26,12 @@ package struct ReplicaConfiguration: Sendable {
     package var state = StateSettings()
     /// Peers are pinged this often.
     package var pingInterval: Duration = .milliseconds(500)
+    /// A disk on which a batch takes longer than this counts as stalled: a leader leaves its office.
+    package var diskStall: Duration = .seconds(2)
+    /// The data directory; `nil` where there are no directories to mix up (in tests).
+    package var identity: IdentityConfiguration?
+    /// The leader has the replicas compare their states this often; `nil`: never.
+    package var digestInterval: Duration? = .seconds(10)
     /// Bytes of sealed segments that are read a second to look for damage; 0 for none.
     package var scrubBytesPerSecond = 4 * 1024 * 1024
     /// The log is kept for the retention time; if not, only as much as a restart needs.

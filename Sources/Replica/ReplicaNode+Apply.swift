@@ -1,3 +1,4 @@
+internal import Journal
 package import Raft
 internal import Verification
 
@@ -27,11 +28,11 @@ extension ReplicaNode {
             budget -= entries.count
             raft.applied(through: appliedIndex)
         }
-        reads.serve(applied: appliedIndex, into: &output.reads)
+        if isServing { reads.serve(applied: appliedIndex, into: &output.reads) }
         return appliedIndex < raft.commitIndex && !isApplyBlocked
     }
 
-    private mutating func apply(_ entry: Entry, at now: Instant) {
+    mutating func apply(_ entry: Entry, at now: Instant) {
         counters.applied += 1
         checkpointing.appliedBytes += entry.cost
         let index = EntryIndex(entry.index.number)
@@ -50,8 +51,14 @@ extension ReplicaNode {
             return
         }
         let result = machine.apply(command, at: index, time: time)
-        if case .repeats(let batch) = command { reportApplied(batch) }
-        guard let id = command.request, id.node == node.number,
+        switch command {
+        case .repeats(let batch): reportApplied(batch)
+        case .readmit(let readmission): applyReadmission(readmission, at: entry.index, now)
+        case .checkDigest: noteMismatch(at: now)
+        case .open, .callback, .defineFlow, .tick, .settings: break
+        }
+        // A state that is not to be trusted answers nobody: who waits is answered by its deadline.
+        guard isServing, let id = command.request, id.node == node.number,
             id.incarnation == configuration.incarnation
         else { return }
         complete(id, with: result)

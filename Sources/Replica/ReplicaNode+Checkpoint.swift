@@ -55,7 +55,7 @@ extension ReplicaNode {
     }
 
     private func isCheckpointDue(at now: Instant) -> Bool {
-        guard stateFault == nil, installing == nil, !isRetired, appliedIndex > checkpointedIndex,
+        guard isServing, installing == nil, !isRetired, appliedIndex > checkpointedIndex,
             now >= checkpointing.retryAt ?? now
         else { return false }
         return checkpointing.appliedBytes >= configuration.state.checkpointBytes
@@ -69,6 +69,11 @@ extension ReplicaNode {
     /// The files of the newest durable checkpoint.
     package var stateFiles: (count: Int, bytes: Int, liveBytes: Int) {
         (store.runCount, store.runBytes, store.liveBytes)
+    }
+
+    /// Nothing is being written of the state, nor read: for whoever changes it behind its back.
+    package var isStateAtRest: Bool {
+        checkpointing.phase == .idle && !merging.isUnderWay && loads.isEmpty && !isRetired
     }
 
     private var checkpointedIndex: LogIndex { store.manifest?.entry.index ?? .zero }
@@ -91,7 +96,6 @@ extension ReplicaNode {
                 entry: entry,
                 time: Timestamp(milliseconds: machine.time.milliseconds),
                 terms: raft.terms(through: appliedIndex),
-                digest: [UInt8](repeating: 0, count: Manifest.digestSize),
                 hashKey: machine.hash.key,
                 attempts: machine.openedCount,
                 nextRun: 0,
@@ -167,7 +171,11 @@ extension ReplicaNode {
                 )
             )
         case .merge: mergePublished()
-        case .setAside: output.notices.append(.stateDamaged(stateFault ?? ""))
+        case .setAside:
+            if isRebuilding { isRetired = true }
+            output.notices.append(
+                isRebuilding ? .digest(.setAside) : .stateDamaged(stateFault ?? "")
+            )
         case .failed(let work, let error):
             counters.storeFailures += 1
             output.notices.append(.storeFailed("\(work)", error))

@@ -42,7 +42,10 @@ extension ReplicaNode {
     ///
     /// - Returns: whether it was told so.
     mutating func offerCheckpoint(to peer: NodeID, lacking index: LogIndex) -> Bool {
-        guard let entry = store.manifest?.entry, entry.index >= index else { return false }
+        // What differs from the others' is not handed on.
+        guard isServing, let entry = store.manifest?.entry, entry.index >= index else {
+            return false
+        }
         let isLong = index == LogIndex(1) && entry.index.number >= configuration.snapshotLag
         guard isLong || journal.lacks(index) else { return false }
         output.messages.append(.init(to: peer, message: .pull(.checkpointOffered(entry))))

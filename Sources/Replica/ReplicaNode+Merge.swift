@@ -29,6 +29,10 @@ struct Merging {
     /// The read under way, and what it is to bring.
     var read: (number: UInt64, read: DiskRead, entries: Range<Int>)?
     var nextLookAt: Instant?
+
+    var isUnderWay: Bool {
+        if case .idle = phase { false } else { true }
+    }
 }
 
 extension ReplicaNode {

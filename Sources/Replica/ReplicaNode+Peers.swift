@@ -1,5 +1,6 @@
 package import Journal
 package import Raft
+private import Verification
 
 /// What this node knows of a peer, for operators and for where to send.
 package struct PeerState: Hashable, Sendable {
@@ -7,8 +8,14 @@ package struct PeerState: Hashable, Sendable {
     package var isConnected = false
     /// Smoothed round trip, in nanoseconds; `nil` until measured on this link.
     package var roundTrip: UInt64?
+    /// How far its wall clock is ahead of this node's, in milliseconds, as of the last round trip.
+    package var clockOffset: Int64?
     package var lastHeardAt: Instant?
     package var status: NodeStatus?
+    /// Its directory is the one that stands for it.
+    var isWelcome = false
+    /// Why it was not let in when it last greeted.
+    package var refusal: IdentityRefusal?
     package init(node: NodeID) { self.node = node }
 }
 
@@ -30,7 +37,15 @@ extension ReplicaNode {
             role: raft.role,
             term: raft.currentTerm,
             commitIndex: raft.commitIndex,
-            appliedIndex: appliedIndex
+            appliedIndex: appliedIndex,
+            room: diskRoom,
+            isDiskStalled: diskWatch.isStalled,
+            durable: EntryID(
+                term: raft.term(at: raft.durableIndex) ?? .zero,
+                index: raft.durableIndex
+            ),
+            condition: condition,
+            mark: newestMark
         )
     }
 
@@ -56,6 +71,7 @@ extension ReplicaNode {
             reads.requeueAll()
         }
         output.messages.append(.init(to: peer, message: .ping(sentAt: now, status)))
+        sendMembers(to: peer)
     }
 
     /// The link to this peer is down.
@@ -66,6 +82,9 @@ extension ReplicaNode {
         guard let i = peers.firstIndex(where: { $0.node == peer }) else { return }
         peers[i].isConnected = false
         peers[i].roundTrip = nil
+        peers[i].clockOffset = nil
+        // It may come back with less than it has now.
+        registry?.keepNotes()
         raft.peerDisconnected(peer, broken: broken, at: now, into: &actions)
         settle(at: now)
     }
@@ -73,16 +92,18 @@ extension ReplicaNode {
     /// A message came over the link that `peer` identified itself on.
     package mutating func received(_ message: PeerMessage, from peer: NodeID, at now: Instant) {
         guard let i = peers.firstIndex(where: { $0.node == peer }) else { return }
+        guard registry == nil || peers[i].isWelcome else { return }
         peers[i].lastHeardAt = now
         switch message {
         case .raft(let message):
             guard message.from == peer else { return }
+            notePromise(message)
             raft.received(message, at: now, into: &actions)
             settle(at: now)
-        case .forward(let commands):
-            receiveForward(commands, from: peer)
-        case .forwardRefused:
-            if raft.leader == peer { requests.retrySoon() }
+        case .forward(let forward):
+            receiveForward(forward, from: peer)
+        case .forwardRefused(let number):
+            if raft.leader == peer { requests.refused(forward: number) }
         case .readIndex(let round):
             receiveReadIndex(round: round, from: peer, at: now)
             settle(at: now)
@@ -94,16 +115,39 @@ extension ReplicaNode {
             }
         case .pull(let message): received(message, from: peer, at: now)
         case .ping(let sentAt, let status):
-            peers[i].status = status
+            note(status, of: i)
             output.messages.append(
-                .init(to: peer, message: .pong(sentAt: sentAt, self.status))
+                .init(to: peer, message: .pong(sentAt: sentAt, wall: wall(at: now), self.status))
             )
-        case .pong(let sentAt, let status):
-            peers[i].status = status
+        case .members(let tags, let isFormed):
+            receiveMembers(tags, isFormed: isFormed, from: peer, at: now)
+        case .pong(let sentAt, let wall, let status):
+            note(status, of: i)
             let sample = now.nanoseconds(since: sentAt)
+            peers[i].clockOffset = clockOffset(of: wall, roundTrip: sample, at: now)
             // The smoothing of TCP's round-trip estimate (RFC 6298 §2).
             peers[i].roundTrip = peers[i].roundTrip.map { $0 - $0 / 8 + sample / 8 } ?? sample
         }
+    }
+
+    /// This node's clock, as it was shown to the last turn, and what has passed since.
+    private func wall(at now: Instant) -> WallTime {
+        let passed = now.nanoseconds(since: lastTurnAt) / 1_000_000
+        let (sum, over) = lastWall.milliseconds.addingReportingOverflow(passed)
+        return WallTime(milliseconds: over ? .max : sum)
+    }
+
+    /// How far a peer's clock is ahead, if its answer took half the round trip (RFC 5905 §8).
+    private func clockOffset(of peer: WallTime, roundTrip: UInt64, at now: Instant) -> Int64 {
+        let own = Int64(clamping: wall(at: now).milliseconds)
+        let then = own - min(own, Int64(clamping: roundTrip / 2_000_000))
+        return Int64(clamping: peer.milliseconds) - then
+    }
+
+    private mutating func note(_ status: NodeStatus, of peer: Int) {
+        peers[peer].status = status
+        guard status.condition != .repairing, status.condition != .excluded else { return }
+        registry?.note(peers[peer].node, term: .zero, entry: status.durable)
     }
 
     /// Reads for a peer, one at a time: the core asks again after a while, and while the disk hangs

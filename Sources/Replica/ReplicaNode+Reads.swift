@@ -15,7 +15,7 @@ extension ReplicaNode {
         if raft.role == .leader {
             raft.read(reads.beginRound(at: now), at: now, into: &actions)
             settle(at: now)
-            reads.serve(applied: appliedIndex, into: &output.reads)
+            if isServing { reads.serve(applied: appliedIndex, into: &output.reads) }
         } else if let leader = raft.leader,
             peers.contains(where: { $0.node == leader && $0.isConnected })
         {

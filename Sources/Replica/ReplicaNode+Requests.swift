@@ -16,7 +16,7 @@ extension ReplicaNode {
     ///
     /// Needs neither a leader nor a quorum: what a key was answered never changes.
     package mutating func answerLocally(_ callback: Callback) -> Decision? {
-        guard let decision = machine.knownAnswer(to: callback) else { return nil }
+        guard isServing, let decision = machine.knownAnswer(to: callback) else { return nil }
         counters.answeredLocally += 1
         ledger.note(callback)
         return decision
@@ -81,7 +81,7 @@ extension ReplicaNode {
     /// Whether some of them wait to be proposed or forwarded in the next turn.
     package var hasQueuedRequests: Bool { requests.hasQueued || reads.isCollecting }
     /// Commands of peers that wait to be proposed.
-    package var forwardedCount: Int { forwarded.count }
+    package var forwardedCount: Int { forwarded.payloads.count }
 
     /// Proposes what waits, if this node leads, else forwards it to the leader, in one batch.
     mutating func sendRequests(at now: Instant, wall: WallTime) {
@@ -105,36 +105,43 @@ extension ReplicaNode {
     /// Requests are left that did not fit into this turn's proposal.
     var canProposeMore: Bool {
         raft.role == .leader && requests.hasQueued && raft.proposalRefusal == nil
+            && !isQueueWaitingForRoom
     }
 
     private mutating func proposeQueued(at now: Instant, wall: WallTime) {
+        isQueueWaitingForRoom = false
         guard !forwarded.isEmpty || requests.hasQueued else { return }
         switch raft.proposalRefusal {
         case nil: break
-        case .overloaded:
+        case .overloaded, .noRoom:
             // What peers forwarded is kept, up to its bound, until there is room.
             return
         case .notLeader, .transferring:
             refuseForwarded()
             return
         }
-        var payloads: [[UInt8]] = []
-        swap(&payloads, &forwarded)
-        forwardedBytes = 0
-        forwarders.removeAll(keepingCapacity: true)
+        var (payloads, stored) = forwarded.propose(after: raft.lastIndex, room: raft.room)
         // However much the peers forward, the own clients have their share.
         let limit = payloads.count + ReplicaNode.maxBatch
+        let room = raft.room
         var bytes = 0
         requests.sendQueued(as: .proposed) { request in
             let more = ReplicaNode.cost(of: request)
+            let moreStored = ReplicaNode.storedBytes(of: request)
             guard payloads.count < limit,
                 bytes == 0 || bytes + more <= ReplicaNode.maxBatchBytes
             else { return false }
+            guard stored + moreStored <= room else {
+                isQueueWaitingForRoom = true
+                return false
+            }
             bytes += more
+            stored += moreStored
             if let definition = request.definition { payloads.append(definition) }
             payloads.append(request.command)
             return true
         }
+        guard !payloads.isEmpty else { return }
         counters.proposed += UInt64(payloads.count)
         let refusal = raft.propose(
             payloads,
@@ -153,64 +160,91 @@ extension ReplicaNode {
             peers.contains(where: { $0.node == leader && $0.isConnected })
         else { return }
         while requests.hasQueued {
-            var commands: [[UInt8]] = []
+            lastForward += 1
+            var forward = Forward(
+                number: lastForward,
+                incarnation: configuration.incarnation,
+                requests: []
+            )
             var bytes = 0
-            requests.sendQueued(as: .forwarded(at: now)) { request in
+            requests.sendQueued(as: .forwarded(at: now, number: lastForward)) { request in
                 let more = ReplicaNode.cost(of: request)
-                guard commands.isEmpty || bytes + more <= ReplicaNode.maxForwardBytes else {
-                    return false
-                }
+                guard forward.requests.isEmpty || bytes + more <= ReplicaNode.maxForwardBytes
+                else { return false }
                 bytes += more
-                if let definition = request.definition { commands.append(definition) }
-                commands.append(request.command)
+                counters.forwardedOut += request.definition == nil ? 1 : 2
+                forward.requests.append(
+                    ForwardedRequest(
+                        sequence: request.sequence,
+                        definition: request.definition,
+                        command: request.command
+                    )
+                )
                 return true
             }
-            counters.forwardedOut += UInt64(commands.count)
-            output.messages.append(.init(to: leader, message: .forward(commands)))
+            output.messages.append(.init(to: leader, message: .forward(forward)))
         }
     }
 
-    /// Bytes that a forwarded command is counted with: small ones take memory as well.
-    private static func cost(of command: [UInt8]) -> Int { command.count + Entry.headerCost }
     private static func cost(of request: borrowing RequestTable.Request) -> Int {
-        cost(of: request.command) + (request.definition.map { cost(of: $0) } ?? 0)
+        ForwardQueue.cost(of: request.command)
+            + (request.definition.map { ForwardQueue.cost(of: $0) } ?? 0)
+    }
+
+    /// Bytes on disk of what is proposed for a request, at most.
+    private static func storedBytes(of request: borrowing RequestTable.Request) -> Int {
+        Entry.storedBytes(of: request.command.count)
+            + (request.definition.map { Entry.storedBytes(of: $0.count) } ?? 0)
     }
 
     /// Tells the peers whose commands wait here that they will not be proposed.
-    private mutating func refuseForwarded() {
-        forwarded.removeAll(keepingCapacity: true)
-        forwardedBytes = 0
-        for peer in forwarders {
-            output.messages.append(.init(to: peer, message: .forwardRefused))
+    private mutating func refuseForwarded() { tell(forwarded.refuse()) }
+
+    /// The same where the role has changed; forgets which commands were proposed, too.
+    mutating func forgetForwarded() { tell(forwarded.removeAll()) }
+
+    private mutating func tell(_ refused: [ForwardQueue.Origin]) {
+        for origin in refused {
+            counters.forwardsRefused += 1
+            output.messages.append(
+                .init(to: origin.peer, message: .forwardRefused(number: origin.number))
+            )
         }
-        forwarders.removeAll(keepingCapacity: true)
     }
 
     /// Takes commands that a peer asks this node to propose.
-    mutating func receiveForward(_ commands: [[UInt8]], from peer: NodeID) {
-        let bytes = commands.reduce(0) { $0 + ReplicaNode.cost(of: $1) }
-        guard raft.role == .leader, forwardedBytes + bytes <= configuration.maxForwardedBytes
+    mutating func receiveForward(_ forward: Forward, from peer: NodeID) {
+        guard raft.role == .leader,
+            let taken = forwarded.take(
+                forward,
+                from: peer,
+                limit: configuration.maxForwardedBytes
+            )
         else {
             counters.forwardsRefused += 1
-            output.messages.append(.init(to: peer, message: .forwardRefused))
+            output.messages.append(
+                .init(to: peer, message: .forwardRefused(number: forward.number))
+            )
             return
         }
-        counters.forwardedIn += UInt64(commands.count)
-        forwardedBytes += bytes
-        forwarded.append(contentsOf: commands)
-        if !forwarders.contains(peer) { forwarders.append(peer) }
+        counters.forwardedIn += UInt64(taken)
+    }
+
+    /// The time of what this node, the leader, would propose now.
+    func logTime(at now: Instant, wall: WallTime) -> LogTime {
+        let wall = Timestamp(milliseconds: wall.milliseconds)
+        return LogTime(milliseconds: raft.logTime(wall: wall, at: now).milliseconds)
     }
 
     /// An entry that carries only its time, when a deadline of the state machine has passed.
-    mutating func proposeTickIfDue(wall: WallTime) {
+    mutating func proposeTickIfDue(at now: Instant, wall: WallTime) {
         guard raft.role == .leader, tickIndex <= appliedIndex,
-            let due = machine.nextDeadline, due.milliseconds <= wall.milliseconds,
+            let due = machine.nextDeadline, due <= logTime(at: now, wall: wall),
             raft.proposalRefusal == nil
         else { return }
         var bytes: [UInt8] = []
         Command.tick.encode(into: &bytes)
         forwarded.append(bytes)
-        forwardedBytes += bytes.count
         tickIndex = raft.lastIndex.advanced(by: 1)
     }
 
@@ -225,8 +259,7 @@ extension ReplicaNode {
         var bytes: [UInt8] = []
         Command.settings(wanted).encode(into: &bytes)
         forwarded.append(bytes)
-        forwardedBytes += bytes.count
-        settingsIndex = raft.lastIndex.advanced(by: forwarded.count)
+        settingsIndex = raft.lastIndex.advanced(by: 1)
     }
 
     /// Reports the repeats counted so far at once rather than in time; for an orderly stop.
@@ -272,7 +305,8 @@ extension Command {
             switch self {
             case .open(let open): open.origin.request
             case .callback(let callback): callback.origin.request
-            case .defineFlow, .repeats, .tick, .settings: nil
+            case .readmit(let readmission): readmission.request
+            case .defineFlow, .repeats, .tick, .checkDigest, .settings: nil
             }
         }
         set {
@@ -284,7 +318,10 @@ extension Command {
             case .callback(var callback):
                 callback.origin.request = newValue
                 self = .callback(callback)
-            case .defineFlow, .repeats, .tick, .settings:
+            case .readmit(var readmission):
+                readmission.request = newValue
+                self = .readmit(readmission)
+            case .defineFlow, .repeats, .tick, .checkDigest, .settings:
                 fatalError("invariant broken: nobody waits for \(self)")
             }
         }

@@ -13,7 +13,8 @@ package struct ReplicaNode: ~Copyable {
     package var output = ReplicaOutput()
     package internal(set) var raft: RaftNode
     package internal(set) var journal: LogJournal
-    package internal(set) var machine: StateMachine
+    /// Only this room changes it; the simulator may, to see that a changed state is found.
+    package var machine: StateMachine
 
     /// Actions of the core not carried out yet; empty between calls.
     var actions: [Action] = []
@@ -29,18 +30,36 @@ package struct ReplicaNode: ~Copyable {
     var nextReportNumber: UInt64 = 1
     var nextReportAt: Instant
     /// Commands that peers forwarded, to be proposed in the next turn.
-    var forwarded: [[UInt8]] = []
-    var forwardedBytes = 0
-    /// Peers whose commands are in `forwarded`.
-    var forwarders: [NodeID] = []
+    var forwarded = ForwardQueue()
+    /// The number of the last forward sent.
+    var lastForward: UInt64 = 0
     /// The index of the last tick proposed here; one is under way while it is not applied.
     var tickIndex = LogIndex.zero
+    /// This node's wall clock at its last turn.
+    var lastWall = WallTime(milliseconds: 0)
+    var lastTurnAt: Instant
     var nextHousekeepingAt: Instant
     var nextPingAt: Instant
     var journalReads: [JournalReadTicket] = []
     /// Journal reads that could not be planned yet.
     var deferredReads: [JournalReadTicket] = []
     var nextDiskReadNumber: UInt64 = 1
+    var diskWatch = DiskWatch()
+    /// What the peers were last told of `diskRoom`.
+    var announcedRoom = DiskRoom.enough
+    /// The next request to propose is larger than what the disk has room for.
+    var isQueueWaitingForRoom = false
+    /// Which directory stands for each member; `nil` where nobody asks.
+    var registry: MemberRegistry?
+    var identityWrites: UInt64 = 0
+    /// The journal had the disk last.
+    private var isRegistrysTurn = true
+    /// What is known of the peers' promises is written down then.
+    var nextNotesAt: Instant
+    /// Set while this replica's state is known to differ from the others'.
+    package internal(set) var quarantine: Quarantine?
+    package internal(set) var isRebuilding = false
+    var nextDigestAt: Instant
     var pulling = Pulling()
     var installing: Installing?
     /// Above the numbers of all runs that were fetched, for good or not.
@@ -69,6 +88,7 @@ package struct ReplicaNode: ~Copyable {
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
+    static let notesInterval = Duration.seconds(30)
 
     /// Reads the journal, rebuilds the state through the last index known committed, and starts
     /// as a follower.
@@ -80,14 +100,33 @@ package struct ReplicaNode: ~Copyable {
         at now: Instant
     ) throws(JournalError) {
         let start = try RecoveredState.recover(from: &disk, configuration)
-        self.configuration = configuration
-        self.raft = RaftNode(configuration: configuration.raft, recovered: start.log, at: now)
-        self.store = start.store
-        self.counters = start.counters
-        self.checkpointing.appliedBytes = start.appliedBytes
         if let torn = start.tornTail { output.notices.append(.tornTailCut(torn)) }
         for damage in start.damage { output.notices.append(.logDamaged(damage)) }
         if let reason = start.setAside { output.notices.append(.checkpointSetAside(reason)) }
+        let log = start.log
+        var registry: MemberRegistry?
+        if let identity = configuration.identity {
+            let opened = try MemberRegistry.open(
+                on: &disk,
+                configuration,
+                identity,
+                hasLog: log.lastIndex > .zero || log.hardState.currentTerm > .zero
+            )
+            registry = opened.registry
+            for admitted in start.machine.readmissions { registry?.admit(MemberTag(admitted)) }
+            output.notices += opened.notices
+        }
+        self.configuration = configuration
+        self.registry = registry
+        self.raft = RaftNode(
+            configuration: configuration.raft,
+            recovered: log,
+            participation: registry?.participation ?? .full,
+            at: now
+        )
+        self.store = start.store
+        self.counters = start.counters
+        self.checkpointing.appliedBytes = start.appliedBytes
         self.journal = start.journal
         self.machine = start.machine
         self.requests = RequestTable(limit: configuration.maxPendingRequests)
@@ -96,9 +135,14 @@ package struct ReplicaNode: ~Copyable {
         self.peers = configuration.raft.membership.others(than: configuration.raft.node)
             .map { PeerState(node: $0) }
         self.nextReportAt = now.advanced(by: configuration.repeatReportInterval)
+        self.lastTurnAt = now
         self.nextHousekeepingAt = now
         self.nextPingAt = now
+        self.nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)
+        self.nextDigestAt = configuration.digestInterval.map { now.advanced(by: $0) } ?? now
+        noteMismatch(isFromLogAlone: store.manifest == nil, at: now)
         raft.applied(through: LogIndex(self.machine.appliedIndex.number))
+        refreshRoom()
     }
 
     package var node: NodeID { configuration.raft.node }
@@ -110,23 +154,26 @@ package struct ReplicaNode: ~Copyable {
     /// Then reads `output`.
     ///
     /// - Parameters:
-    /// - wall: this node's clock; becomes log time if this node leads.
+    /// - wall: this node's clock; becomes log time if this node leads, unless that is ahead.
     /// - Returns: whether committed entries are left to apply, or requests to propose, so that
     ///   another turn is due at once.
     @discardableResult
     package mutating func turn(at now: Instant, wall: WallTime) -> Bool {
+        lastWall = wall
+        lastTurnAt = now
         if raft.nextDeadline <= now {
             raft.deadlineReached(at: now, into: &actions)
             settle(at: now)
         }
         if nextHousekeepingAt <= now { keepHouse(at: now) }
         let hasMore = applyCommitted(at: now)
-        proposeTickIfDue(wall: wall)
+        forwarded.applied(through: appliedIndex)
+        proposeTickIfDue(at: now, wall: wall)
         proposeSettingsIfDue()
         sendRequests(at: now, wall: wall)
         startReads(at: now)
         settle(at: now)
-        if let batch = journal.nextBatch() { output.batch = batch }
+        takeDiskWork(at: now)
         prefetch()
         var hasCheckpointWork = driveCheckpoint(at: now)
         if driveMerge(at: now) { hasCheckpointWork = true }
@@ -141,6 +188,20 @@ package struct ReplicaNode: ~Copyable {
         return hasMore || canProposeMore || hasCheckpointWork || hasEvictions
     }
 
+    /// At most one batch is under way, whether it is the journal's or the registry's.
+    private mutating func takeDiskWork(at now: Instant) {
+        if registry?.isWriting == true || journal.isBatchUnderWay { return }
+        // They take turns: neither may keep the other waiting for ever on a slow disk.
+        let batch =
+            isRegistrysTurn
+            ? identityWrite() ?? journal.nextBatch() : journal.nextBatch() ?? identityWrite()
+        guard let batch else { return }
+        isRegistrysTurn = ReplicaNode.carriesLog(batch)
+        output.batch = batch
+        diskWatch.begun(at: now)
+        refreshRoom()
+    }
+
     /// When `turn` has to be called, if nothing else happens before.
     package func nextDeadline(at now: Instant, wall: WallTime) -> Instant {
         var deadline = min(raft.nextDeadline, nextHousekeepingAt)
@@ -149,7 +210,8 @@ package struct ReplicaNode: ~Copyable {
         if raft.role == .leader, tickIndex <= appliedIndex, raft.proposalRefusal == nil,
             let due = machine.nextDeadline
         {
-            let wait = due.milliseconds.subtractingReportingOverflow(wall.milliseconds)
+            let time = logTime(at: now, wall: wall)
+            let wait = due.milliseconds.subtractingReportingOverflow(time.milliseconds)
             // The house-keeping comes sooner than any long wait ends.
             let milliseconds = wait.overflow ? 0 : min(wait.partialValue, 60_000)
             deadline = min(deadline, now.advanced(nanoseconds: milliseconds * 1_000_000))
@@ -159,7 +221,15 @@ package struct ReplicaNode: ~Copyable {
 
     /// The batch and all before it are on stable storage.
     package mutating func batchCompleted(_ number: UInt64, at now: Instant) {
+        guard number < ReplicaNode.identityBatch else {
+            identityWritten(at: now)
+            diskGetsOn(at: now)
+            return
+        }
+        let hadRoom = journal.hasRoom
         let write = journal.completed(number)
+        diskGetsOn(at: now)
+        if !hadRoom, journal.hasRoom { output.notices.append(.diskHasRoomAgain) }
         raft.persisted(write, at: now, into: &actions)
         settle(at: now)
         pull(at: now)
@@ -172,7 +242,11 @@ package struct ReplicaNode: ~Copyable {
         to target: NodeID?,
         at now: Instant
     ) -> TransferRefusal? {
-        let refusal = raft.transferLeadership(to: target, at: now, into: &actions)
+        let refusal = raft.transferLeadership(
+            to: target ?? successor(at: now),
+            at: now,
+            into: &actions
+        )
         settle(at: now)
         return refusal
     }
@@ -180,7 +254,7 @@ package struct ReplicaNode: ~Copyable {
     /// Whether a command submitted now would likely be committed: a leader is known and has
     /// committed in its term.
     package var canCommit: Bool {
-        guard let leader = raft.leader else { return false }
+        guard isServing, let leader = raft.leader else { return false }
         if leader == node { return raft.term(at: raft.commitIndex) == raft.currentTerm }
         return peers.first { $0.node == leader }?.isConnected ?? false
     }
@@ -206,12 +280,15 @@ package struct ReplicaNode: ~Copyable {
                 planJournalRead(
                     JournalReadTicket(peer: peer, from: from, maxBytes: maxBytes)
                 )
+            case .repaired(let index):
+                repairEnded(through: index)
             case .transferEnded(let target, let succeeded):
                 output.notices.append(.transferEnded(to: target, succeeded: succeeded))
             }
             i += 1
         }
         actions.removeAll(keepingCapacity: true)
+        refreshRoom()
     }
 
     private mutating func roleChanged(_ change: RoleChange, at now: Instant) {
@@ -221,6 +298,7 @@ package struct ReplicaNode: ~Copyable {
         // again, to whoever leads now. A command that was not lost is known by its request ID.
         requests.requeueAll()
         reads.requeueAll()
+        forgetForwarded()
         tickIndex = .zero
         settingsIndex = .zero
     }
@@ -236,6 +314,7 @@ package struct ReplicaNode: ~Copyable {
         for completion in reads.expire(at: now) { output.reads.append(completion) }
         keepLoads(at: now)
         askAgain(at: now)
+        watchDisk(at: now)
         if nextPingAt <= now {
             nextPingAt = now.advanced(by: configuration.pingInterval)
             for peer in peers where peer.isConnected {
@@ -244,7 +323,13 @@ package struct ReplicaNode: ~Copyable {
                 )
             }
         }
-        if nextReportAt <= now {
+        if nextNotesAt <= now {
+            nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)
+            registry?.keepNotes()
+        }
+        checkDigests(at: now)
+        // What room there is, is for what decides.
+        if nextReportAt <= now, clusterRoom(at: now) == .enough {
             nextReportAt = now.advanced(by: configuration.repeatReportInterval)
             makeReport(at: now)
             // More than one report's worth waits: the next goes as soon as this one is applied.
@@ -276,11 +361,19 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var proposed: UInt64 = 0
     /// Requests sent again: their first proposal or forward may have been lost.
     package var sentAgain: UInt64 = 0
+    /// Commands forwarded to the leader, each as often as it was.
     package var forwardedOut: UInt64 = 0
+    /// Commands taken from peers to be proposed: definitions too, copies not.
     package var forwardedIn: UInt64 = 0
     package var forwardsRefused: UInt64 = 0
     package var timedOut: UInt64 = 0
     package var roleChanges: UInt64 = 0
+    /// How often a batch took longer than `ReplicaConfiguration.diskStall`.
+    package var diskStalls: UInt64 = 0
+    /// How often the disk turned out to have no room for another segment.
+    package var timesOutOfRoom: UInt64 = 0
+    /// Checks of the digest proposed here.
+    package var digestChecks: UInt64 = 0
     /// Entries fetched from others for segments that were missing or damaged.
     package var entriesFetched: UInt64 = 0
     package var checkpointsBegun: UInt64 = 0

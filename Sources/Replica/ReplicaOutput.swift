@@ -14,7 +14,8 @@ package struct ReplicaOutput {
     package var messages: [Envelope] = []
     package var completions: [Completion] = []
     package var reads: [ReadCompletion] = []
-    /// To be done on the disk; `ReplicaNode.batchCompleted` is called when it is durable.
+    /// To be done on the disk; `ReplicaNode.batchCompleted` is called when it is durable, or
+    /// `batchFoundNoRoom` if it was not begun for lack of room.
     package var batch: DiskBatch?
     package var diskReads: [DiskRead] = []
     /// To be done beside `batch`, on a queue of its own; `ReplicaNode.backgroundCompleted` is called
@@ -24,6 +25,8 @@ package struct ReplicaOutput {
     package var loads: [DiskRead] = []
     package var loaded: [LoadCompletion] = []
     package var notices: [Notice] = []
+    /// Links to these peers have to go: another directory stands for them now.
+    package var disconnects: [NodeID] = []
 
     package init() {}
 
@@ -38,12 +41,13 @@ package struct ReplicaOutput {
         loads.removeAll(keepingCapacity: true)
         loaded.removeAll(keepingCapacity: true)
         notices.removeAll(keepingCapacity: true)
+        disconnects.removeAll(keepingCapacity: true)
     }
 
     package var isEmpty: Bool {
         messages.isEmpty && completions.isEmpty && reads.isEmpty && batch == nil
             && diskReads.isEmpty && background == nil && loads.isEmpty && loaded.isEmpty
-            && notices.isEmpty
+            && notices.isEmpty && disconnects.isEmpty
     }
 }
 
@@ -90,6 +94,16 @@ package enum Notice: Hashable, Sendable {
     case journalReadFailed(String)
     /// A committed entry does not decode in this version; it moved nothing.
     case undecodableEntry(LogIndex, String)
+    /// A batch has been under way for so long.
+    case diskStalled(Duration)
+    /// The batch that stalled is done.
+    case diskGetsOn(after: Duration)
+    /// There is no room for another segment; `reserve` is what entries may still take up, in bytes.
+    case diskFull(DiskError, reserve: Int)
+    /// A further segment could be made after there had been no room for it.
+    case diskHasRoomAgain
+    case identity(IdentityNotice)
+    case digest(DigestNotice)
     /// An unfinished write at the end of the log was cut off.
     case tornTailCut(TornTail)
     /// The leader's entries begin later than what this node needs: its checkpoint is fetched.

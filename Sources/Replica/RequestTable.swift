@@ -17,7 +17,7 @@ package struct RequestTable {
         var isFinished = false
         /// How often it was forwarded to this leader since it refused any.
         var forwards = 0
-        /// How often this leader refused it, or others that were forwarded with it.
+        /// How often this leader refused a forward that it was in.
         var refusals = 0
         /// How often the log lacked the flow that this open names.
         var missingFlow = 0
@@ -43,8 +43,9 @@ package struct RequestTable {
         case queued
         /// In this node's own log: it is lost only with this node's office, which puts all back.
         case proposed
-        case forwarded(at: Instant)
-        /// Forwarded then, and maybe among what the leader refused.
+        /// In the forward of this number.
+        case forwarded(at: Instant, number: UInt64)
+        /// Forwarded then, and refused by the leader.
         case refused(forwardedAt: Instant)
     }
 
@@ -119,11 +120,11 @@ package struct RequestTable {
         return true
     }
 
-    /// The leader refused a forward, and which is not known: what was forwarded is sent again
-    /// sooner than if it had been lost.
-    package mutating func retrySoon() {
+    /// The leader refused the forward of this number: what was in it is sent again sooner than if
+    /// it had been lost.
+    package mutating func refused(forward number: UInt64) {
         for slot in head..<slots.count {
-            if case .forwarded(let at) = slots[slot].state {
+            if case .forwarded(let at, number) = slots[slot].state {
                 slots[slot].state = .refused(forwardedAt: at)
                 slots[slot].refusals += 1
                 slots[slot].forwards = 0
@@ -170,8 +171,7 @@ package struct RequestTable {
     /// long each time, up to eight times, so that a slow leader is not buried in repetitions.
     ///
     /// Those refused are put back at once the first time, and then after a quarter, half and the
-    /// whole of `retryAfter`: a leader that is full refuses for as long as it is, and what it had
-    /// room for is forwarded again together with what it had not.
+    /// whole of `retryAfter`: a leader that is full refuses for as long as it is.
     package mutating func expire(at now: Instant, retryAfter: Duration) -> [Completion] {
         var completions: [Completion] = []
         for slot in head..<slots.count where !slots[slot].isFinished {
@@ -189,7 +189,7 @@ package struct RequestTable {
             }
             switch slots[slot].state {
             case .queued, .proposed: break
-            case .forwarded(let at):
+            case .forwarded(let at, _):
                 let patience = 1 << min(slots[slot].forwards - 1, 3)
                 guard at.advanced(by: retryAfter * patience) <= now else { continue }
                 requeue(slots[slot].sequence)
@@ -199,6 +199,25 @@ package struct RequestTable {
                 guard at.advanced(by: patience) <= now else { continue }
                 requeue(slots[slot].sequence)
             }
+        }
+        compact()
+        return completions
+    }
+
+    /// Takes out all requests that somebody waits for.
+    package mutating func giveUpAll() -> [Completion] {
+        var completions: [Completion] = []
+        for slot in head..<slots.count where !slots[slot].isFinished {
+            guard let context = slots[slot].context,
+                let request = finish(slots[slot].sequence)
+            else { continue }
+            completions.append(
+                Completion(
+                    context: context,
+                    submittedAt: request.submittedAt,
+                    result: .timedOut
+                )
+            )
         }
         compact()
         return completions

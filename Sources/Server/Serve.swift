@@ -48,16 +48,16 @@ private func run(
     ])
     let mailbox = try Mailbox<LoopMessage>()
     let directory = try DataDirectory(configuration.dataDirectory)
-    var disk = try directory.disk()
+    var disk = try directory.disk(reserve: configuration.journalReserveBytes)
     let now = Instant(nanoseconds: Clock.monotonic())
     let replica = try ReplicaNode(
         recovering: &disk,
-        configuration: replicaConfiguration(configuration),
+        configuration: replicaConfiguration(configuration, place: directory.place),
         at: now
     )
     let threads = DiskThreads(
         log: try DiskThread(disk: disk) { mailbox.post(.disk($0)) },
-        state: try DiskThread(disk: try directory.disk(), endsAtFailure: false) {
+        state: try DiskThread(disk: try directory.disk(reserve: configuration.journalReserveBytes), endsAtFailure: false) {
             mailbox.post(.state($0))
         },
         reading: try DiskThread(disk: try directory.readingDisk()) { mailbox.post(.disk($0)) }
@@ -73,14 +73,24 @@ private func run(
         at: now
     )
     let status = try loop.run()
-    threads.log.stop()
-    threads.state.stop()
-    threads.reading.stop()
+    if loop.isDiskStalled {
+        log.warning("journal", "the disk hangs: the node ends without waiting for it")
+        threads.log.abandon()
+        threads.state.abandon()
+        threads.reading.abandon()
+    } else {
+        threads.log.stop()
+        threads.state.stop()
+        threads.reading.stop()
+    }
     _ = directory.path  // locked until here
     return status
 }
 
-private func replicaConfiguration(_ configuration: NodeConfiguration) -> ReplicaConfiguration {
+private func replicaConfiguration(
+    _ configuration: NodeConfiguration,
+    place: UInt64
+) -> ReplicaConfiguration {
     var raft = RaftConfiguration(
         node: configuration.node,
         membership: Membership(voters: configuration.peers.map(\.node)),
@@ -88,6 +98,7 @@ private func replicaConfiguration(_ configuration: NodeConfiguration) -> Replica
     )
     raft.electionTimeout = configuration.timers.electionTimeout
     raft.heartbeatInterval = configuration.timers.heartbeat
+    raft.commitInference = configuration.timers.commitInference
     let journal = JournalConfiguration(
         cluster: configuration.cluster,
         node: configuration.node,
@@ -100,7 +111,13 @@ private func replicaConfiguration(_ configuration: NodeConfiguration) -> Replica
     replica.state.cacheBytes = configuration.state.cacheBytes
     replica.state.retention = configuration.state.retention
     replica.requestHold = configuration.timers.requestHold
+    replica.diskStall = configuration.timers.diskStall
     replica.maxPendingRequests = configuration.limits.pendingRequests
+    replica.digestInterval = configuration.digestInterval
+    replica.identity = IdentityConfiguration(
+        fresh: DirectoryID(high: randomNumber(), low: randomNumber()),
+        place: configuration.dataMayMove ? 0 : place
+    )
     return replica
 }
 

@@ -15,10 +15,30 @@ struct NodeRecord {
     var applied = LogIndex.zero
     var role = Role.follower
     var term = Term.zero
+    /// Where requests stand that it appended as the leader of `officeTerm`.
+    var standing: [RequestID: LogIndex] = [:]
+    /// The same of reports of repeats, which are numbered apart.
+    var standingReports: [RequestID: LogIndex] = [:]
+    var officeTerm = Term.zero
+    /// The last time that it stamped as a leader, and at which virtual time.
+    var stamp: UInt64 = 0
+    var stampedAt: UInt64 = 0
     /// Its disk was damaged behind its back: what it finds there may be less than it promised.
     var isRotten = false
     /// The last entry of a checkpoint that was fetched and not yet started from.
     var installed: EntryID?
+    /// Its directory was emptied or is an older copy: it takes no part until it has caught up.
+    var isOut = false
+    /// Set until a process has started on the other directory.
+    var isReplaced = false
+    /// What it had promised before.
+    var lost = LogShape()
+    /// It had promised something by then.
+    var hadPromised = false
+    /// The entry that let its directory in.
+    var admittedAt: UInt64?
+    /// Its replica's state was changed behind its back.
+    var isCorrupt = false
     /// It came back with less than it had promised, and must count for nothing until it has it again.
     var isRepairing = false
     /// What its disk had promised before the damage, while it is repairing.
@@ -32,6 +52,14 @@ struct NodeRecord {
     }
 }
 
+extension NodeRecord {
+    /// The earliest time that this leader may stamp now; stamps are in whole milliseconds.
+    fileprivate func timePassed(at now: UInt64) -> UInt64 {
+        let passed = (now - stampedAt) / 1_000_000
+        return stamp + (passed > 0 ? passed - 1 : 0)
+    }
+}
+
 /// One committed entry.
 struct CommittedEntry {
     var id: EntryID
@@ -42,6 +70,8 @@ struct CommittedEntry {
     var expectation: DomainModel.Expectation
     /// Attempts that this entry may have changed.
     var touched: [AttemptID]
+    /// Without it the state would be another one, whatever follows.
+    var changesState: Bool
 }
 
 /// Checks the promises of consensus after every step (dissertation §3.2, figure 3.2).
@@ -58,6 +88,8 @@ struct ClusterChecker {
     private var submitted: [RequestID: Command] = [:]
     private var leaders: [Term: Int] = [:]
     private var votes: [Vote: NodeID] = [:]
+    /// Votes of directories that are gone; they were given, but bind nobody any more.
+    private var formerVotes: [Vote: NodeID] = [:]
     private var digests: [UInt64: UInt64] = [:]
     let quorum: Int
     /// Read what is on the nodes' disks, past all faults.
@@ -92,6 +124,9 @@ struct ClusterChecker {
     /// Looks at a node after something happened to it.
     mutating func observe(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
         observeLog(node, replica, at: now)
+        if records[node].isOut, replica.raft.participation == .full {
+            observeReturn(node, at: now)
+        }
         if records[node].isRepairing, !replica.raft.isRepairing { repairEnds(node, at: now) }
         observeRole(node, replica, at: now)
         if replica.raft.commitIndex != records[node].commit {
@@ -102,18 +137,31 @@ struct ClusterChecker {
         }
     }
 
-    /// A leader that has nothing left to do takes proposals.
+    /// A node that has nothing left to do has freed its memory, and takes proposals if it leads.
     mutating func observeRest(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
-        guard replica.raft.proposalRefusal == .overloaded else { return }
         let last = replica.raft.lastIndex
-        guard replica.raft.commitIndex == last, replica.appliedIndex == last,
+        guard last > .zero, replica.raft.commitIndex == last, replica.appliedIndex == last,
             replica.raft.durableIndex == last
         else { return }
-        fail(
-            "ready when at rest",
-            "n\(node + 1) leads, all is committed, applied and durable, yet it is overloaded",
-            at: now
-        )
+        let limit = replica.configuration.raft.maxCachedBytes
+        // The entry at the applied index stays.
+        if replica.raft.cachedBytes > limit, replica.raft.evictedIndex < last.previous {
+            fail(
+                "memory is freed",
+                """
+                n\(node + 1) holds \(replica.raft.cachedBytes) bytes of entries, more than \(limit), \
+                though all through \(last) is committed, applied and durable
+                """,
+                at: now
+            )
+        }
+        if replica.raft.proposalRefusal == .overloaded {
+            fail(
+                "ready when at rest",
+                "n\(node + 1) leads, all is committed, applied and durable, yet it is overloaded",
+                at: now
+            )
+        }
     }
 
     private mutating func observeLog(
@@ -137,14 +185,73 @@ struct ClusterChecker {
         while next <= last {
             let entries = replica.raft.entries(from: next, through: last, maxBytes: 1 << 24)
             for entry in entries {
+                let isFirst = book[entry.id] == nil
                 if let problem = book.note(entry, after: previous) {
                     fail("log matching", "n\(node + 1): \(problem)", at: now)
                 }
+                if isFirst { observeProposal(entry.id, node, replica.appliedIndex, at: now) }
                 records[node].log.append(entry.id)
                 previous = entry.id
             }
             next = records[node].log.last.next
         }
+    }
+
+    /// An entry stands in a log for the first time: its leader appended it.
+    ///
+    /// A leader appends no second copy of a request of which it has one in its term that is not
+    /// applied: else what is sent again fills the log of whoever is slow.
+    private mutating func observeProposal(
+        _ id: EntryID,
+        _ node: Int,
+        _ applied: LogIndex,
+        at now: UInt64
+    ) {
+        if records[node].officeTerm != id.term {
+            records[node].officeTerm = id.term
+            records[node].standing.removeAll()
+            records[node].standingReports.removeAll()
+        } else {
+            observeStamp(id, node, at: now)
+        }
+        records[node].stamp = book[id]?.entry.time.milliseconds ?? 0
+        records[node].stampedAt = now
+        guard case .success(let command) = book[id]?.command else { return }
+        let earlier: LogIndex?
+        switch command {
+        case .repeats(let batch):
+            earlier = records[node].standingReports.updateValue(id.index, forKey: batch.request)
+        default:
+            guard let request = command?.request else { return }
+            earlier = records[node].standing.updateValue(id.index, forKey: request)
+        }
+        guard let earlier, earlier > applied else { return }
+        fail(
+            "one copy in a leader's log",
+            "n\(node + 1) appends \(id), of which entry \(earlier) is a copy not applied yet",
+            at: now
+        )
+    }
+
+    /// While one node leads, time in the log passes as fast as time does, whatever its clock shows.
+    private mutating func observeStamp(_ id: EntryID, _ node: Int, at now: UInt64) {
+        let earliest = records[node].timePassed(at: now)
+        guard let time = book[id]?.entry.time.milliseconds, time < earliest else { return }
+        fail(
+            "log time passes",
+            """
+            n\(node + 1) stamps \(id) with \(time), \((now - records[node].stampedAt) / 1_000_000) ms \
+            after an entry with \(records[node].stamp)
+            """,
+            at: now
+        )
+    }
+
+    /// What time it is in the log at least, if there is a leader.
+    func timePassed(at now: UInt64) -> UInt64 {
+        let leader = records.filter { $0.role == .leader && $0.officeTerm == $0.term }
+            .max { $0.term < $1.term }
+        return leader?.timePassed(at: now) ?? 0
     }
 
     /// Entries found on disk at start that are not in memory: their terms say which they are.
@@ -225,7 +332,8 @@ struct ClusterChecker {
         let own = replica.node
         var voters = 1
         for voter in records.indices where voter != node {
-            if votes[Vote(node: voter, term: term)] == own { voters += 1 }
+            let vote = Vote(node: voter, term: term)
+            if votes[vote] == own || formerVotes[vote] == own { voters += 1 }
         }
         if voters < quorum {
             fail(
@@ -258,6 +366,16 @@ struct ClusterChecker {
                 at: now
             )
         }
+        // What nobody knew to be committed before, a follower can only have inferred.
+        if record.role != .leader, commit.number > UInt64(committed.count),
+            record.log.term(at: commit) != record.term
+        {
+            fail(
+                "commit rule",
+                "n\(node + 1) infers in term \(record.term) that an older entry is committed",
+                at: now
+            )
+        }
         var index = record.commit.next
         records[node].commit = commit
         while index <= commit {
@@ -283,7 +401,10 @@ struct ClusterChecker {
 
     /// An entry is committed for the first time anywhere.
     private mutating func commitFirst(_ id: EntryID, by node: Int, at now: UInt64) {
-        let holders = records.filter { $0.holds(id) }.count
+        // What was on a disk that is gone was promised all the same, and counted.
+        let holders = records.filter {
+            $0.holds(id) || $0.lost.term(at: id.index) == id.term && id.index > .zero
+        }.count
         if holders < quorum {
             fail(
                 "durable majority",
@@ -304,15 +425,16 @@ struct ClusterChecker {
             )
         }
         var command: Command?
-        if facts.entry.kind == .command {
-            do { command = try Command(decoding: facts.entry.payload) } catch {
-                fail("no entry from nowhere", "\(id) does not decode: \(error)", at: now)
-            }
+        do { command = try facts.command.get() } catch {
+            fail("no entry from nowhere", "\(id) does not decode: \(error)", at: now)
         }
         let expectation = model.apply(command, index: id.index.number, time: time)
         var touched = model.passed
         if let attempt = command?.attempt { touched.append(attempt) }
         let request = command?.request
+        if case .readmit(let readmission) = command {
+            records[Int(readmission.node) - 1].admittedAt = id.index.number
+        }
         if let request {
             byRequest[request, default: []].append(Int(id.index.number))
             if submitted[request] != command {
@@ -326,7 +448,8 @@ struct ClusterChecker {
                 time: time,
                 request: request,
                 expectation: expectation,
-                touched: touched
+                touched: touched,
+                changesState: command?.attempt != nil
             )
         )
     }
@@ -355,12 +478,13 @@ struct ClusterChecker {
     }
 
     /// What a replica holds of an attempt is what the model had at the replica's applied index.
-    private mutating func compare(
+    mutating func compare(
         _ id: AttemptID,
         _ node: Int,
         _ replica: borrowing ReplicaNode,
         at now: UInt64
     ) {
+        guard !records[node].isCorrupt else { return }
         let index = replica.appliedIndex.number
         let expected = model.attempts[id]?.snapshot(at: index)
         let view = replica.attempt(id, reading: disks[node])
@@ -405,6 +529,13 @@ struct ClusterChecker {
         let durable = records[node].durable
         // What was said in an earlier term may be of a log that a newer leader has cut since.
         let isCurrent = message.term == records[node].term
+        if records[node].isOut, message.takesPart {
+            fail(
+                "a lost directory takes no part",
+                "n\(node + 1) has lost what it promised, and says \(describe(message))",
+                at: now
+            )
+        }
         if records[node].isRepairing { observeRepairing(message, from: node, at: now) }
         switch message.body {
         case .requestVote:
@@ -487,13 +618,19 @@ struct ClusterChecker {
         let before = records[node]
         records[node] = NodeRecord()
         records[node].isRotten = before.isRotten
+        records[node].isOut = before.isOut
+        records[node].lost = before.lost
+        records[node].hadPromised = before.hadPromised
+        records[node].admittedAt = before.admittedAt
         observeLog(node, replica, at: now)
         let found = DurableState(
             log: records[node].log,
             term: replica.raft.currentTerm,
             vote: replica.raft.votedFor
         )
-        if before.isRotten {
+        if before.isReplaced {
+            // Whatever it finds, it is not what was promised here.
+        } else if before.isRotten {
             recoveredFromDamage(node, replica, found, before, at: now)
         } else if found != before.durable, found != before.underWay,
             !isInstalled(found, before, replica.raft.isRepairing)
@@ -516,6 +653,44 @@ struct ClusterChecker {
         observe(node, replica, at: now)
         compareAll(node, replica, at: now)
     }
+
+    // MARK: Directories and states
+
+    /// A node's directory was emptied, or is an older copy from now on.
+    mutating func replaced(_ node: Int) {
+        let before = records[node]
+        records[node] = NodeRecord()
+        records[node].isOut = true
+        records[node].isReplaced = true
+        records[node].lost = before.durable.log
+        records[node].hadPromised =
+            before.hadPromised || before.durable.log.last > .zero || before.durable.term > .zero
+        for (vote, candidate) in votes where vote.node == node { formerVotes[vote] = candidate }
+        votes = votes.filter { $0.key.node != node }
+    }
+
+    /// A node whose directory was replaced takes part again.
+    private mutating func observeReturn(_ node: Int, at now: UInt64) {
+        records[node].isOut = false
+        records[node].lost = LogShape()
+        // Who had promised nothing lost nothing.
+        let everything = records[node].hadPromised ? UInt64(committed.count) : 0
+        let through = records[node].admittedAt ?? everything
+        for entry in committed.prefix(Int(through))
+        where records[node].durable.log.term(at: entry.id.index) != entry.id.term {
+            fail(
+                "a lost directory takes no part",
+                "n\(node + 1) takes part again without \(entry.id) on its disk",
+                at: now
+            )
+            break
+        }
+        records[node].admittedAt = nil
+        records[node].hadPromised = false
+    }
+
+    mutating func corrupted(_ node: Int) { records[node].isCorrupt = true }
+    mutating func rebuilt(_ node: Int) { records[node].isCorrupt = false }
 
     mutating func damaged(_ node: Int) { records[node].isRotten = true }
 
@@ -548,6 +723,7 @@ struct ClusterChecker {
 
     /// Replicas that applied the same entries are equal.
     mutating func compareAll(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+        guard !records[node].isCorrupt else { return }
         var fingerprint = Fingerprint()
         replica.forEachCanonicalChunk(reading: disks[node]) { fingerprint.fold($0) }
         let index = replica.appliedIndex.number
@@ -567,7 +743,19 @@ extension Command {
         switch self {
         case .open(let open): open.attempt
         case .callback(let callback): callback.attempt
-        case .defineFlow, .repeats, .tick, .settings: nil
+        case .defineFlow, .repeats, .tick, .readmit, .checkDigest, .settings: nil
+        }
+    }
+}
+
+extension Message {
+    /// Whether it makes its sender count for anything.
+    fileprivate var takesPart: Bool {
+        switch body {
+        case .preVote, .requestVote, .appendEntries, .timeoutNow: true
+        case .preVoteReply(let reply), .requestVoteReply(let reply): reply.granted
+        case .appendEntriesReply(let reply):
+            if case .accepted = reply.result { reply.repair == 0 } else { false }
         }
     }
 }

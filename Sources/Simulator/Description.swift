@@ -23,6 +23,7 @@ func describe(_ post: Post) -> String {
     case .callback(let callback, _): describe(callback)
     case .poll: "poll"
     case .read: "read"
+    case .localRead: "local read"
     }
 }
 
@@ -37,14 +38,16 @@ func describe(_ callback: Callback) -> String {
 func describe(_ message: PeerMessage) -> String {
     switch message {
     case .raft(let message): describe(message)
-    case .forward(let commands): "forward \(commands.count) commands"
-    case .forwardRefused: "forward refused"
+    case .forward(let forward):
+        "forward \(forward.number) of \(forward.requests.count) requests"
+    case .forwardRefused(let number): "forward \(number) refused"
     case .readIndex(let round): "read index? round \(round)"
     case .readIndexReply(let round, let index):
         "read index \(index?.description ?? "refused"), round \(round)"
     case .ping: "ping"
     case .pong: "pong"
     case .pull(let message): describe(message)
+    case .members(let tags, let isFormed): "members \(tags.count), formed: \(isFormed)"
     }
 }
 

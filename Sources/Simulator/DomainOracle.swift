@@ -121,6 +121,10 @@ struct DomainOracle {
             }
             return
         case .refused(.unknownFlow), .forbidden, .unavailable, .noConnection: return
+        case .local(let view, let index):
+            // Whatever it showed is committed: no read or command that comes later may miss it.
+            acknowledgedIndex = max(acknowledgedIndex, index)
+            if view == nil { return }
         case .refused:
             facts[number].knownAt = facts[number].knownAt ?? now
             return
@@ -147,6 +151,9 @@ struct DomainOracle {
             check(answer.state, request, plan, attempt, &checker, at: now)
         case .attempt(let view):
             check(view.state, request, plan, attempt, &checker, at: now)
+        case .local(let view, _):
+            guard let view else { return }
+            checkLocal(view.state, number, plan, attempt, &checker, at: now)
         case .opened(let view):
             if view.state != .open || view.triesLeft != attempt.open.maxTries
                 || view.openedAt.milliseconds != attempt.openedAt
@@ -234,6 +241,29 @@ struct DomainOracle {
                 "\(plan.id) is said to be open, \((now - terminal) / 1_000_000) ms after its outcome was told",
                 at: now
             )
+        }
+    }
+
+    /// A node says what it knows by itself, which may be old: that an attempt is open is never wrong.
+    private mutating func checkLocal(
+        _ state: AttemptState,
+        _ number: Int,
+        _ plan: AttemptPlan,
+        _ attempt: DomainModel.Attempt,
+        _ checker: inout ClusterChecker,
+        at now: UInt64
+    ) {
+        guard state.isTerminal else { return }
+        if attempt.state != state {
+            checker.fail(
+                "one terminal state",
+                "a local read shows \(plan.id) \(state.name), it is \(attempt.state.name)",
+                at: now
+            )
+        }
+        if facts[number].terminalAt == nil {
+            facts[number].terminalAt = now
+            outcomes[Int(state.rawValue)] += 1
         }
     }
 

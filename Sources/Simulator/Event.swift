@@ -17,6 +17,8 @@ enum Event {
     case diskStep(node: Int, run: Int)
     /// The process learns that a batch is durable.
     case batchDone(node: Int, run: Int, number: UInt64)
+    /// The process learns that a batch was not begun for lack of room.
+    case batchFoundNoRoom(node: Int, run: Int, number: UInt64, DiskError)
     case diskRead(node: Int, run: Int, DiskRead)
     /// The same of the batch beside the log's, which may fail without stopping the process.
     case backgroundStep(node: Int, run: Int)
@@ -34,13 +36,17 @@ enum Event {
     case reply(UInt64, Reply)
     /// The platform's time-out.
     case giveUp(UInt64)
+    /// An operator lets a node in with the directory that it has.
+    case readmit(node: Int)
+    /// An operator has a node build its state anew.
+    case rebuild(node: Int)
 
     /// The node whose process must run for this to have an effect, and wait for if it is paused.
     var process: Int? {
         switch self {
         case .turn(let node, _), .linkUp(let node, _, _), .linkDown(let node, _, _, _),
             .diskRead(let node, _, _), .batchDone(let node, _, _),
-            .backgroundDone(let node, _, _, _):
+            .batchFoundNoRoom(let node, _, _, _), .backgroundDone(let node, _, _, _):
             node
         case .arrive(let parcel): parcel.to
         default: nil

@@ -22,6 +22,17 @@ package enum FaultKind: String, Hashable, Sendable, CaseIterable {
     case bitRot = "bit-rot"
     case transfer
     case rotateSecret = "rotate-secret"
+    case wipe
+    case restoreCopy = "restore-copy"
+    case corruptState = "corrupt-state"
+
+    /// Drawn from a stream of its own.
+    var isOfDirectories: Bool {
+        switch self {
+        case .wipe, .restoreCopy, .corruptState: true
+        default: false
+        }
+    }
 }
 
 /// One fault of a run's plan.
@@ -45,7 +56,8 @@ extension Fault: CustomStringConvertible {
     package var description: String {
         let span = "for \(duration / 1_000_000) ms"
         switch kind {
-        case .kill, .powerCut, .pause, .isolate, .slowDisk, .hungDisk, .fullDisk, .bitRot:
+        case .kill, .powerCut, .pause, .isolate, .slowDisk, .hungDisk, .fullDisk, .bitRot, .wipe,
+            .restoreCopy, .corruptState:
             return "\(kind.rawValue) n\(node + 1) \(span)"
         case .blackout: return "power cut at all nodes \(span)"
         case .crashAtDiskOperation:

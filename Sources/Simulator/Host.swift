@@ -46,6 +46,10 @@ final class Host {
     var isHung = false
     /// The operation under way would be done if the disk did not hang.
     var isStalled = false
+    /// Since when its process leads although the operation under way hangs.
+    var leadsStalledSince: UInt64?
+    /// Its process's term when that took the disk for stalled.
+    var termWhenStalled: Term?
     var random: SeededRandom
 
     // Clock.
@@ -53,6 +57,21 @@ final class Host {
     var clockOffset: Int64
     var clockDrift: Int64 = 0
     var clockSetAt: UInt64 = 0
+
+    /// Its directory was replaced or its disk damaged, ever.
+    var hasLost = false
+    /// Its directory was emptied or is an older copy, and it does not count again yet.
+    var isOut = false
+    /// Its identity was looked at since.
+    var wasMet = true
+    /// An older copy of its directory.
+    var copy: SimulatedDisk?
+    /// Its replica's state is not what its log says.
+    var isCorrupt = false
+    /// The checkpoint that it had before that; a later one may be wrong.
+    var soundCheckpoint: EntryID?
+    /// Chance about directories.
+    var directories: SeededRandom
 
     /// Its disk is damaged: the journal refuses to start on it.
     var isQuarantined = false
@@ -68,6 +87,8 @@ final class Host {
         id = NodeID(UInt32(number + 1))
         region = Flows.regions[number % Flows.regions.count]
         random = SeededRandom(seed: seed, stream: "host", number)
+        directories = SeededRandom(seed: seed, stream: "directory", number)
+        disk.place = UInt64(number + 1)
         clockOffset = plan.clockOffsets[number]
         newFlowsFrom = plan.chaosEnds / 3 + random.below(30 * WorldPlan.second)
     }

@@ -1,4 +1,5 @@
 internal import Raft
+internal import Verification
 
 /// Which terms a log has, from its start to its end: with Log Matching, all there is to know of it.
 struct LogShape: Hashable {
@@ -39,6 +40,8 @@ struct LogBook {
     struct Facts {
         var previous: EntryID
         var entry: Entry
+        /// Decoded once, when the entry first stands anywhere.
+        var command: Result<Command?, any Error>
         var fingerprint: UInt64
     }
     /// Looked up only, never walked: its order differs from process to process.
@@ -59,6 +62,9 @@ struct LogBook {
             facts[entry.id] = Facts(
                 previous: previous,
                 entry: entry,
+                command: Result {
+                    entry.kind == .command ? try Command(decoding: entry.payload) : nil
+                },
                 fingerprint: fingerprint.value
             )
             return nil

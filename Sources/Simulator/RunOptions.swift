@@ -8,6 +8,8 @@ package struct RunOptions: Hashable, Sendable {
         case corruption
         case jitter
         case skew
+        /// Faults of data directories and of states.
+        case directories
     }
 
     package var seed: UInt64

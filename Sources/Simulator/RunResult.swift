@@ -10,11 +10,16 @@ package struct RunStatistics: Hashable, Sendable {
     package var requests: UInt64 = 0
     package var answeredLocally: UInt64 = 0
     package var reads: UInt64 = 0
+    package var localReads: UInt64 = 0
     package var retries: UInt64 = 0
     package var crashes: UInt64 = 0
     package var powerCuts: UInt64 = 0
     package var restarts: UInt64 = 0
     package var stopsByDisk: UInt64 = 0
+    /// Batches that found no room, and posts that were refused for it.
+    package var fullDisks: UInt64 = 0
+    package var refusedForRoom: UInt64 = 0
+    package var stalledDisks: UInt64 = 0
     package var refusedStarts: UInt64 = 0
     package var damaged: UInt64 = 0
     package var repaired: UInt64 = 0
@@ -24,6 +29,9 @@ package struct RunStatistics: Hashable, Sendable {
     package var merges: UInt64 = 0
     /// Requests that waited for a record of the state.
     package var loads: UInt64 = 0
+    package var replacedDirectories: UInt64 = 0
+    package var corruptStates: UInt64 = 0
+    package var foundByDigest: UInt64 = 0
     package var elections: UInt64 = 0
     package var committed: UInt64 = 0
     package var attempts: UInt64 = 0

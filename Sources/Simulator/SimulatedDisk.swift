@@ -28,6 +28,9 @@ struct SimulatedDisk: Disk {
     private var names: [(name: String, file: Int)] = []
     private var durableNames: [(name: String, file: Int)] = []
     private(set) var operations: UInt64 = 0
+    /// Tells the directory from a copy of it.
+    var place: UInt64 = 0
+    var hasFiles: Bool { !names.isEmpty }
 
     /// Faults, set and cleared by the world.
     var isFull = false
@@ -282,6 +285,9 @@ struct SimulatedDisk: Disk {
             names.removeAll { $0.name == name }
             return "\(name) is lost"
         default:
+            // What was set aside as evidence is an older state of a file that is there: with that in
+            // its place the log has just been set back, which the disk alone cannot tell.
+            let full = full.filter { !$0.name.hasPrefix("damaged-") }
             guard full.count > 1 else { return nil }
             let first = random.below(full.count)
             let second = (first + 1 + random.below(full.count - 1)) % full.count

@@ -8,6 +8,8 @@ enum Reply: Hashable {
     case polled(Answer)
     case opened(AttemptView)
     case attempt(AttemptView)
+    /// What the node itself knew, having applied the entries through an index.
+    case local(AttemptView?, appliedIndex: Int)
     case notFound
     case refused(Refusal)
     /// Signed with a secret that the node does not have (yet, or any more).
@@ -57,6 +59,8 @@ struct SimulatedFrontEnd {
         /// A linearizable read is answered.
         case read(Reading)
     }
+    /// What operators asked for; nobody else waits for it.
+    var operations: Set<UInt64> = []
 }
 
 extension World {
@@ -81,6 +85,10 @@ extension World {
 
     /// Serves a post, once its attempt's record is in memory.
     private func serveNow(_ number: UInt64, _ request: Request, _ host: Host, _ process: Process) {
+        guard process.replica.isServing else {
+            answer(number, .unavailable)
+            return
+        }
         guard request.secret == host.secret || request.secret == host.secret + 1 else {
             answer(number, .forbidden)
             return
@@ -100,6 +108,8 @@ extension World {
             poll(number, plan.id, process)
         case .read:
             read(number, plan.id, process)
+        case .localRead:
+            readLocally(number, plan.id, process)
         }
         checker.observe(request.node, process.replica, at: now)
         wake(request.node, after: self.plan.turnDelay)
@@ -179,6 +189,11 @@ extension World {
             answer(number, .opened(view))
             return
         }
+        guard process.replica.clusterRoom(at: instant) == .enough else {
+            statistics.refusedForRoom += 1
+            answer(number, .unavailable)
+            return
+        }
         if let request = requests[number] { oracle.asked(for: request.attempt) }
         submit(number, .open(open), flow, process)
     }
@@ -194,6 +209,9 @@ extension World {
         if let decision = process.replica.answerLocally(callback) {
             statistics.answeredLocally += 1
             answer(number, .decided(decision))
+        } else if process.replica.clusterRoom(at: instant) == .none {
+            statistics.refusedForRoom += 1
+            answer(number, .unavailable)
         } else if process.replica.machine.state(of: callback.attempt) == nil {
             beginRead(number, .existence, process)
         } else {
@@ -207,6 +225,10 @@ extension World {
         _ definition: FlowDefinition?,
         _ process: Process
     ) {
+        guard !process.replica.isCutOffByDisk else {
+            answer(number, .unavailable)
+            return
+        }
         let submission = process.replica.submit(
             command,
             definition: definition,
@@ -240,11 +262,29 @@ extension World {
         }
     }
 
+    /// A read with `?consistency=local`: it may be old, never wrong.
+    private func readLocally(_ number: UInt64, _ id: AttemptID, _ process: Process) {
+        statistics.localReads += 1
+        guard let request = requests[number] else { return }
+        checker.compare(id, request.node, process.replica, at: now)
+        answer(
+            number,
+            .local(
+                process.replica.machine.attempt(id),
+                appliedIndex: Int(process.replica.appliedIndex.number)
+            )
+        )
+    }
+
     private func beginRead(
         _ number: UInt64,
         _ reading: SimulatedFrontEnd.Reading,
         _ process: Process
     ) {
+        guard !process.replica.isCutOffByDisk else {
+            answer(number, .unavailable)
+            return
+        }
         process.frontEnd.readings[number] = reading
         process.frontEnd.waiting.insert(number)
         process.replica.beginRead(context: number, at: instant)
@@ -254,6 +294,7 @@ extension World {
 
     func completed(_ completion: Completion, _ process: Process) {
         let number = completion.context
+        if process.frontEnd.operations.remove(number) != nil { return }
         guard process.frontEnd.waiting.remove(number) != nil else {
             checker.fail("one answer a request", "request \(number) is answered again", at: now)
             return
@@ -261,7 +302,9 @@ extension World {
         switch completion.result {
         case .timedOut: answer(number, .unavailable)
         case .applied(let applied):
-            oracle.compare(applied, requests[number], checker: &checker, at: now)
+            if let request = requests[number], !hosts[request.node].isCorrupt {
+                oracle.compare(applied, request, checker: &checker, at: now)
+            }
             switch applied {
             case .opened(_, let view): answer(number, .opened(view))
             case .decided(let decision): answer(number, .decided(decision))
@@ -329,6 +372,8 @@ extension World {
     /// An answer leaves the node, or the connection ends without one.
     func answer(_ number: UInt64, _ reply: Reply) {
         guard let request = requests[number] else { return }
+        // Before it is found, a wrong state gives wrong answers; nobody could tell.
+        let reply = hosts[request.node].isCorrupt ? .noConnection : reply
         if reply != .noConnection {
             let before = oracle.knowledge(of: request.attempt)
             defer { if oracle.knowledge(of: request.attempt) > before { spread(request) } }
@@ -386,7 +431,9 @@ extension World {
         guard isCalm || isHealing, activeFaults == 0,
             request.arrivedAt > calmSince + patience,
             (isRead && plan.maxInflightAppends > 1) || now > lastCommitAt + patience,
-            hosts.allSatisfy({ $0.isQuarantined || $0.process != nil })
+            hosts.allSatisfy({
+                $0.isQuarantined || $0.process != nil && !$0.isOut && !$0.isCorrupt
+            })
         else { return }
         checker.fail(
             "available in calm",
@@ -417,6 +464,7 @@ extension Reply {
         case .forbidden: 6
         case .unavailable: 7
         case .noConnection: 8
+        case .local(let view, _): view == nil ? 1 : 2
         }
     }
 
@@ -428,6 +476,8 @@ extension Reply {
         case .polled(let answer): "poll: \(answer.state.name), next \(answer.next)"
         case .opened(let view): "opened, expires at \(view.expiresAt.milliseconds)"
         case .attempt(let view): "read: \(view.state.name)"
+        case .local(let view, let index):
+            "local read at \(index): \(view?.state.name ?? "not known here")"
         case .notFound: "not found"
         case .refused(let refusal): "refused: \(refusal)"
         case .forbidden: "forbidden"

@@ -10,6 +10,8 @@ enum Post: Sendable {
     /// A live call asks what to do.
     case poll
     case read
+    /// What the node itself knows, however old that is.
+    case localRead
 }
 
 /// A post of the plan: when, where, and how stubbornly.
@@ -93,6 +95,29 @@ enum WorkloadPlan {
                 at = rush + random.below(3 * WorldPlan.second)
             }
             var story = Story(number: number, nodes: nodes, opensAt: at, end: end, random: random)
+            attempts.append(story.tell())
+        }
+        return attempts
+    }
+
+    /// Attempts of the rest that follows the healing; their times count from its beginning.
+    static func drawRest(
+        _ options: RunOptions,
+        nodes: Int,
+        length: UInt64,
+        from first: Int
+    ) -> [AttemptPlan] {
+        let count = Int(length / (12 * WorldPlan.second))
+        var attempts: [AttemptPlan] = []
+        for number in 0..<count {
+            var random = SeededRandom(seed: options.seed, stream: "rest", number)
+            var story = Story(
+                number: first + number,
+                nodes: nodes,
+                opensAt: random.below(length),
+                end: length,
+                random: random
+            )
             attempts.append(story.tell())
         }
         return attempts
@@ -342,6 +367,9 @@ private struct Story {
     private mutating func reads() {
         for _ in 0..<random.below(4) {
             post(.read, at: min(end, opensAt + random.below(90_000) * Story.ms))
+        }
+        for _ in 0..<random.below(4) {
+            post(.localRead, at: min(end, opensAt + random.below(90_000) * Story.ms))
         }
     }
 }

@@ -53,6 +53,13 @@ extension World {
         case .transfer:
             transfer(fault)
         case .rotateSecret: rotateSecret()
+        case .wipe:
+            replaceDirectory(host, by: nil, after: fault.duration)
+            ends = false
+        case .restoreCopy: copyDirectory(host)
+        case .corruptState:
+            corruptState(host)
+            ends = false
         }
         if ends {
             activeFaults += 1
@@ -62,7 +69,9 @@ extension World {
 
     private func aim(_ planned: Fault, _ number: Int) -> Fault {
         let leader = hosts.firstIndex { $0.process?.replica.raft.role == .leader }
-        guard planned.aimsAtLeader, let leader, planned.kind != .bitRot else { return planned }
+        guard planned.aimsAtLeader, let leader, planned.kind != .bitRot,
+            planned.kind != .restoreCopy
+        else { return planned }
         var fault = planned
         if fault.peer == leader { fault.peer = fault.node }
         fault.node = leader
@@ -92,7 +101,12 @@ extension World {
         case .failSync, .failWrite, .failRead: host.disk.clearFailures()
         case .rotateSecret: if secret == hosts[0].secret { secret += 1 }
         case .transfer: endDeafness()
-        case .kill, .powerCut, .blackout, .reset, .clockJump, .bitRot: break
+        case .restoreCopy:
+            if let copy = host.copy {
+                replaceDirectory(host, by: copy, after: WorldPlan.second)
+            }
+            host.copy = nil
+        case .kill, .powerCut, .blackout, .reset, .clockJump, .bitRot, .wipe, .corruptState: break
         }
     }
 
@@ -145,6 +159,7 @@ extension World {
     func resume(_ host: Host) {
         guard host.isPaused else { return }
         host.isPaused = false
+        host.leadsStalledSince = nil
         var missed = host.inbox
         host.inbox = []
         // A process may look at its clients' sockets before it looks at its peers'.
@@ -171,14 +186,18 @@ extension World {
 
     /// A machine goes down and its disk is damaged; never at so many that data could be lost.
     private func rot(_ host: Host, _ duration: UInt64) {
-        let rotten = checker.records.filter(\.isRotten).count
-        guard rotten < (hosts.count - 1) / 2 || checker.records[host.number].isRotten else {
-            return
-        }
+        let lost = hosts.filter {
+            checker.records[$0.number].isRotten || $0.isOut
+                || $0.number != host.number && isMending($0)
+        }.count
+        guard !host.isOut, !hosts.contains(where: \.isCorrupt),
+            lost < (hosts.count - 1) / 2 || checker.records[host.number].isRotten
+        else { return }
         cutPower(host.number)
         restartLater(host, after: duration)
         guard let what = host.disk.rot(&host.random) else { return }
         checker.damaged(host.number)
+        host.hasLost = true
         trace.note(now, "n\(host.number + 1): \(what)")
     }
 
@@ -234,16 +253,32 @@ extension World {
             queue.schedule(.inspect, at: now + 20 * WorldPlan.second)
             return
         }
-        guard let ailment = findAilment() else {
-            finish()
+        if let ailment = findAilment() {
+            self.ailment = ailment
+        } else {
+            lastSoundAt = now
+            if healedAt == nil { rest() }
+        }
+        guard now >= plan.endsAt else {
+            queue.schedule(.inspect, at: min(now + WorldPlan.second, plan.endsAt))
             return
         }
-        self.ailment = ailment
-        guard now < plan.endsAt else {
+        // A deadline may pass at the very end: one sound look in the last seconds will do.
+        guard healedAt != nil, now - lastSoundAt < 10 * WorldPlan.second else {
             checker.fail("heals", "the cluster has not healed: \(ailment)", at: now)
             return
         }
-        queue.schedule(.inspect, at: now + WorldPlan.second)
+        finish()
+    }
+
+    /// All is well: until the end of the run a few more people call.
+    private func rest() {
+        healedAt = now
+        trace.note(now, "HEALED")
+        if now < plan.restEnds {
+            let attempts = plan.restAttempts..<plan.attempts.count
+            schedulePosts(of: attempts, from: now, until: plan.restEnds)
+        }
     }
 
     private func findAilment() -> String? {
@@ -252,6 +287,8 @@ extension World {
         let newest = checker.committed.count
         var leaders = 0
         for host in hosts where !host.isQuarantined {
+            if host.isOut { return "n\(host.number + 1) does not count again" }
+            if host.isCorrupt { return "n\(host.number + 1)'s state is wrong" }
             guard let process = host.process else { return "n\(host.number + 1) is down" }
             if process.replica.raft.role == .leader { leaders += 1 }
             let applied = process.replica.appliedIndex.number
@@ -260,6 +297,9 @@ extension World {
             }
             if process.replica.raft.lastIndex.number != UInt64(newest) {
                 return "n\(host.number + 1) has entries that are not committed"
+            }
+            if process.replica.diskRoom != .enough || process.replica.isDiskStalled {
+                return "n\(host.number + 1) takes its disk for full or stalled"
             }
         }
         guard leaders == 1 else { return "\(leaders) nodes lead" }
@@ -270,10 +310,13 @@ extension World {
     private func overdue() -> String? {
         let wall = hosts[0].wall(at: now).milliseconds
         let last = checker.committed.last?.time ?? 0
+        let passed = checker.timePassed(at: now)
         for plan in plan.attempts {
             guard let attempt = checker.model.attempts[plan.id], let deadline = attempt.deadline
             else { continue }
-            if deadline <= max(wall, last) { return "\(plan.id) is open behind its deadline" }
+            if deadline <= max(wall, last, passed) {
+                return "\(plan.id) is open behind its deadline"
+            }
         }
         return nil
     }
@@ -295,7 +338,7 @@ extension World {
                 )
             }
         }
-        trace.note(now, "HEALED")
+        trace.note(now, "END")
         isDone = true
     }
 }

@@ -190,6 +190,10 @@ extension World {
             reconnectLater(a, b)
             return
         }
+        guard greet(a, b) else {
+            reconnectLater(a, b)
+            return
+        }
         network.raise(a, b)
         let epoch = network.link(a, b).epoch
         network.isTold[a][b] = true

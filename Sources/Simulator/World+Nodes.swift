@@ -12,6 +12,7 @@ extension World {
         )
         raft.electionTimeout = .nanoseconds(Int64(plan.electionTimeout))
         raft.heartbeatInterval = .nanoseconds(Int64(plan.heartbeat))
+        raft.commitInference = plan.infers[Int(host.id.number) - 1]
         raft.maxAppendBytes = plan.maxAppendBytes
         raft.maxInflightAppends = plan.maxInflightAppends
         raft.maxCachedBytes = plan.maxCachedBytes
@@ -21,7 +22,8 @@ extension World {
             node: host.id,
             salt: host.random.next(),
             segmentSize: plan.segmentSize,
-            tailBytes: plan.maxCachedBytes
+            tailBytes: plan.maxCachedBytes,
+            maxPendingBytes: plan.maxPendingBytes
         )
         var replica = ReplicaConfiguration(
             raft: raft,
@@ -34,6 +36,12 @@ extension World {
         replica.state = plan.state
         replica.keepsLog = plan.keepsLog
         if !plan.keepsLog { replica.snapshotLag = 30 }
+        replica.diskStall = .nanoseconds(Int64(plan.diskStall))
+        replica.digestInterval = .nanoseconds(Int64(plan.digestInterval))
+        replica.identity = IdentityConfiguration(
+            fresh: DirectoryID(high: host.directories.next(), low: host.directories.next()),
+            place: host.disk.place
+        )
         return replica
     }
 
@@ -71,6 +79,7 @@ extension World {
             \(process.replica.raft.lastIndex), applied \(process.replica.appliedIndex)
             """
         )
+        started(host, process)
         checker.recovered(node, process.replica, at: now)
         for peer in hosts.indices where peer != node && hosts[peer].process != nil {
             queue.schedule(.connect(node, peer), at: now + 1000)
@@ -81,7 +90,7 @@ extension World {
 
     /// The checkpoint on a disk is the state as it was at its entry.
     private func compareCheckpoint(_ host: Host, _ configuration: ReplicaConfiguration) {
-        guard !checker.records[host.number].isRotten else { return }
+        guard !checker.records[host.number].isRotten, !host.isCorrupt else { return }
         var disk = host.disk
         disk.clearFaults()
         var fingerprint = Fingerprint()
@@ -178,6 +187,7 @@ extension World {
     private func forgetDiskWork(_ host: Host) {
         host.batch = nil
         host.isStalled = false
+        host.termWhenStalled = nil
         host.background = nil
         host.isBackgroundStalled = false
     }
@@ -219,6 +229,7 @@ extension World {
         let isIdle = process.replica.output.isEmpty && !hasMore
         carryOut(host, process)
         guard host.process === process else { return }
+        checkStalledLeader(host, process)
         if hasMore { wake(node, after: 1000) }
         let deadline = process.replica.nextDeadline(at: instant, wall: wall).nanoseconds
         host.idleTurns = isIdle && deadline <= instant.nanoseconds ? host.idleTurns + 1 : 0
@@ -250,6 +261,9 @@ extension World {
                 .diskRead(node: host.number, run: process.run, read),
                 at: now + delay
             )
+        }
+        for peer in output.disconnects {
+            breakLink(host.number, Int(peer.number) - 1, broken: false)
         }
         if let batch = output.background { beginBackground(batch, host, process) }
         for read in output.loads {
@@ -334,7 +348,58 @@ extension World {
                 "n\(host.number + 1): entry \(index) does not decode: \(what)",
                 at: now
             )
+        case .diskStalled:
+            statistics.stalledDisks += 1
+            trace.note(now, "n\(host.number + 1)'s disk stalls")
+        case .diskGetsOn(let time):
+            trace.note(now, "n\(host.number + 1)'s disk gets on after \(time)")
+        case .diskFull(_, let reserve):
+            trace.note(now, "n\(host.number + 1)'s disk is full, reserve \(reserve)")
+        case .diskHasRoomAgain:
+            trace.note(now, "n\(host.number + 1)'s disk has room again")
+        case .identity(let notice): note(notice, host)
+        case .digest(let notice): note(notice, host)
         }
+    }
+
+    /// A leader whose disk hangs does not lead for long: it notices by itself, by the progress of what
+    /// is under way, and no heartbeat that it still can send keeps it in office.
+    ///
+    /// Nor does a node campaign that knows that it could not keep its own vote.
+    private func checkStalledLeader(_ host: Host, _ process: Process) {
+        let term = process.replica.raft.currentTerm
+        if !process.replica.isDiskStalled {
+            host.termWhenStalled = nil
+        } else if let before = host.termWhenStalled {
+            if process.replica.raft.role == .candidate, term > before {
+                checker.fail(
+                    "hung candidate",
+                    "n\(host.number + 1) campaigns in term \(term) while its disk hangs",
+                    at: now
+                )
+            }
+        } else {
+            host.termWhenStalled = term
+        }
+        guard hosts.count > 1, host.isHung, host.isStalled,
+            process.replica.raft.role == .leader
+        else {
+            host.leadsStalledSince = nil
+            return
+        }
+        let since = host.leadsStalledSince ?? now
+        host.leadsStalledSince = since
+        // A successor has an election time-out to take over.
+        let limit = plan.diskStall + plan.electionTimeout + WorldPlan.second / 2
+        guard now - since > limit else { return }
+        checker.fail(
+            "hung leader",
+            """
+            n\(host.number + 1) leads term \(term), and its disk has \
+            done nothing for \((now - since) / 1_000_000) ms
+            """,
+            at: now
+        )
     }
 
     // MARK: Disk
@@ -350,9 +415,8 @@ extension World {
         }
         host.batch = batch
         host.nextOperation = 0
-        let carriesLog = batch.operations.contains {
-            if case .write = $0 { true } else { false }
-        }
+        let carriesLog =
+            ReplicaNode.carriesLog(batch) && process.replica.journal.isWritingRecords
         if carriesLog { checker.batchBegun(host.number, process.replica) }
         scheduleDiskStep(host, process)
     }
@@ -392,6 +456,19 @@ extension World {
                 )
                 return
             }
+            if batch.isUntouched(by: error, at: host.nextOperation) {
+                statistics.fullDisks += 1
+                trace.note(now, "n\(node + 1) disk: \(error)")
+                host.batch = nil
+                happen(
+                    .batchFoundNoRoom(node: node, run: run, number: batch.number, error)
+                )
+                return
+            }
+            guard error.code == SimulatedDisk.ioError else {
+                checker.fail("written where there is room", "n\(node + 1): \(error)", at: now)
+                return
+            }
             // A failed write or sync stops the node at once.
             trace.note(now, "n\(node + 1) stops: \(error)")
             statistics.stopsByDisk += 1
@@ -418,6 +495,14 @@ extension World {
     func batchDone(_ node: Int, run: Int, number: UInt64) {
         guard let process = hosts[node].process, process.run == run else { return }
         process.replica.batchCompleted(number, at: instant)
+        checker.observe(node, process.replica, at: now)
+        wake(node, after: plan.turnDelay / 4)
+    }
+
+    /// The process hears that there is no room for the file that its batch makes first.
+    func batchFoundNoRoom(_ node: Int, run: Int, number: UInt64, _ error: DiskError) {
+        guard let process = hosts[node].process, process.run == run else { return }
+        process.replica.batchFoundNoRoom(number, error, at: instant)
         checker.observe(node, process.replica, at: now)
         wake(node, after: plan.turnDelay / 4)
     }

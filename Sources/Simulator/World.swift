@@ -16,6 +16,10 @@ package final class World {
     var trace: Trace
     var statistics = RunStatistics()
     var isHealing = false
+    /// When it was healed; from then on nothing is wrong any more, and little happens.
+    var healedAt: UInt64?
+    /// When the last look found nothing wrong.
+    var lastSoundAt: UInt64 = 0
     var isDone = false
     /// What the faults became that aimed at the leader, by their numbers.
     var aimed: [Int: Fault] = [:]
@@ -69,15 +73,24 @@ package final class World {
         for (number, fault) in plan.faults.enumerated() where fault.at < plan.chaosEnds {
             queue.schedule(.fault(number), at: fault.at)
         }
-        for (attempt, story) in plan.attempts.enumerated() {
-            for (post, planned) in story.posts.enumerated() where planned.at != .max {
-                queue.schedule(.post(attempt: attempt, post: post, tries: 0), at: planned.at)
-                if planned.isStubborn { unanswered += 1 }
-            }
-        }
+        schedulePosts(of: 0..<plan.restAttempts, from: 0, until: .max)
         for host in hosts { queue.schedule(.restart(node: host.number, run: 0), at: 0) }
         queue.schedule(.heal, at: plan.chaosEnds)
         queue.schedule(.inspect, at: 5 * WorldPlan.second)
+    }
+
+    /// Has the platforms tell these attempts' stories from a time on.
+    func schedulePosts(of attempts: Range<Int>, from start: UInt64, until end: UInt64) {
+        for attempt in attempts {
+            for (post, planned) in plan.attempts[attempt].posts.enumerated()
+            where planned.at != .max && planned.at < end - start {
+                queue.schedule(
+                    .post(attempt: attempt, post: post, tries: 0),
+                    at: start + planned.at
+                )
+                if planned.isStubborn { unanswered += 1 }
+            }
+        }
     }
 
     /// Runs to the end, or to the first broken promise.
@@ -110,7 +123,7 @@ package final class World {
         )
     }
 
-    private func happen(_ event: Event) {
+    func happen(_ event: Event) {
         if let node = event.process, hosts[node].isPaused, hosts[node].process != nil {
             hosts[node].inbox.append(event)
             return
@@ -126,6 +139,8 @@ package final class World {
         case .diskStep(let node, let run): diskStep(node, run: run)
         case .batchDone(let node, let run, let number):
             batchDone(node, run: run, number: number)
+        case .batchFoundNoRoom(let node, let run, let number, let error):
+            batchFoundNoRoom(node, run: run, number: number, error)
         case .diskRead(let node, let run, let read): diskRead(node, run: run, read)
         case .backgroundStep(let node, let run): backgroundStep(node, run: run)
         case .backgroundDone(let node, let run, let number, let result):
@@ -139,6 +154,8 @@ package final class World {
         case .request(let number): serve(number)
         case .reply(let number, let reply): replied(number, reply)
         case .giveUp(let number): gaveUp(number)
+        case .readmit(let node): readmit(node)
+        case .rebuild(let node): rebuild(node)
         }
     }
 }

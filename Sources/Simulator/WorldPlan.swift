@@ -33,6 +33,8 @@ package struct WorldPlan: Sendable {
     private(set) var stallLimit: UInt64
 
     // Nodes.
+    /// Which nodes, when they lead, let their followers infer commits.
+    private(set) var infers: [Bool]
     private(set) var electionTimeout: UInt64
     private(set) var heartbeat: UInt64
     private(set) var turnDelay: UInt64
@@ -43,17 +45,26 @@ package struct WorldPlan: Sendable {
     private(set) var maxInflightAppends: Int
     private(set) var maxCachedBytes: Int
     private(set) var maxUncommittedBytes: Int
+    private(set) var maxPendingBytes: Int
+    /// A batch that takes longer makes a disk count as stalled.
+    private(set) var diskStall: UInt64
     private(set) var requestHold: UInt64
     private(set) var forwardRetry: UInt64
     /// The nodes keep their logs; else a follower that was away for long needs a checkpoint.
     private(set) var keepsLog = true
     private(set) var state = ReplicaConfiguration.StateSettings()
+    private(set) var digestInterval: UInt64 = 0
     /// Wall clocks' error at the start, in milliseconds.
     private(set) var clockOffsets: [Int64]
 
     package private(set) var faultKinds: [FaultKind]
     package private(set) var faults: [Fault] = []
     private(set) var attempts: [AttemptPlan] = []
+    /// From here on the attempts are those of the rest after the healing.
+    private(set) var restAttempts = 0
+
+    /// Posts of the rest are sent up to this time; then all that is under way has to end.
+    var restEnds: UInt64 { endsAt > 30 * WorldPlan.second ? endsAt - 30 * WorldPlan.second : 0 }
 
     /// When nothing has been wrong for so long, requests are answered.
     var patience: UInt64 { 10 * WorldPlan.second + 6 * electionTimeout }
@@ -102,6 +113,8 @@ package struct WorldPlan: Sendable {
         // In bounds that the network can carry away, as a configuration would be.
         maxUncommittedBytes = random.pick([8 * 1024, 8 * 1024, 64 * 1024, 16 * 1024 * 1024])
         if maxAppendBytes < 4096 { maxUncommittedBytes = 8 * 1024 }
+        maxPendingBytes = 4 * maxUncommittedBytes
+        diskStall = max(WorldPlan.second, 2 * electionTimeout)
         if maxAppendBytes < 1024 { maxInflightAppends = 64 }
         requestHold = random.between(2, 12) * WorldPlan.second
         // Shorter than an answer from far away takes, too.
@@ -111,6 +124,11 @@ package struct WorldPlan: Sendable {
         clockOffsets = []
         for _ in 0..<nodes { clockOffsets.append(Int64(random.between(0, 2 * skew) - skew)) }
 
+        var inference = SeededRandom(seed: options.seed, stream: "inference")
+        // Nodes may be configured differently; the leader's word counts.
+        let share: UInt64 = inference.pick([100, 100, 50, 0])
+        infers = (0..<nodes).map { _ in inference.chance(percent: share) }
+
         faultKinds = []
         faults = WorldPlan.drawFaults(
             options,
@@ -118,9 +136,16 @@ package struct WorldPlan: Sendable {
             until: chaosEnds,
             kinds: &faultKinds
         )
+        addDirectoryFaults(options)
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
-        drawStateSettings(seed)
-        keepsLog = random.chance(percent: 60)
+        drawStateSettings(options.seed)
+        restAttempts = attempts.count
+        attempts += WorkloadPlan.drawRest(
+            options,
+            nodes: nodes,
+            length: endsAt - chaosEnds,
+            from: restAttempts
+        )
         applyExclusions(options)
     }
 
@@ -141,6 +166,26 @@ package struct WorldPlan: Sendable {
         state.merge.maxBytes = random.pick([4000, 100_000, 1 << 28])
         state.merge.maxSmallRuns = random.pick([2, 5, 16])
         state.merge.minDeadBytes = random.pick([100, 10_000])
+        keepsLog = random.chance(percent: 60)
+    }
+
+    /// What happens to directories and states, in some runs.
+    private mutating func addDirectoryFaults(_ options: RunOptions) {
+        var random = SeededRandom(seed: options.seed, stream: "directories")
+        digestInterval = random.pick([500, 2000, 10_000]) * WorldPlan.millisecond
+        guard random.chance(percent: 40), !options.without.contains(.directories) else { return }
+        let kinds = FaultKind.allCases.filter {
+            $0.isOfDirectories && random.chance(percent: 60)
+        }
+        guard !kinds.isEmpty else { return }
+        faultKinds += kinds
+        let spacing = random.between(10, 60) * WorldPlan.second
+        var at = random.between(1, 20) * WorldPlan.second
+        while at < chaosEnds {
+            let kind = random.pick(kinds)
+            faults.append(kind.draw(at: at, nodes: nodes, longest: chaosEnds - at, &random))
+            at += random.between(1, 2 * spacing)
+        }
     }
 
     private mutating func applyExclusions(_ options: RunOptions) {
@@ -184,11 +229,10 @@ package struct WorldPlan: Sendable {
         var random = SeededRandom(seed: options.seed, stream: "faults")
         // Swarm testing: few kinds at once go deeper than all at once.
         let share = random.pick([10, 25, 50, 90])
-        for kind in FaultKind.allCases where random.chance(percent: UInt64(share)) {
-            kinds.append(kind)
-        }
+        let general = FaultKind.allCases.filter { !$0.isOfDirectories }
+        for kind in general where random.chance(percent: UInt64(share)) { kinds.append(kind) }
         let calm = random.chance(percent: 3)
-        if kinds.isEmpty { kinds = [random.pick(FaultKind.allCases)] }
+        if kinds.isEmpty { kinds = [random.pick(general)] }
         if calm { return [] }
         let spacing = random.pick([1500, 4000, 10_000, 30_000]) * Int(millisecond)
         var faults: [Fault] = []

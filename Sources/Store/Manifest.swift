@@ -15,8 +15,6 @@ package struct Manifest: Hashable, Sendable {
     package var time: Timestamp
     /// The terms of the log through that entry.
     package var terms: [TermRun]
-    /// Digest of the state; zeroes where none is kept.
-    package var digest: [UInt8]
     /// Key of the hash under which records are found.
     package var hashKey: UInt64
     /// Attempts that the runs hold, those of which another version is newer not counted; about.
@@ -30,10 +28,9 @@ package struct Manifest: Hashable, Sendable {
     /// It was fetched from another node, when the own log ended before `entry`.
     package var isFetched = false
 
-    package static let digestSize = 32
     static let magic: UInt64 = 0x544e_504b_4843_4456  // "VDCHKPNT"
     static let version: UInt32 = 1
-    private static let fixedSize = 136
+    private static let fixedSize = 104
     private static let runSize = 48
     private static let termSize = 16
 
@@ -43,7 +40,6 @@ package struct Manifest: Hashable, Sendable {
         entry: EntryID,
         time: Timestamp,
         terms: [TermRun],
-        digest: [UInt8],
         hashKey: UInt64,
         attempts: UInt64,
         nextRun: UInt64,
@@ -55,7 +51,6 @@ package struct Manifest: Hashable, Sendable {
         self.entry = entry
         self.time = time
         self.terms = terms
-        self.digest = digest
         self.hashKey = hashKey
         self.attempts = attempts
         self.nextRun = nextRun
@@ -64,7 +59,6 @@ package struct Manifest: Hashable, Sendable {
     }
 
     package func encoded() -> [UInt8] {
-        invariant(digest.count == Self.digestSize, "a digest of \(digest.count) bytes")
         let name = Array(cluster.utf8)
         var bytes: [UInt8] = []
         bytes.reserveCapacity(
@@ -77,7 +71,6 @@ package struct Manifest: Hashable, Sendable {
         bytes.append(littleEndian: entry.term.number)
         bytes.append(littleEndian: entry.index.number)
         bytes.append(littleEndian: time.milliseconds)
-        bytes.append(contentsOf: digest)
         bytes.append(littleEndian: hashKey)
         bytes.append(littleEndian: attempts)
         bytes.append(littleEndian: nextRun)
@@ -131,15 +124,14 @@ package struct Manifest: Hashable, Sendable {
             index: LogIndex(bytes.uint64(at: 24))
         )
         time = Timestamp(milliseconds: bytes.uint64(at: 32))
-        digest = Array(bytes[40..<72])
-        hashKey = bytes.uint64(at: 72)
-        attempts = bytes.uint64(at: 80)
-        nextRun = bytes.uint64(at: 88)
-        let headLength = bytes.uint64(at: 96)
-        let nameLength = Int(bytes.uint32(at: 104))
-        let termCount = Int(bytes.uint32(at: 108))
-        let runCount = Int(bytes.uint32(at: 112))
-        isFetched = bytes.uint32(at: 116) & 1 != 0
+        hashKey = bytes.uint64(at: 40)
+        attempts = bytes.uint64(at: 48)
+        nextRun = bytes.uint64(at: 56)
+        let headLength = bytes.uint64(at: 64)
+        let nameLength = Int(bytes.uint32(at: 72))
+        let termCount = Int(bytes.uint32(at: 76))
+        let runCount = Int(bytes.uint32(at: 80))
+        isFetched = bytes.uint32(at: 84) & 1 != 0
         let parts =
             Self.fixedSize + nameLength + termCount * Self.termSize + runCount * Self.runSize
         guard headLength <= UInt64(bytes.count),

@@ -87,6 +87,24 @@ extension StateMachine {
             bytes.append(counted: flow.definition.digest.bytes)
             flow.definition.encodeDefinition(into: &bytes)
         }
+        bytes.append(varint: UInt64(readmissions.count))
+        for admission in readmissions {
+            bytes.append(varint: UInt64(admission.readmission.node))
+            bytes.append(fixed: admission.readmission.high)
+            bytes.append(fixed: admission.readmission.low)
+            bytes.append(admission.readmission.request)
+            bytes.append(varint: admission.index.number)
+        }
+        var digest: [UInt8] = []
+        self.digest.save(into: &digest)
+        bytes.append(counted: digest)
+        bytes.append(mismatch == nil ? 0 : 1)
+        if let mismatch {
+            bytes.append(varint: mismatch.at.number)
+            bytes.append(varint: mismatch.agreed.index.number)
+            bytes.append(contentsOf: mismatch.agreed.digest)
+            bytes.append(contentsOf: mismatch.own)
+        }
         let rows = withCounters ? counters.rows : []
         bytes.append(varint: UInt64(rows.count))
         for row in rows {
@@ -118,6 +136,34 @@ extension StateMachine {
         for _ in 0..<(try reader.count(ofAtLeast: 10)) {
             let digest = FlowDigest(bytes: Array(try reader.counted()))
             define(try FlowDefinition(digest: digest, from: &reader))
+        }
+        for _ in 0..<(try reader.count(ofAtLeast: 19)) {
+            let node: UInt32 = try reader.number("node")
+            let high = try reader.fixed()
+            let low = try reader.fixed()
+            let request = try reader.request()
+            readmissions.append(
+                Admission(
+                    Readmission(node: node, high: high, low: low, request: request),
+                    index: EntryIndex(try reader.varint())
+                )
+            )
+        }
+        digest = try StateDigest(saved: Array(try reader.counted()))
+        switch try reader.byte() {
+        case 0: break
+        case 1:
+            let at = EntryIndex(try reader.varint())
+            let agreed = DigestMark(
+                index: EntryIndex(try reader.varint()),
+                digest: try reader.bytes(DigestMark.byteCount)
+            )
+            mismatch = DigestMismatch(
+                at: at,
+                agreed: agreed,
+                own: try reader.bytes(DigestMark.byteCount)
+            )
+        default: throw .invalid(field: "mismatch")
         }
         var rows: [[UInt64]] = []
         for _ in 0..<(try reader.count(ofAtLeast: 1)) {

@@ -10,6 +10,36 @@ package enum Command: Hashable, Sendable {
     case tick
     /// How long attempts are kept from now on.
     case settings(RetentionSettings)
+    /// Lets a data directory stand for a node; moves nothing in this state machine.
+    case readmit(Readmission)
+    /// What most replicas had come to at an earlier entry, for each to compare with its own; and the
+    /// next mark. `nil` if there is nothing to compare yet.
+    case checkDigest(DigestMark?)
+}
+
+/// A node's data directory takes the place of the one before.
+package struct Readmission: Hashable, Sendable {
+    package var node: UInt32
+    /// The directory's random number, in two halves.
+    package var high: UInt64
+    package var low: UInt64
+    package var request: RequestID
+    package init(node: UInt32, high: UInt64, low: UInt64, request: RequestID) {
+        self.node = node
+        self.high = high
+        self.low = low
+        self.request = request
+    }
+}
+
+/// A readmission that was applied.
+package struct Admission: Hashable, Sendable {
+    package var readmission: Readmission
+    package var index: EntryIndex
+    init(_ readmission: Readmission, index: EntryIndex) {
+        self.readmission = readmission
+        self.index = index
+    }
 }
 
 /// SHA-256 of a flow definition's canonical bytes; 32 bytes.

@@ -13,7 +13,9 @@ extension Command {
         case defineFlow = 3
         case repeats = 4
         case tick = 5
-        case settings = 6
+        case readmit = 6
+        case checkDigest = 7
+        case settings = 8
     }
 
     /// Appends the command's bytes.
@@ -35,6 +37,19 @@ extension Command {
             batch.encode(into: &bytes)
         case .tick:
             bytes.append(Kind.tick.rawValue)
+        case .readmit(let readmission):
+            bytes.append(Kind.readmit.rawValue)
+            bytes.append(varint: UInt64(readmission.node))
+            bytes.append(fixed: readmission.high)
+            bytes.append(fixed: readmission.low)
+            bytes.append(readmission.request)
+        case .checkDigest(let mark):
+            bytes.append(Kind.checkDigest.rawValue)
+            bytes.append(mark == nil ? 0 : 1)
+            if let mark {
+                bytes.append(varint: mark.index.number)
+                bytes.append(contentsOf: mark.digest)
+            }
         case .settings(let settings):
             bytes.append(Kind.settings.rawValue)
             settings.encode(into: &bytes)
@@ -60,6 +75,23 @@ extension Command {
             self = .defineFlow(try FlowDefinition(digest: digest, from: &reader))
         case .repeats: self = .repeats(try RepeatBatch(from: &reader))
         case .tick: self = .tick
+        case .readmit:
+            let node: UInt32 = try reader.number("node")
+            let high = try reader.fixed()
+            let low = try reader.fixed()
+            self = .readmit(
+                Readmission(node: node, high: high, low: low, request: try reader.request())
+            )
+        case .checkDigest:
+            switch try reader.byte() {
+            case 0: self = .checkDigest(nil)
+            case 1:
+                let index = EntryIndex(try reader.varint())
+                self = .checkDigest(
+                    DigestMark(index: index, digest: try reader.bytes(DigestMark.byteCount))
+                )
+            default: throw .invalid(field: "digest")
+            }
         case .settings: self = .settings(try RetentionSettings(from: &reader))
         case nil: throw .unknownCommand(kind)
         }

@@ -57,16 +57,23 @@ package struct Counters: Hashable, Sendable {
     /// Reported repeats of attempts or keys that are not known, or in a batch seen before.
     package internal(set) var ignoredRepeats: UInt64 = 0
 
+    /// Checks of the digest, and those about a state whose digest this replica does not keep.
+    package internal(set) var checkedDigests: UInt64 = 0
+    package internal(set) var uncheckedDigests: UInt64 = 0
+
     package init() {}
 
     /// The counts as one row, the newest kinds last in each part.
     var rows: [[UInt64]] {
-        [attempts, dispositions, refusals, [undecodable, loggedPolls, ignoredRepeats]]
+        [
+            attempts, dispositions, refusals,
+            [undecodable, loggedPolls, ignoredRepeats, checkedDigests, uncheckedDigests],
+        ]
     }
 
     /// Takes counts over from `rows` of this or an earlier version, which had fewer kinds.
     mutating func restore(_ rows: [[UInt64]]) {
-        guard rows.count == 4, rows[3].count == 3 else { return }
+        guard rows.count == 4, rows[3].count >= 3 else { return }
         for (i, value) in rows[0].enumerated() where i < attempts.count { attempts[i] = value }
         for (i, value) in rows[1].enumerated() where i < dispositions.count {
             dispositions[i] = value
@@ -75,6 +82,9 @@ package struct Counters: Hashable, Sendable {
         undecodable = rows[3][0]
         loggedPolls = rows[3][1]
         ignoredRepeats = rows[3][2]
+        guard rows[3].count >= 5 else { return }
+        checkedDigests = rows[3][3]
+        uncheckedDigests = rows[3][4]
     }
 
     /// Attempts held that are in `state` now.

@@ -15,6 +15,12 @@ package struct StateMachine: ~Copyable {
     /// The time of the newest entry applied.
     package internal(set) var time = LogTime(milliseconds: 0)
     package internal(set) var counters = Counters()
+    /// What the state has come to, to be compared with the other replicas'.
+    package internal(set) var digest = StateDigest()
+    /// The first time that this replica's digest was not the one agreed.
+    package internal(set) var mismatch: DigestMismatch?
+    /// The directory that was last let in for each node, by node.
+    package internal(set) var readmissions: [Admission] = []
     /// How long attempts are kept, and what is gone by now.
     package internal(set) var retention = Retention()
     /// Attempts opened so far, forgotten ones included.
@@ -62,12 +68,20 @@ package struct StateMachine: ~Copyable {
             apply(batch)
             applied = .noted
         case .tick: applied = .noted
+        case .readmit(let readmission):
+            note(Admission(readmission, index: index))
+            applied = .noted
         case .settings(let settings):
             retention.settings = settings
             retention.advance(to: moment.time)
             applied = .noted
+        case .checkDigest(let mark):
+            check(mark, at: index)
+            return .noted
         }
         if case .refused(let refusal) = applied { counters.count(refusal) }
+        digest.fold { applied.fold(into: &$0) }
+        digest.endEntry(index)
         return applied
     }
 
@@ -82,6 +96,28 @@ package struct StateMachine: ~Copyable {
     package mutating func applyUndecodable(at index: EntryIndex, time: LogTime) {
         _ = begin(index, time)
         counters.undecodable += 1
+    }
+
+    private mutating func note(_ admission: Admission) {
+        readmissions.removeAll { $0.readmission.node == admission.readmission.node }
+        readmissions.append(admission)
+        readmissions.sort { $0.readmission.node < $1.readmission.node }
+    }
+
+    /// Compares the digest that was agreed for an earlier entry with the own one, and marks this one.
+    private mutating func check(_ agreed: DigestMark?, at index: EntryIndex) {
+        if let agreed {
+            if let own = digest.mark(at: agreed.index) {
+                counters.checkedDigests += 1
+                if own != agreed, mismatch == nil {
+                    mismatch = DigestMismatch(at: index, agreed: agreed, own: own.digest)
+                }
+            } else {
+                counters.uncheckedDigests += 1
+            }
+            digest.compared(agreed.index)
+        }
+        digest.mark(index)
     }
 
     private mutating func begin(_ index: EntryIndex, _ time: LogTime) -> Moment {
@@ -115,7 +151,12 @@ package struct StateMachine: ~Copyable {
             willChange(element.attempt)
             attempts[element.attempt].passDeadline(at: moment)
             counters.decide(attempts[element.attempt].state)
+            digest.fold {
+                $0.append(text: attempts[element.attempt].id.text)
+                attempts[element.attempt].fold(into: &$0)
+            }
         }
+        digest.endEntry(moment.index)
     }
 
     // MARK: Commands
@@ -161,6 +202,7 @@ package struct StateMachine: ~Copyable {
         willChange(position)
         deadlines.set(attempts[position].deadline, of: position)
         counters.open()
+        digest.fold { attempts[position].fold(into: &$0) }
         return .opened(isNew: true, attempts[position].openedView)
     }
 
@@ -186,6 +228,7 @@ package struct StateMachine: ~Copyable {
             if attempts[position].state != state { counters.decide(attempts[position].state) }
             let newDeadline = attempts[position].deadline
             if newDeadline != deadline { deadlines.set(newDeadline, of: position) }
+            digest.fold { attempts[position].fold(into: &$0) }
             return .decided(decision)
         }
     }
@@ -202,6 +245,7 @@ package struct StateMachine: ~Copyable {
             willChange(position)
             attempts[position].countRepeats(item, of: line)
             counters.count(.repeated, by: UInt64(item.count))
+            digest.fold { attempts[position].fold(into: &$0) }
         }
     }
 

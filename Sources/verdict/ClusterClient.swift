@@ -26,6 +26,17 @@ struct ClusterClient {
         timeout = .seconds(try arguments.integer("--timeout", 1...600) ?? 12)
     }
 
+    /// The same, but for one node only.
+    func only(_ node: ClusterFile.Node) -> ClusterClient {
+        ClusterClient(file: file, nodes: [node], timeout: timeout)
+    }
+
+    private init(file: ClusterFile, nodes: [ClusterFile.Node], timeout: Duration) {
+        self.file = file
+        self.nodes = nodes
+        self.timeout = timeout
+    }
+
     /// Sends a request to one node after another until one answers it.
     ///
     /// Only for requests that may be carried out twice: a node that gave no answer may have done it.

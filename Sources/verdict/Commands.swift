@@ -4,9 +4,10 @@ package enum Commands {
     package static let all: [Command] =
         [
             ServeCommand.command, CheckConfigCommand.command, StatusCommand.command,
-            BenchCommand.command, SimulateCommand.command,
+            BenchCommand.command, SimulateCommand.command, ChaosCommand.command,
+            InspectCommand.command,
         ]
-        + AttemptCommands.all + LocalCommands.all
+        + AttemptCommands.all + MemberCommands.all + LocalCommands.all
 
     package static func run(_ words: [String]) -> ExitStatus {
         do throws(CommandFailure) {

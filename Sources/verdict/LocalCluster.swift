@@ -28,6 +28,9 @@ struct LocalCluster {
         directory = given.hasPrefix("/") ? given : "\(currentDirectory())/\(given)"
     }
 
+    /// The cluster of a directory, given as an absolute path.
+    init(directory: String) { self.directory = directory }
+
     func load() throws(CommandFailure) -> ClusterFile {
         guard ClusterFile.access(clusterFile) else {
             throw CommandFailure(

@@ -33,7 +33,7 @@ enum SimulateCommand {
             .init(
                 name: "--without",
                 value: "LIST",
-                help: "of loss, duplication, reordering, corruption, jitter, skew"
+                help: "of loss, duplication, reordering, corruption, jitter, skew, directories"
             ),
             .init(name: "--mutant", value: "NAME", help: "plant this bug (mutant builds only)"),
             .init(name: "--mutants", help: "find every planted bug (mutant builds only)"),

@@ -14,9 +14,9 @@ struct RunReport {
     /// What `counts` counts.
     static let names = [
         "steps", "messages", "requests", "local", "reads", "retries", "committed", "elections",
-        "attempts", "crashes", "power cuts", "disk stops", "refused starts", "damaged", "repaired",
-        "installs",
-        "broken links",
+        "attempts", "local reads", "crashes", "power cuts", "disk stops", "full disks",
+        "refused for room", "stalled disks", "refused starts", "damaged", "repaired", "installs",
+        "replaced directories", "changed states", "found by digest", "broken links",
         "journal reads", "accepted", "repeated", "mismatched", "late", "contradicted", "stale",
         "verified", "rejected", "abandoned", "unreachable", "expired", "cancelled",
     ]
@@ -32,8 +32,10 @@ struct RunReport {
         let s = result.statistics
         counts = [
             s.steps, s.messages, s.requests, s.answeredLocally, s.reads, s.retries, s.committed,
-            s.elections, s.attempts, s.crashes, s.powerCuts, s.stopsByDisk, s.refusedStarts,
-            s.damaged, s.repaired, s.installs, s.brokenLinks, s.journalReads,
+            s.elections, s.attempts, s.localReads, s.crashes, s.powerCuts, s.stopsByDisk,
+            s.fullDisks, s.refusedForRoom, s.stalledDisks, s.refusedStarts, s.damaged, s.repaired, s.installs,
+            s.replacedDirectories, s.corruptStates, s.foundByDigest,
+            s.brokenLinks, s.journalReads,
         ]
         counts += s.dispositions[1...6].map { UInt64($0) }
         counts += s.outcomes[1...6].map { UInt64($0) }

@@ -8,7 +8,8 @@ enum StatusCommand {
         summary: "the cluster at a glance",
         details: """
             Asks every node. A node's row shows what it says of itself; "reachable" and "rtt" are
-            the leader's view of it. Exits 0 if there is a leader, 1 if there is none, 3 if no node
+            the leader's view of it. "disk" is good, stalled (a write does not end), reserve (no room
+            for new attempts) or full. Exits 0 if there is a leader, 1 if there is none, 3 if no node
             answers.
             """,
         options: [
@@ -58,6 +59,11 @@ package struct ClusterView: Decodable, Sendable {
         var applied_index: UInt64?
         var reachable: Bool?
         var round_trip_ms: Double?
+        var disk: String?
+        var condition: String?
+        var directory: String?
+        var starts: UInt64?
+        var refused: String?
     }
     package var leader: Int?
     package var term: UInt64
@@ -78,6 +84,14 @@ package struct ClusterSummary: Encodable, Sendable {
         var applied_index: UInt64?
         var reachable: Bool?
         var round_trip_ms: Double?
+        var disk: String?
+        /// What it says of itself: `healthy`, or what keeps it from doing all that it is there for.
+        var condition: String?
+        /// The data directory that stands for it, as it says itself or else as the leader does.
+        var directory: String?
+        var starts: UInt64?
+        /// Why it is not let in.
+        var refused: String?
     }
     /// Of the highest term that a node knows of.
     package var leader: Int?
@@ -102,11 +116,19 @@ package struct ClusterSummary: Encodable, Sendable {
                 row.term = answer.view.term
                 row.commit_index = own?.commit_index
                 row.applied_index = own?.applied_index
+                row.disk = own?.disk
+                row.condition = own?.condition
+                row.directory = own?.directory
+                row.starts = own?.starts
+                row.refused = own?.refused
             }
             row.problem = failures[member.node]
             let seen = judge?.view.nodes.first { $0.node == member.node }
             row.reachable = seen?.reachable
             row.round_trip_ms = seen?.round_trip_ms
+            row.directory = row.directory ?? seen?.directory
+            row.starts = row.starts ?? seen?.starts
+            row.refused = row.refused ?? seen?.refused
             nodes.append(row)
         }
     }
@@ -125,17 +147,21 @@ package struct ClusterSummary: Encodable, Sendable {
                 "\(node.node)", node.region, node.answers ? node.role ?? "?" : "no answer",
                 node.term.shown, node.commit_index.shown, node.applied_index.shown,
                 node.reachable.map { $0 ? "yes" : "no" } ?? "-",
-                node.round_trip_ms.map(milliseconds) ?? "-",
+                node.round_trip_ms.map(milliseconds) ?? "-", node.disk ?? "-",
             ]
         }
         var text = head + "\n\n"
         text += Terminal.table(
-            ["node", "region", "role", "term", "commit", "applied", "reachable", "rtt"],
+            ["node", "region", "role", "term", "commit", "applied", "reachable", "rtt", "disk"],
             rows,
             right: [0, 3, 4, 5, 7]
         )
         for node in nodes {
             if let problem = node.problem { text += "\nnode \(node.node): \(problem)" }
+            if let condition = node.condition, condition != "healthy" {
+                text += "\nnode \(node.node) is \(condition)"
+            }
+            if let refused = node.refused { text += "\nnode \(node.node): \(refused)" }
         }
         return text
     }

@@ -27,7 +27,7 @@ struct StatusTests {
               {"node": 1, "role": "follower", "commit_index": 7, "applied_index": 7,
                "reachable": true, "round_trip_ms": 0.126},
               {"node": 2, "role": "leader", "commit_index": 42, "applied_index": 41,
-               "reachable": true, "round_trip_ms": 0},
+               "reachable": true, "round_trip_ms": 0, "disk": "reserve"},
               {"node": 3, "role": "follower", "reachable": false}]}
             """
         )
@@ -35,7 +35,7 @@ struct StatusTests {
             """
             {"leader": 2, "term": 4, "nodes": [
               {"node": 1, "role": "follower", "commit_index": 40, "applied_index": 40,
-               "reachable": true},
+               "reachable": true, "disk": "stalled"},
               {"node": 2, "role": "leader", "commit_index": 40, "reachable": true}]}
             """
         )
@@ -48,10 +48,10 @@ struct StatusTests {
             summary.table == """
                 leader: node 2, term 4
 
-                node  region  role       term  commit  applied  reachable      rtt
-                   1  r1      follower      4      40       40  yes        0.13 ms
-                   2  r2      leader        4      42       41  yes        0.00 ms
-                   3  r3      no answer     -       -        -  no               -
+                node  region  role       term  commit  applied  reachable      rtt  disk
+                   1  r1      follower      4      40       40  yes        0.13 ms  stalled
+                   2  r2      leader        4      42       41  yes        0.00 ms  reserve
+                   3  r3      no answer     -       -        -  no               -  -
 
                 node 3: no answer in time
                 """

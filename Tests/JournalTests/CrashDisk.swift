@@ -16,6 +16,8 @@ struct CrashDisk: Disk {
     private(set) var performed = 0
     /// The operation of this number fails, and all after it.
     var failsAt: Int?
+    /// No file can be made, and none can grow.
+    var isFull = false
 
     func list() -> [String] { names.keys.sorted() }
 
@@ -38,10 +40,14 @@ struct CrashDisk: Disk {
         switch operation {
         case .create(let file, let size):
             guard names[file] == nil else { throw DiskError(operation: "create \(file)", code: 17) }
+            guard !isFull else { throw DiskError(operation: "create \(file)", code: 28) }
             names[file] = files.count
             files.append(File(now: [UInt8](repeating: 0, count: size)))
         case .write(let file, let offset, let bytes):
             let id = try number(file)
+            guard !isFull || offset + bytes.count <= files[id].now.count else {
+                throw DiskError(operation: "write \(file)", code: 28)
+            }
             files[id].now.lay(bytes, at: offset)
             files[id].unsynced.append((offset, bytes))
         case .sync(let file):

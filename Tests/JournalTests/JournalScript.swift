@@ -113,10 +113,28 @@ extension LogJournal {
     mutating func finish(on disk: inout CrashDisk) throws(DiskError) -> WriteNumber {
         var durable = WriteNumber.zero
         while let batch = nextBatch() {
-            for operation in batch.operations { try disk.perform(operation) }
-            durable = max(durable, completed(batch.number))
+            if try disk.perform(batch) {
+                durable = max(durable, completed(batch.number))
+            } else {
+                foundNoRoom(batch.number)
+            }
         }
         return durable
+    }
+}
+
+extension CrashDisk {
+    /// - Returns: false if the batch was not begun for lack of room.
+    mutating func perform(_ batch: DiskBatch) throws(DiskError) -> Bool {
+        for (position, operation) in batch.operations.enumerated() {
+            do throws(DiskError) {
+                try perform(operation)
+            } catch {
+                guard batch.isUntouched(by: error, at: position) else { throw error }
+                return false
+            }
+        }
+        return true
     }
 }
 

@@ -96,6 +96,7 @@ struct ReadingTests {
         var model = ModelLog()
         var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
             .takeJournal()
+        _ = try journal.finish(on: &disk)
         let first = model.write(1, term: 1, from: 1, sizes: [1, 2, 3])
         model.apply(first)
         journal.append(first)

@@ -13,6 +13,7 @@ struct WritingTests {
         var disk = CrashDisk()
         var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
             .takeJournal()
+        _ = try journal.finish(on: &disk)
         journal.append(write(1, 1))
         let first = try required(journal.nextBatch())
         let found1 = journal.isBatchUnderWay

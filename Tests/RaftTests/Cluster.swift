@@ -88,6 +88,7 @@ final class Cluster {
         var crashes = 0
         var reads = 0
         var transfers = 0
+        var repairs = 0
         var journalReads = 0
         var truncations = 0
         var proposals = 0
@@ -369,6 +370,7 @@ final class Cluster {
                 ),
                 at: now.advanced(nanoseconds: diskDelay)
             )
+        case .repaired: count.repairs += 1
         case .transferEnded(_, let succeeded):
             if succeeded { count.transfers += 1 }
             member.transfers.append(succeeded)

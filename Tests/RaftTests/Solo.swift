@@ -2,7 +2,7 @@ import Raft
 
 /// One node whose peers are played by the test.
 final class Solo {
-    private(set) var raft: RaftNode
+    var raft: RaftNode
     var now = Instant.start
     /// What the last call asked for.
     private(set) var actions: [Action] = []
@@ -57,6 +57,8 @@ final class Solo {
         _ terms: [UInt64] = [],
         commit: UInt64 = 0,
         round: UInt64 = 0,
+        durable: UInt64 = 0,
+        infers: Bool = true,
         repair: UInt64 = 0,
         from: NodeID = n2,
         term: UInt64
@@ -68,7 +70,8 @@ final class Solo {
         let append = AppendEntries(
             previous: previous,
             leaderCommit: LogIndex(commit),
-            leaderDurable: .zero,
+            leaderDurable: LogIndex(durable),
+            allowsInference: infers,
             readRound: round,
             entries: list,
             repair: repair
@@ -96,6 +99,19 @@ final class Solo {
             term: term ?? raft.currentTerm.number
         )
     }
+
+    /// A follower's answer that says that it has no room for more.
+    func acceptFull(durable: UInt64, matched: UInt64, from: NodeID = n2) {
+        let reply = AppendEntriesReply(
+            result: .accepted(durable: LogIndex(durable), matched: LogIndex(matched)),
+            readRound: 0,
+            hasRoom: false
+        )
+        receive(.appendEntriesReply(reply), from: from, term: raft.currentTerm.number)
+    }
+
+    func setRoom(_ bytes: Int) { raft.room = bytes }
+    func stepDown() { call { $0.stepDown(at: $1, into: &$2) } }
 
     func reject(at: UInt64, hint: EntryID, from: NodeID = n2) {
         let result = AppendEntriesReply.Result.rejected(at: LogIndex(at), hint: hint)
@@ -136,6 +152,12 @@ final class Solo {
         }
     }
     func applied(_ index: UInt64) { raft.applied(through: LogIndex(index)) }
+
+    func participate(_ participation: Participation) {
+        call { $0.participate(participation, at: $1, into: &$2) }
+    }
+    func replace(_ peer: NodeID) { call { $0.memberReplaced(peer, at: $1, into: &$2) } }
+    func avoidOffice(_ isReluctant: Bool) { raft.avoidOffice(isReluctant, at: now) }
 
     func wait(milliseconds: Int) {
         now = now.after(milliseconds: milliseconds)

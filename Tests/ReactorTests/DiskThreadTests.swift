@@ -6,7 +6,7 @@ import Testing
 
 private func number(_ completion: DiskCompletion) -> UInt64 {
     switch completion {
-    case .batch(let number, _, _, _), .read(let number, _): number
+    case .batch(let number, _, _, _), .read(let number, _), .noRoom(let number, _): number
     }
 }
 
@@ -121,6 +121,67 @@ struct DiskThreadTests {
         #expect(bytes == [0, 1, 0, 0, 0, 0, 0, 0, 0, 0], "nothing after the failure was done")
     }
 
+    @Test(
+        "a file for which there is no room is told apart: nothing is done, and the thread goes on"
+    )
+    func noRoom() throws {
+        var disk = try FileDisk(directory: directory.path, reserve: 1 << 60)
+        let refused = try #require(throws: DiskError.self) {
+            try disk.perform(.create(file: "b", size: 10))
+        }
+        #expect(refused.isLackOfRoom && refused.operation.hasSuffix("keep \(1 << 60) free"))
+        try FileDisk(directory: directory.path).make("a")
+        let thread = try DiskThread(disk: disk, completion: completions.post)
+        let making = DiskBatch(
+            number: 1,
+            operations: [
+                .create(file: "b", size: 10), .write(file: "a", offset: 0, bytes: [7]),
+                .syncDirectory,
+            ]
+        )
+        thread.submit(making)
+        guard case .noRoom(1, let error) = try completions.wait(for: 1)[0] else {
+            Issue.record("the batch was not refused for room")
+            return
+        }
+        #expect(error == refused)
+        thread.submit(writing(2))
+        guard case .batch(2, .success, _, _) = try completions.wait(for: 1)[0] else {
+            Issue.record("the thread does not go on")
+            return
+        }
+        thread.submit(DiskRead(number: 3, file: "a", offset: 0, count: 3))
+        guard case .read(3, let read) = try completions.wait(for: 1)[0] else {
+            Issue.record("no read")
+            return
+        }
+        #expect(try read.get() == [0, 0, 2], "nothing of the refused batch was done")
+        #expect(try FileDisk(directory: directory.path).names() == ["a"])
+        // A file that is not made first is part of something begun: that is a failure.
+        thread.submit(
+            DiskBatch(number: 4, operations: [.syncDirectory, .create(file: "b", size: 10)])
+        )
+        guard case .batch(4, .failure, _, _) = try completions.wait(for: 1)[0] else {
+            Issue.record("half a batch passes for one that was not begun")
+            return
+        }
+    }
+
+    @Test("a thread whose step hangs can be left to itself")
+    func abandon() throws {
+        let entered = try Waiter<Bool>()
+        let gate = Gate()
+        let thread = try DiskThread(disk: disk()) { _ in
+            entered.post(true)
+            gate.pass()
+        }
+        thread.submit(writing(1))
+        _ = try entered.wait(for: 1)
+        thread.abandon()
+        thread.stop()  // does not wait for it
+        gate.open()
+    }
+
     @Test("a read that fails spoils nothing but itself")
     func failedRead() throws {
         let thread = try DiskThread(disk: disk(), completion: completions.post)
@@ -189,4 +250,12 @@ struct DiskThreadTests {
             }
         }
     }
+}
+
+extension FileDisk {
+    /// Makes a file of 100 bytes, in a disk of its own.
+    fileprivate consuming func make(_ file: String) throws {
+        try perform(.create(file: file, size: 100))
+    }
+    fileprivate consuming func names() throws -> [String] { try list() }
 }

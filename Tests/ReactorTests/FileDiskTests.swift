@@ -58,6 +58,25 @@ struct FileDiskTests {
         }
     }
 
+    @Test("a file's space is really reserved, and the reserve of the file system is left alone")
+    func reserved() throws {
+        let directory = try TemporaryDirectory()
+        var disk = try FileDisk(directory: directory.path)
+        let size = 3 << 20
+        try disk.perform(.create(file: "a", size: size))
+        var status = stat()
+        #expect(unsafe stat(directory.path + "/a", &status) == 0)
+        #expect(Int(status.st_blocks) * 512 >= size, "not sparse")
+        let free = try disk.free()
+        #expect(free > 0)
+        var careful = try FileDisk(directory: directory.path, reserve: free + (1 << 40))
+        let error = #expect(throws: DiskError.self) {
+            try careful.perform(.create(file: "b", size: 1))
+        }
+        #expect(error?.code == ENOSPC && error?.isLackOfRoom == true)
+        #expect(try disk.list() == ["a"])
+    }
+
     @Test("zeroes written ahead never touch what was written, in any order of writes")
     func zeroesAhead() throws {
         let directory = try TemporaryDirectory()

@@ -26,6 +26,8 @@ final class Cluster {
         /// Reads of the journal do not finish while this is set.
         var holdsReads = false
         var heldReads: [DiskRead] = []
+        /// Tells its directory from a copy of it.
+        var place: UInt64
         /// How far this node's wall clock is ahead, in milliseconds.
         var skew: UInt64 = 0
     }
@@ -57,12 +59,21 @@ final class Cluster {
     static let electionTimeout = Duration.milliseconds(300)
     static let startOfTime: UInt64 = 1_700_000_000_000
 
-    init(configure: @escaping (inout ReplicaConfiguration) -> Void = { _ in }) throws {
-        members = (1...3).map { Member(id: NodeID($0)) }
+    /// Nodes greet each other and judge each other's directories.
+    private let hasDirectories: Bool
+    private(set) var refusals: [(judge: Int, node: Int, refusal: IdentityRefusal)] = []
+
+    init(
+        hasDirectories: Bool = false,
+        starting: [Int] = [0, 1, 2],
+        configure: @escaping (inout ReplicaConfiguration) -> Void = { _ in }
+    ) throws {
+        self.hasDirectories = hasDirectories
+        members = (1...3).map { Member(id: NodeID($0), place: UInt64($0)) }
         epoch = Array(repeating: Array(repeating: 0, count: 3), count: 3)
         isCut = Array(repeating: Array(repeating: false, count: 3), count: 3)
         self.configure = configure
-        for node in 0..<3 { try start(node) }
+        for node in starting { try start(node) }
     }
 
     // MARK: Nodes
@@ -91,8 +102,15 @@ final class Cluster {
         )
         configuration.requestHold = .seconds(5)
         configuration.forwardRetry = .milliseconds(400)
-        // Reads of the journal are counted here.
         configuration.scrubBytesPerSecond = 0
+        // Indexes are the scripts' own, unless one is about digests.
+        configuration.digestInterval = nil
+        if hasDirectories {
+            configuration.identity = IdentityConfiguration(
+                fresh: DirectoryID(high: UInt64(id.number), low: members[node].run),
+                place: members[node].place
+            )
+        }
         configure(&configuration)
         let replica = try ReplicaNode(
             recovering: &members[node].disk,
@@ -119,9 +137,36 @@ final class Cluster {
         epoch[b][a] += 1
     }
 
-    private func connect(_ a: Int, _ b: Int) {
+    func connect(_ a: Int, _ b: Int) {
+        let isWelcome = greet(a, at: b)
+        guard greet(b, at: a), isWelcome else { return }
         with(a) { $0.peerConnected(self.members[b].id, at: self.now) }
         with(b) { $0.peerConnected(self.members[a].id, at: self.now) }
+    }
+
+    /// - Returns: whether a node is let in.
+    private func greet(_ node: Int, at judge: Int) -> Bool {
+        guard let greeting = look(node, { $0.greeting }) else { return true }
+        let refusal = with(judge) {
+            $0.refusal(
+                of: greeting,
+                from: self.members[node].id,
+                run: self.members[node].run,
+                isRunning: false,
+                at: self.now
+            )
+        }
+        guard let refusal = refusal ?? nil else { return true }
+        refusals.append((judge, node, refusal))
+        with(node) {
+            $0.refused(
+                by: self.members[judge].id,
+                refusal.description,
+                kind: refusal.kind,
+                at: self.now
+            )
+        }
+        return false
     }
 
     /// The connection ends and a new one is made; what was under way is lost.
@@ -239,6 +284,14 @@ final class Cluster {
                     schedule(done, after: Cluster.diskTime)
                 }
             }
+            for peer in output.disconnects {
+                let other = Int(peer.number) - 1
+                loseLink(node, other)
+                with(other) {
+                    $0.peerDisconnected(self.members[node].id, broken: false, at: self.now)
+                }
+                with(node) { $0.peerDisconnected(peer, broken: false, at: self.now) }
+            }
             for read in output.diskReads {
                 diskReads += 1
                 guard !members[node].holdsReads else {
@@ -295,10 +348,17 @@ final class Cluster {
                 batch.number == number
             else { return }
             process.batch = nil
-            do {
-                for operation in batch.operations { try members[node].disk.perform(operation) }
-            } catch {
-                Issue.record(error)
+            for (position, operation) in batch.operations.enumerated() {
+                do throws(DiskError) {
+                    try members[node].disk.perform(operation)
+                } catch {
+                    guard batch.isUntouched(by: error, at: position) else {
+                        Issue.record(error)
+                        return
+                    }
+                    with(node) { $0.batchFoundNoRoom(number, error, at: self.now) }
+                    return
+                }
             }
             with(node) { $0.batchCompleted(number, at: self.now) }
         case .readDone(let node, let run, let read):
@@ -454,7 +514,10 @@ extension Command {
             callback.origin.node = node.number
             callback.origin.receivedAt = time
             self = .callback(callback)
-        case .defineFlow, .repeats, .tick, .settings: break
+        case .readmit(var readmission):
+            readmission.request.node = node.number
+            self = .readmit(readmission)
+        case .defineFlow, .repeats, .tick, .checkDigest, .settings: break
         }
     }
 }

@@ -1,4 +1,15 @@
+import Replica
 import Verification
+
+extension PeerMessage {
+    /// Commands in one forward, as requests that no node of the tests numbers so.
+    static func forward(_ commands: [[UInt8]], number: UInt64 = 1) -> PeerMessage {
+        let requests = commands.enumerated().map {
+            ForwardedRequest(sequence: UInt64($0.offset), command: $0.element)
+        }
+        return .forward(Forward(number: number, incarnation: .max, requests: requests))
+    }
+}
 
 /// Commands for the tests.
 enum Example {

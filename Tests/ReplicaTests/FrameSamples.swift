@@ -1,5 +1,7 @@
+import Journal
 import Raft
 import Replica
+import Verification
 
 /// Frames for the tests of the wire format.
 enum FrameSamples {
@@ -7,7 +9,30 @@ enum FrameSamples {
         role: .learner,
         term: Term(7),
         commitIndex: LogIndex(1 << 40),
-        appliedIndex: LogIndex(9)
+        appliedIndex: LogIndex(9),
+        durable: EntryID(term: Term(6), index: LogIndex(1 << 40)),
+        condition: .quarantined,
+        mark: DigestMark(index: EntryIndex(8), digest: [UInt8](0..<32))
+    )
+    static let identity = PeerIdentity(
+        directory: DirectoryID(high: .max, low: 1),
+        starts: 3,
+        term: Term(7),
+        lastEntry: EntryID(term: Term(6), index: LogIndex(5)),
+        isFormed: true,
+        isRepairing: false,
+        members: [
+            MemberTag(
+                node: NodeID(1),
+                directory: DirectoryID(high: 0, low: .max),
+                admittedAt: LogIndex(0)
+            ),
+            MemberTag(
+                node: NodeID(.max),
+                directory: DirectoryID(high: 1, low: 2),
+                admittedAt: LogIndex(.max)
+            ),
+        ]
     )
 
     /// One of each kind at least, with the values at the edges of what the fields hold.
@@ -17,25 +42,53 @@ enum FrameSamples {
             .hello(
                 Hello(cluster: "Zürich ☎", from: NodeID(1), to: NodeID(2), incarnation: 0x0102)
             ),
-            .helloReply(.welcome(incarnation: 0)),
-            .helloReply(.refused("")),
-            .helloReply(.refused("this is n2 of cluster “b”")),
+            .hello(
+                Hello(
+                    cluster: "a",
+                    from: NodeID(1),
+                    to: NodeID(2),
+                    incarnation: 3,
+                    identity: identity
+                )
+            ),
+            .helloReply(.welcome(incarnation: 0, identity: nil)),
+            .helloReply(.welcome(incarnation: .max, identity: identity)),
+            .helloReply(.refused("", kind: .other)),
+            .helloReply(.refused("this is n2 of cluster “b”", kind: .lostPromises)),
+            .message(.members([], isFormed: false)),
+            .message(.members(identity.members, isFormed: true)),
             .message(.forward([])),
             .message(.forward([[]])),
             .message(.forward([[1, 2, 3], [], [UInt8](repeating: 0xFF, count: 60)])),
-            .message(.forwardRefused),
+            .message(.forward(definedForward)),
+            .message(.forwardRefused(number: .max)),
             .message(.readIndex(round: .max)),
             .message(.readIndexReply(round: 3, index: nil)),
             .message(.readIndexReply(round: 1 << 63, index: LogIndex(0))),
             .message(.readIndexReply(round: 4, index: LogIndex(.max))),
             .message(.ping(sentAt: Instant(nanoseconds: .max), status)),
-            .message(.pong(sentAt: Instant(nanoseconds: 0), status)),
+            .message(
+                .pong(
+                    sentAt: Instant(nanoseconds: 0),
+                    wall: WallTime(milliseconds: 1 << 41),
+                    status
+                )
+            ),
         ]
         + bodies.map {
             .message(
                 .raft(Message(from: NodeID(3), to: NodeID(1), term: Term(0x0102_0304), body: $0))
             )
         }
+
+    private static let definedForward = Forward(
+        number: 1 << 40,
+        incarnation: 7,
+        requests: [
+            ForwardedRequest(sequence: .max, definition: [], command: [4]),
+            ForwardedRequest(sequence: 0, definition: [5, 6], command: []),
+        ]
+    )
 
     private static let bodies: [Message.Body] = [
         .preVote(VoteRequest(lastEntry: .zero, isTransfer: false)),
@@ -126,23 +179,87 @@ struct FrameGenerator {
             role: roles[random.below(roles.count)],
             term: Term(number()),
             commitIndex: LogIndex(number()),
-            appliedIndex: LogIndex(number())
+            appliedIndex: LogIndex(number()),
+            room: DiskRoom.allCases[random.below(3)],
+            isDiskStalled: flag(),
+            durable: entryID(),
+            condition: NodeCondition.allCases[random.below(NodeCondition.allCases.count)],
+            mark: flag()
+                ? DigestMark(
+                    index: EntryIndex(number()),
+                    digest: (0..<32).map { _ in UInt8(truncatingIfNeeded: number()) }
+                ) : nil
+        )
+    }
+    private mutating func forward() -> Forward {
+        Forward(
+            number: number(),
+            incarnation: number(),
+            requests: (0..<random.below(6)).map { _ in
+                ForwardedRequest(
+                    sequence: number(),
+                    definition: flag() ? bytes(20) : nil,
+                    command: bytes(40)
+                )
+            }
+        )
+    }
+
+    private mutating func identity() -> PeerIdentity {
+        PeerIdentity(
+            directory: DirectoryID(high: number(), low: number()),
+            starts: number(),
+            term: Term(number()),
+            lastEntry: entryID(),
+            isFormed: flag(),
+            isRepairing: flag(),
+            members: (0..<random.below(4)).map { _ in
+                MemberTag(
+                    node: node(),
+                    directory: DirectoryID(high: number(), low: number()),
+                    admittedAt: LogIndex(number())
+                )
+            }
         )
     }
 
     mutating func next() -> PeerFrame {
-        switch random.below(9) {
+        switch random.below(10) {
         case 0:
-            .hello(Hello(cluster: text(), from: node(), to: node(), incarnation: number()))
-        case 1: .helloReply(flag() ? .welcome(incarnation: number()) : .refused(text()))
-        case 2: .message(.forward((0..<random.below(6)).map { _ in bytes(40) }))
-        case 3: .message(flag() ? .forwardRefused : .readIndex(round: number()))
+            .hello(
+                Hello(
+                    cluster: text(),
+                    from: node(),
+                    to: node(),
+                    incarnation: number(),
+                    identity: flag() ? identity() : nil
+                )
+            )
+        case 1:
+            .helloReply(
+                flag()
+                    ? .welcome(incarnation: number(), identity: flag() ? identity() : nil)
+                    : .refused(text(), kind: .notMember)
+            )
+        case 2: .message(.forward(forward()))
+        case 3:
+            .message(
+                flag() ? .forwardRefused(number: number()) : .readIndex(round: number())
+            )
         case 4:
             .message(
                 .readIndexReply(round: number(), index: flag() ? LogIndex(number()) : nil)
             )
+        case 7: .message(.members(identity().members, isFormed: flag()))
         case 5: .message(.ping(sentAt: Instant(nanoseconds: number()), status()))
-        case 6: .message(.pong(sentAt: Instant(nanoseconds: number()), status()))
+        case 6:
+            .message(
+                .pong(
+                    sentAt: Instant(nanoseconds: number()),
+                    wall: WallTime(milliseconds: number()),
+                    status()
+                )
+            )
         default:
             .message(
                 .raft(Message(from: node(), to: node(), term: Term(number()), body: body()))

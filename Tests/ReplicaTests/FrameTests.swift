@@ -27,7 +27,7 @@ struct FrameTests {
         _ length: UInt32,
         reserved: [UInt8] = [0, 0]
     ) -> [UInt8] {
-        let covered = [1, type] + reserved + little(length)
+        let covered = [Frame.version, type] + reserved + little(length)
         return Array("VDCT".utf8) + covered + little(checksum(of: covered))
     }
     /// CRC-32C bit by bit, as it is defined (RFC 3720 §12.1).
@@ -190,18 +190,26 @@ struct FrameTests {
     @Test("a count or length that lies is refused before memory is taken for it")
     func hostileCounts() {
         let huge = FrameTests.little(.max)
-        let forward = FrameTests.decode(FrameTests.frame(type: 3, body: [2] + huge))
-        #expect(forward.error == .invalid(field: "number of commands"))
+        // Forward, its number, incarnation.
+        let forwardHead = [2] + [UInt8](repeating: 0, count: 16)
+        let forward = FrameTests.decode(FrameTests.frame(type: 3, body: forwardHead + huge))
+        #expect(forward.error == .invalid(field: "number of requests"))
+        // One request: its sequence, and whether there is a definition.
+        let request = forwardHead + FrameTests.little(1) + [UInt8](repeating: 0, count: 8)
         let command = FrameTests.decode(
-            FrameTests.frame(type: 3, body: [2] + FrameTests.little(1) + huge + [0])
+            FrameTests.frame(type: 3, body: request + [0] + huge + [0])
         )
         #expect(command.error == .invalid(field: "command length"))
+        let definition = FrameTests.decode(
+            FrameTests.frame(type: 3, body: request + [1] + huge + [0])
+        )
+        #expect(definition.error == .invalid(field: "definition length"))
         let name = FrameTests.decode(FrameTests.frame(type: 1, body: huge + [0]))
         #expect(name.error == .invalid(field: "cluster name"))
-        let reason = FrameTests.decode(FrameTests.frame(type: 2, body: [2] + huge))
+        let reason = FrameTests.decode(FrameTests.frame(type: 2, body: [2, 0] + huge))
         #expect(reason.error == .invalid(field: "reason"))
-        // Raft, from, to, term, AppendEntries, previous, commit, durable, round, repair.
-        let head = [1] + [UInt8](repeating: 0, count: 16) + [5] + [UInt8](repeating: 0, count: 48)
+        // Raft, from, to, term, AppendEntries, previous, commit, durable, inference, round, repair.
+        let head = [1] + [UInt8](repeating: 0, count: 16) + [5] + [UInt8](repeating: 0, count: 49)
         let entries = FrameTests.decode(FrameTests.frame(type: 3, body: head + huge))
         #expect(entries.error == .invalid(field: "number of entries"))
         let entry = [UInt8](repeating: 0, count: 17)
@@ -225,9 +233,11 @@ struct FrameTests {
 
     @Test("another version, another protocol and a frame over the limit are told apart")
     func headers() {
-        var bytes = PeerFrame.message(.forwardRefused).encoded
-        bytes[4] = 2
-        #expect(FrameTests.decode(bytes).error == .badVersion(2))
+        var bytes = PeerFrame.message(.readIndex(round: 1)).encoded
+        for version in [0, 1, 3] as [UInt8] {
+            bytes[4] = version
+            #expect(FrameTests.decode(bytes).error == .badVersion(version))
+        }
         #expect(FrameTests.decode(Array("GET / HTTP/1.1\r\n\r\n".utf8)).error == .badMagic)
         func header(_ type: UInt8, _ length: Int, reserved: [UInt8] = [0, 0]) -> [UInt8] {
             FrameTests.header(type, UInt32(length), reserved: reserved) + [0, 0, 0, 0]
@@ -258,10 +268,10 @@ struct FrameTests {
     func longReason() {
         let reason = String(repeating: "☎", count: 400)
         let (frames, error) = FrameTests.decode(
-            PeerFrame.helloReply(.refused(reason)).encoded
+            PeerFrame.helloReply(.refused(reason, kind: .other)).encoded
         )
         #expect(error == nil)
-        guard case .helloReply(.refused(let text)) = frames.first else {
+        guard case .helloReply(.refused(let text, _)) = frames.first else {
             Issue.record("\(frames)")
             return
         }

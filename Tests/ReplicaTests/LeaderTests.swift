@@ -34,6 +34,57 @@ struct LeaderTests {
         #expect(cluster.look(0) { $0.appliedIndex } == before.next)
     }
 
+    @Test("whose clock was ahead and is set right lets deadlines pass as fast as before")
+    func clockSetBack() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        cluster.members[0].skew = 3_600_000
+        try cluster.open("a", at: 0, expiresIn: 10)
+        try cluster.open("b", at: 0, expiresIn: 20)
+        cluster.members[0].skew = 0
+        cluster.run(for: .milliseconds(9900))
+        for node in 0..<3 { #expect(cluster.view("a", at: node)?.state == .open) }
+        cluster.run(for: .milliseconds(300))
+        cluster.expectEqualStates()
+        #expect(cluster.view("a", at: 1)?.state == .expired)
+        #expect(cluster.view("b", at: 1)?.state == .open)
+        // The next leader knows no more than the last entry's time, and goes on from there.
+        cluster.crash(0)
+        try cluster.awaitLeader(otherThan: 0)
+        cluster.run(for: .milliseconds(9700))
+        #expect(cluster.view("b", at: 1)?.state == .open)
+        cluster.run(for: .milliseconds(500))
+        try cluster.start(0)
+        cluster.expectEqualStates()
+        #expect(cluster.view("b", at: 2)?.state == .expired)
+    }
+
+    @Test("that is full asks for no turn for a deadline that it cannot let pass")
+    func fullAtDeadline() throws {
+        let cluster = try Cluster {
+            $0.raft.maxUncommittedBytes = 1000
+            $0.diskStall = .seconds(60)
+        }
+        try cluster.elect(0)
+        try cluster.open("a", at: 0, expiresIn: 3)
+        for node in 0..<3 { cluster.members[node].holdsDisk = true }
+        _ = try cluster.submit(
+            Example.open("b", subject: String(repeating: "x", count: 1000)),
+            at: 0
+        )
+        // Time would stand still where a turn is asked for at once, again and again.
+        cluster.run(for: .seconds(4))
+        #expect(cluster.look(0) { $0.raft.proposalRefusal } == .overloaded)
+        let wall = cluster.wall(0)
+        let next = try #require(cluster.look(0) { $0.nextDeadline(at: cluster.now, wall: wall) })
+        #expect(next > cluster.now)
+        #expect(cluster.view("a", at: 0)?.state == .open)
+        for node in 0..<3 { cluster.releaseDisk(node) }
+        cluster.run(for: .seconds(1))
+        cluster.expectEqualStates()
+        #expect(cluster.view("a", at: 0)?.state == .expired)
+    }
+
     @Test("that took over lets deadlines pass that the old one had to watch")
     func tickAfterElection() throws {
         let cluster = try Cluster()
@@ -222,7 +273,7 @@ struct LeaderTests {
     }
 
     @Test(
-        "round trips are measured on each link, and a pong from the beginning of time is harmless"
+        "round trips and clocks are measured on each link; a pong from the end of time is harmless"
     )
     func roundTrips() throws {
         let cluster = try Cluster()
@@ -232,6 +283,16 @@ struct LeaderTests {
         for roundTrip in measured {
             #expect((9_900_000...10_100_000).contains(try #require(roundTrip)))
         }
+        // To the second: parts of a millisecond are cut off on both sides.
+        func offsets(_ node: Int) -> [Int64] {
+            let offsets = cluster.look(node) { $0.peerStates.map(\.clockOffset) } ?? []
+            return offsets.compactMap { $0 }.map { ($0 + ($0 < 0 ? -500 : 500)) / 1000 }
+        }
+        #expect(offsets(0) == [0, 0])
+        cluster.members[1].skew = 3_600_000
+        cluster.run(for: .seconds(1))
+        #expect(offsets(0) == [3600, 0])
+        #expect(offsets(1) == [-3600, -3600])
         let status = NodeStatus(
             role: .follower,
             term: .zero,
@@ -240,8 +301,16 @@ struct LeaderTests {
         )
         let late = Instant(nanoseconds: .max - 1)
         for sentAt in [0, .max] as [UInt64] {
-            let pong = PeerMessage.pong(sentAt: Instant(nanoseconds: sentAt), status)
-            for _ in 0..<50 { cluster.with(0) { $0.received(pong, from: NodeID(2), at: late) } }
+            for wall in [0, .max] as [UInt64] {
+                let pong = PeerMessage.pong(
+                    sentAt: Instant(nanoseconds: sentAt),
+                    wall: WallTime(milliseconds: wall),
+                    status
+                )
+                for _ in 0..<50 {
+                    cluster.with(0) { $0.received(pong, from: NodeID(2), at: late) }
+                }
+            }
         }
     }
 }

@@ -3,6 +3,8 @@ import Journal
 /// The files of one node, durable as soon as a step is done.
 struct MemoryDisk: Disk {
     private var files: [String: [UInt8]] = [:]
+    /// No file can be made.
+    var isFull = false
 
     mutating func list() throws(DiskError) -> [String] { files.keys.sorted() }
     mutating func size(of file: String) throws(DiskError) -> Int { try bytes(of: file).count }
@@ -16,10 +18,13 @@ struct MemoryDisk: Disk {
     }
     mutating func perform(_ operation: DiskOperation) throws(DiskError) {
         switch operation {
-        case .create(let file, let size): files[file] = [UInt8](repeating: 0, count: size)
+        case .create(let file, let size):
+            guard !isFull else { throw DiskError(operation: "create \(file)", code: 28) }
+            files[file] = [UInt8](repeating: 0, count: size)
         case .write(let file, let offset, let new):
             var bytes = try bytes(of: file)
             if bytes.count < offset + new.count {
+                guard !isFull else { throw DiskError(operation: "write \(file)", code: 28) }
                 bytes += [UInt8](repeating: 0, count: offset + new.count - bytes.count)
             }
             bytes.replaceSubrange(offset..<offset + new.count, with: new)

@@ -91,9 +91,15 @@ struct RepeatTests {
         for _ in 0..<4 { cluster.with(1) { _ = $0.answerLocally(RepeatTests.retried(callback)) } }
         var forwards = 0
         cluster.intercept = { from, _, message in
-            guard from == 1, case .forward(let commands) = message else { return message }
+            guard from == 1, case .forward(var forward) = message else { return message }
             forwards += 1
-            return .forward(commands + commands + commands)
+            // Under other names, or the leader would know the copies.
+            for copy in 1...2 as ClosedRange<UInt64> {
+                var again = forward.requests[0]
+                again.sequence += copy << 32
+                forward.requests.append(again)
+            }
+            return .forward(forward)
         }
         cluster.run(for: .seconds(3))
         #expect(forwards == 1)

@@ -11,6 +11,7 @@ private struct PlainRequests {
         var hasDefinition: Bool
         var state = "queued"
         var at: UInt64 = 0
+        var number: UInt64 = 0
         var forwards = 0
         var refusals = 0
         var missingFlow = 0
@@ -21,11 +22,17 @@ private struct PlainRequests {
         guard let i = items.firstIndex(where: { $0.sequence == sequence }) else { return nil }
         return items.remove(at: i)
     }
-    mutating func send(as state: String, at now: UInt64, most: Int) -> [UInt64] {
+    mutating func send(
+        as state: String,
+        at now: UInt64,
+        number: UInt64 = 0,
+        most: Int
+    ) -> [UInt64] {
         var sent: [UInt64] = []
         for i in items.indices where items[i].state == "queued" && sent.count < most {
             items[i].state = state
             items[i].at = now
+            items[i].number = number
             if state == "forwarded" { items[i].forwards += 1 }
             sent.append(items[i].sequence)
         }
@@ -91,6 +98,7 @@ struct RequestTableTests {
         var table = RequestTable(limit: 1_000_000)
         var plain = PlainRequests()
         var now: UInt64 = 0
+        var forward: UInt64 = 0
         for step in 0..<4000 {
             switch random.below(100) {
             case ..<45:
@@ -126,12 +134,19 @@ struct RequestTableTests {
                 #expect(finished?.context == expected?.context)
             case ..<80:
                 let most = random.below(30)
+                forward += 1
                 let sent = RequestTableTests.send(
                     &table,
-                    as: .forwarded(at: instant(now)),
+                    as: .forwarded(at: instant(now), number: forward),
                     most: most
                 )
-                #expect(sent == plain.send(as: "forwarded", at: now, most: most))
+                let expected = plain.send(
+                    as: "forwarded",
+                    at: now,
+                    number: forward,
+                    most: most
+                )
+                #expect(sent == expected)
             case ..<84:
                 let sent = RequestTableTests.send(&table, as: .proposed)
                 #expect(sent == plain.send(as: "proposed", at: now, most: .max))
@@ -143,8 +158,10 @@ struct RequestTableTests {
                     plain.items[i].refusals = 0
                 }
             case ..<88:
-                table.retrySoon()
-                for i in plain.items.indices where plain.items[i].state == "forwarded" {
+                let number = forward - min(forward, UInt64(random.below(5)))
+                table.refused(forward: number)
+                for i in plain.items.indices
+                where plain.items[i].state == "forwarded" && plain.items[i].number == number {
                     plain.items[i].state = "refused"
                     plain.items[i].refusals += 1
                     plain.items[i].forwards = 0
@@ -202,12 +219,32 @@ struct RequestTableTests {
         for sequence in 1...3 as ClosedRange<UInt64> {
             table.append(request(sequence, context: sequence, deadline: 10_000))
         }
-        #expect(RequestTableTests.send(&table, as: .forwarded(at: instant(1))) == [1, 2, 3])
-        table.retrySoon()
+        #expect(
+            RequestTableTests.send(&table, as: .forwarded(at: instant(1), number: 1)) == [1, 2, 3]
+        )
+        table.refused(forward: 1)
         #expect(!table.hasQueued)
         #expect(table.expire(at: instant(2), retryAfter: .seconds(1)).isEmpty)
-        #expect(RequestTableTests.send(&table, as: .forwarded(at: instant(2))) == [1, 2, 3])
+        #expect(
+            RequestTableTests.send(&table, as: .forwarded(at: instant(2), number: 1)) == [1, 2, 3]
+        )
         #expect(table.sentAgain == 3)
+    }
+
+    @Test("a refusal names one forward: what was in another is not sent again for it")
+    func refusedAlone() {
+        var table = RequestTable(limit: 10)
+        for sequence in 1...2 as ClosedRange<UInt64> {
+            table.append(request(sequence, context: sequence, deadline: 10_000))
+            let state = RequestTable.State.forwarded(at: instant(1), number: sequence)
+            #expect(RequestTableTests.send(&table, as: state) == [sequence])
+        }
+        table.refused(forward: 2)
+        table.refused(forward: 7)
+        #expect(table.expire(at: instant(2), retryAfter: .seconds(1)).isEmpty)
+        let again = RequestTable.State.forwarded(at: instant(2), number: 3)
+        #expect(RequestTableTests.send(&table, as: again) == [2])
+        #expect(table.sentAgain == 1)
     }
 
     @Test("what is refused again and again goes after a quarter, half and a whole span")
@@ -217,9 +254,10 @@ struct RequestTableTests {
         var sentAt: [UInt64] = []
         for now in 0..<1000 as Range<UInt64> {
             _ = table.expire(at: instant(now), retryAfter: .milliseconds(200))
-            if !RequestTableTests.send(&table, as: .forwarded(at: instant(now))).isEmpty {
+            if !RequestTableTests.send(&table, as: .forwarded(at: instant(now), number: 1)).isEmpty
+            {
                 sentAt.append(now)
-                table.retrySoon()
+                table.refused(forward: 1)
             }
         }
         #expect(sentAt == [0, 1, 51, 151, 351, 551, 751, 951])
@@ -231,14 +269,14 @@ struct RequestTableTests {
         table.append(request(table.takeSequence(), context: 1, deadline: 1_000_000))
         func send(at now: UInt64) -> [UInt64] {
             _ = table.expire(at: instant(now), retryAfter: .milliseconds(100))
-            return RequestTableTests.send(&table, as: .forwarded(at: instant(now)))
+            return RequestTableTests.send(&table, as: .forwarded(at: instant(now), number: 1))
         }
         for now in [0, 100, 300, 700] as [UInt64] { #expect(send(at: now) == [1]) }
         table.requeueAll()
         #expect(send(at: 750) == [1])
         #expect(send(at: 849) == [])
         #expect(send(at: 850) == [1])
-        table.retrySoon()
+        table.refused(forward: 1)
         #expect(send(at: 851) == [1])
         #expect(send(at: 950) == [])
         #expect(send(at: 951) == [1])
@@ -251,7 +289,8 @@ struct RequestTableTests {
         var sentAt: [UInt64] = []
         for now in 0..<4000 as Range<UInt64> {
             _ = table.expire(at: instant(now), retryAfter: .milliseconds(100))
-            if !RequestTableTests.send(&table, as: .forwarded(at: instant(now))).isEmpty {
+            if !RequestTableTests.send(&table, as: .forwarded(at: instant(now), number: 1)).isEmpty
+            {
                 sentAt.append(now)
             }
         }

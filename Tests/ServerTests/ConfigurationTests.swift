@@ -36,6 +36,8 @@ struct ConfigurationTests {
         let configuration = try ConfigurationFixture.read(lines)
         #expect(configuration.timers == .init())
         #expect(configuration.limits == .init())
+        #expect(configuration.timers.diskStall == .seconds(2))
+        #expect(configuration.journalReserveBytes == 64 * 1024 * 1024)
         #expect(configuration.log == .init())
         #expect(configuration.allowedTargets.prefixes.isEmpty)
         #expect(configuration.flows.map(\.name) == ["default"])
@@ -136,7 +138,8 @@ struct ConfigurationTests {
             ),
             (
                 27, "  journal: { compression: 1 },",
-                "27: journal.compression: is not a field; known here: segment_mib"
+                "27: journal.compression: is not a field; "
+                    + "known here: may_move, reserve_mib, segment_mib"
             ),
         ]
     )
@@ -147,7 +150,7 @@ struct ConfigurationTests {
     @Test("every error of a file is reported at once, in the order of its lines")
     func all() {
         let findings = ConfigurationFixture.findings([
-            24: "  timers: { heartbeat_ms: 1 },",
+            24: "  timers: { heartbeat_ms: 1, commit_inference: 'yes' },",
             3: "  node: 0,",
             19: "      digits: 17, tries: 0,",
             26: "  log: { level: 'loud' },",
@@ -158,6 +161,7 @@ struct ConfigurationTests {
                 node-1.json5:19: flows.login.digits: must be 1…16, is 17
                 node-1.json5:19: flows.login.tries: must be 1…10, is 0
                 node-1.json5:24: timers.heartbeat_ms: must be 5…10000, is 1
+                node-1.json5:24: timers.commit_inference: must be true or false, is a string
                 node-1.json5:26: log.level: must be one of debug, info, warning, error, is "loud"
                 """
         )

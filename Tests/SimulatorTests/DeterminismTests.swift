@@ -75,6 +75,7 @@ struct FreshWorldTests {
             total.stopsByDisk += statistics.stopsByDisk
             total.elections += statistics.elections
             total.reads += statistics.reads
+            total.localReads += statistics.localReads
             total.answeredLocally += statistics.answeredLocally
             total.journalReads += statistics.journalReads
             total.losses += statistics.losses
@@ -85,8 +86,15 @@ struct FreshWorldTests {
         #expect(outcomes[1...6].allSatisfy { $0 > 0 }, "\(outcomes)")
         #expect(total.crashes > 0 && total.powerCuts > 0 && total.stopsByDisk > 0)
         #expect(total.elections > 20 && total.reads > 0 && total.answeredLocally > 0)
-        #expect(total.journalReads > 0)
+        #expect(total.journalReads > 0 && total.localReads > 0)
         #expect(total.losses > 0 && total.duplicates > 0 && total.corruptions > 0)
+    }
+
+    @Test("a run lasts as long as it is asked to, healed or not", arguments: [1, 3, 6])
+    func lasts(minutes: Int) {
+        let result = run(17, minutes: minutes)
+        #expect(result.violation == nil)
+        #expect(result.virtualTime == UInt64(minutes) * 60_000_000_000)
     }
 
     @Test("a run whose faults are all left out is a calm one")

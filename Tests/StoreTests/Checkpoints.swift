@@ -164,7 +164,6 @@ struct Life: ~Copyable {
                 entry: entry,
                 time: Timestamp(milliseconds: index),
                 terms: [TermRun(term: Term(1), first: LogIndex(1))],
-                digest: [UInt8](repeating: 0, count: Manifest.digestSize),
                 hashKey: machine.hash.key,
                 attempts: machine.openedCount,
                 nextRun: 0,

@@ -46,6 +46,9 @@ private func samples() -> [Command] {
         .defineFlow(Script.confirm),
         .repeats(RepeatBatch(request: request, items: items)),
         .repeats(RepeatBatch(request: request, items: [])),
+        .readmit(Readmission(node: .max, high: .max, low: 7, request: request)),
+        .checkDigest(nil),
+        .checkDigest(DigestMark(index: EntryIndex(300), digest: [UInt8](1...32))),
     ]
 }
 
@@ -117,7 +120,7 @@ struct CodecTests {
             // Half of them get past the first two bytes.
             if round.isMultiple(of: 2), bytes.count > 1 {
                 bytes[0] = Command.formatVersion
-                bytes[1] = UInt8.random(in: 1...5, using: &generator)
+                bytes[1] = UInt8.random(in: 1...7, using: &generator)
             }
             if let decoded = try? Command(decoding: bytes) { #expect(encoded(decoded) == bytes) }
         }

@@ -26,5 +26,13 @@ enum { CLINUX_MAX_EVENTS = 512 };
 /// negative number of nanoseconds waits for ever.
 int clinux_epoll_wait(int epoll, struct clinux_event *events, int count, int64_t nanoseconds);
 
+/// Which file on its file system this is, and when it was made, in nanoseconds since 1970; 0 for what
+/// its file system does not say.
+struct clinux_origin {
+    uint64_t number;
+    uint64_t made;
+};
+struct clinux_origin clinux_origin(int descriptor);
+
 /// epoll_ctl with a 64-bit token.
 int clinux_epoll_control(int epoll, int operation, int descriptor, uint32_t mask, uint64_t token);

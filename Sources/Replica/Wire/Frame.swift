@@ -4,7 +4,7 @@ private import Digest
 ///
 /// ```
 /// 0  magic "VDCT"            4
-/// 4  version (1)             1
+/// 4  version (2)             1
 /// 5  type                    1
 /// 6  reserved, zero          2
 /// 8  length of the body      4, little-endian
@@ -15,7 +15,7 @@ private import Digest
 /// frame that never ends, and stall the link until somebody gives it up.
 package enum Frame {
     package static let headerLength = 20
-    package static let version: UInt8 = 1
+    package static let version: UInt8 = 2
     static let magic: [UInt8] = Array("VDCT".utf8)
     /// Longest body, in bytes; above every limit on what a message may carry.
     package static let maxBodyLength = 32 * 1024 * 1024

@@ -84,6 +84,7 @@ extension AppendEntries {
         previous.encode(into: &out)
         out.append(little: leaderCommit.number)
         out.append(little: leaderDurable.number)
+        out.append(flag: allowsInference)
         out.append(little: readRound)
         out.append(little: repair)
         Entry.encode(entries, into: &out)
@@ -93,6 +94,7 @@ extension AppendEntries {
         let previous = try EntryID(from: &reader)
         let leaderCommit = LogIndex(try reader.uint64())
         let leaderDurable = LogIndex(try reader.uint64())
+        let allowsInference = try reader.bool()
         let readRound = try reader.uint64()
         let repair = try reader.uint64()
         let entries = try Entry.decode(after: previous.index, from: &reader)
@@ -100,6 +102,7 @@ extension AppendEntries {
             previous: previous,
             leaderCommit: leaderCommit,
             leaderDurable: leaderDurable,
+            allowsInference: allowsInference,
             readRound: readRound,
             entries: entries,
             repair: repair
@@ -164,6 +167,7 @@ extension Entry {
 extension AppendEntriesReply {
     func encode(into out: inout [UInt8]) {
         out.append(little: readRound)
+        out.append(flag: hasRoom)
         out.append(little: repair)
         switch result {
         case .accepted(let durable, let matched):
@@ -178,6 +182,7 @@ extension AppendEntriesReply {
     }
     init(from reader: inout ByteReader) throws(WireError) {
         let readRound = try reader.uint64()
+        let hasRoom = try reader.bool()
         let repair = try reader.uint64()
         let result: Result
         switch try reader.byte() {
@@ -189,6 +194,6 @@ extension AppendEntriesReply {
             result = .rejected(at: index, hint: try EntryID(from: &reader))
         default: throw .invalid(field: "AppendEntries reply")
         }
-        self.init(result: result, readRound: readRound, repair: repair)
+        self.init(result: result, readRound: readRound, hasRoom: hasRoom, repair: repair)
     }
 }

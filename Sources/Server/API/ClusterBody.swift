@@ -8,6 +8,9 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
         /// `leader`, `follower`, `pre_candidate`, `candidate` or `learner`; `unknown` for a peer not
         /// heard of.
         package var role: String
+        /// `good`, `reserve` (no room for new attempts), `full` or `stalled`; `nil` for a peer not heard
+        /// of.
+        package var disk: String?
         /// As last heard; `nil` if this node cannot know.
         package var commitIndex: UInt64?
         package var appliedIndex: UInt64?
@@ -16,11 +19,20 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
         package var roundTripMilliseconds: Double?
         /// Where the node serves HTTP, such as `http://127.0.0.1:8101`.
         package var http: String
+        /// Whether it does all that it is there for; `unknown` for a peer not heard of.
+        package var condition = "unknown"
+        /// The data directory that stands for it, in hexadecimal; `nil` if none is known yet.
+        package var directory: String?
+        /// Processes that have started on that directory.
+        package var starts: UInt64?
+        /// Why the answering node does not let it in, or for itself, why it is not let in.
+        package var refused: String?
 
         package init(
             node: UInt32,
             region: String,
             role: String,
+            disk: String? = nil,
             commitIndex: UInt64?,
             appliedIndex: UInt64?,
             isReachable: Bool,
@@ -30,6 +42,7 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
             self.node = node
             self.region = region
             self.role = role
+            self.disk = disk
             self.commitIndex = commitIndex
             self.appliedIndex = appliedIndex
             self.isReachable = isReachable
@@ -38,7 +51,7 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
         }
 
         private enum CodingKeys: String, CodingKey {
-            case node, region, role, http
+            case node, region, role, disk, http, condition, directory, starts, refused
             case commitIndex = "commit_index"
             case appliedIndex = "applied_index"
             case isReachable = "reachable"
@@ -75,6 +88,8 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
             json.member("node", node.node)
             json.member("region", node.region)
             json.member("role", node.role)
+            json.key("disk")
+            if let disk = node.disk { json.string(disk) } else { json.null() }
             json.member("commit_index", orNull: node.commitIndex)
             json.member("applied_index", orNull: node.appliedIndex)
             json.member("reachable", node.isReachable)
@@ -87,6 +102,10 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
                 json.null()
             }
             json.member("http", node.http)
+            json.member("condition", node.condition)
+            json.member("directory", orNull: node.directory)
+            json.member("starts", orNull: node.starts)
+            json.member("refused", orNull: node.refused)
             json.endObject()
         }
         json.endArray()
@@ -107,7 +126,36 @@ package enum HandOverBody {
     }
 }
 
+/// The body that answers a readmission: which directory stands for the node now.
+package enum ReadmissionBody {
+    package static func bytes(node: UInt32, directory: String) -> [UInt8] {
+        var json = JSONText()
+        json.beginObject()
+        json.member("node", node)
+        json.member("directory", directory)
+        json.endObject()
+        return json.bytes
+    }
+}
+
+/// The body that answers the wish to build a node's state anew: what it does now.
+package enum RebuildBody {
+    package static func bytes(node: UInt32, condition: String) -> [UInt8] {
+        var json = JSONText()
+        json.beginObject()
+        json.member("node", node)
+        json.member("condition", condition)
+        json.endObject()
+        return json.bytes
+    }
+}
+
 extension JSONText {
+    fileprivate mutating func member(_ name: String, orNull value: String?) {
+        key(name)
+        if let value { string(value) } else { null() }
+    }
+
     fileprivate mutating func member(_ name: String, orNull value: UInt64?) {
         key(name)
         if let value { integer(value) } else { null() }

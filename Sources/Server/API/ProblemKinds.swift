@@ -15,6 +15,8 @@ extension Problem.Kind {
     static let notLeader = Self("not-leader", 409, "This node does not lead")
     static let detailsRemoved = Self("details-removed", 410, "Decided long ago")
     static let tooOld = Self("too-old", 410, "The ID is too old")
+    static let notWaiting = Self("not-waiting", 409, "The node does not wait to be let in")
+    static let otherNode = Self("other-node", 409, "Another node has to be asked")
     static let tooLarge = Self("too-large", 413, "The request is too large")
     static let unsupportedType = Self("unsupported-type", 415, "Unsupported content type")
     static let mismatched = Self("mismatched", 422, "The key was used with another meaning")
@@ -29,20 +31,24 @@ extension Problem.Kind {
     static let noQuorum = Self("no-quorum", 503, "No majority can be reached")
     static let undecidedInTime = Self("undecided-in-time", 503, "Not committed in time")
     static let stopping = Self("stopping", 503, "This node is stopping")
+    static let diskStalled = Self("disk-stalled", 503, "This node's disk does not answer")
+    static let quarantined = Self("quarantined", 503, "This node's state is not to be trusted")
+    static let notAdmitted = Self("not-admitted", 503, "This node takes no part")
     static let flowNotReady = Self("flow-not-ready", 503, "The flow is not in the log yet")
     static let tooManyAttempts = Self("too-many-attempts", 507, "No room for another attempt")
     static let tooManyFlows = Self("too-many-flows", 507, "No room for another flow")
-    static let storageFull = Self("storage-full", 507, "The disk is full")
+    static let diskFull = Self("disk-full", 507, "The disks are full")
     /// A message that the parser refused; its status is the parser's, this one stands for most.
     static let malformed = Self("malformed-message", 400, "The message is refused")
 
     /// Every kind, for the documentation to be held against.
     package static let all: [Self] = [
         invalid, unauthenticated, forbidden, badSignature, unknownRoute, unknownProvider,
-        unknownAttempt, wrongMethod, requestTimedOut, openedDifferently, notLeader,
-        detailsRemoved, tooOld, tooLarge, unsupportedType,
-        mismatched, tooManyCalls, tooManyCallbacks, tooManyBytes, overloaded, noQuorum,
-        undecidedInTime, stopping, flowNotReady, tooManyAttempts, tooManyFlows, storageFull,
+        unknownAttempt, wrongMethod, requestTimedOut, openedDifferently, notLeader, notWaiting,
+        otherNode, detailsRemoved, tooOld, tooLarge, unsupportedType, mismatched, tooManyCalls,
+        tooManyCallbacks, tooManyBytes, overloaded, noQuorum, undecidedInTime, stopping,
+        diskStalled, quarantined, notAdmitted, flowNotReady, tooManyAttempts, tooManyFlows,
+        diskFull,
         malformed,
     ]
 }
@@ -165,6 +171,16 @@ extension Problem {
         busy(.stopping, "the node is stopping; ask another", retryAfter, leader: nil)
     }
 
+    /// A write has been under way for so long that the disk may hang.
+    package static func diskStalled(retryAfter: UInt32) -> Problem {
+        busy(
+            .diskStalled,
+            "a write does not end on this node; ask another",
+            retryAfter,
+            leader: nil
+        )
+    }
+
     /// Asked of a node that does not lead something which only the leader can do.
     package static func notLeader(leader: UInt32?) -> Problem {
         var problem = Problem(.notLeader, "only the leader can do this")
@@ -172,10 +188,43 @@ extension Problem {
         return problem
     }
 
-    package static let storageFull = Problem(
-        .storageFull,
-        "the disk has no room for new work; what is decided is still answered"
+    /// The nodes have no room: for new attempts, or for anything.
+    package static func diskFull(retryAfter: UInt32, leader: UInt32?) -> Problem {
+        busy(
+            .diskFull,
+            "most of the nodes have no room on their disks; what is decided is still answered",
+            retryAfter,
+            leader: leader
+        )
+    }
+
+    /// Nobody whom this node refused waits to be let in for that node.
+    package static let notWaiting = Problem(
+        .notWaiting,
+        "this node has refused no data directory of that node since it was started: start that node, "
+            + "and ask a node that refuses it"
     )
+
+    package static func otherNode(_ node: UInt32) -> Problem {
+        Problem(.otherNode, "node \(node) has to be asked itself")
+    }
+
+    /// The digest of this node's state was not the one agreed.
+    package static func quarantined(isRebuilding: Bool) -> Problem {
+        busy(
+            .quarantined,
+            isRebuilding
+                ? "the node builds its state anew; ask another"
+                : "the node's state differs from the others', so it does not serve; ask another",
+            1,
+            leader: nil
+        )
+    }
+
+    /// The node catches up, or the cluster does not count on its data directory.
+    package static func notAdmitted(_ detail: String) -> Problem {
+        busy(.notAdmitted, detail, 5, leader: nil)
+    }
 
     private static func busy(
         _ kind: Kind,

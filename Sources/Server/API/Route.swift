@@ -12,6 +12,10 @@ package enum Route: Hashable, Sendable {
     case timeline(AttemptID)
     case cluster
     case handOver
+    /// Lets a node's data directory stand for it.
+    case readmit
+    /// Builds the answering node's state anew from its log.
+    case rebuild
     case livez
     case readyz
     case metrics
@@ -26,6 +30,8 @@ package enum Route: Hashable, Sendable {
         case .timeline: .timeline
         case .cluster: .cluster
         case .handOver: .handOver
+        case .readmit: .readmit
+        case .rebuild: .rebuild
         case .livez: .livez
         case .readyz: .readyz
         case .metrics: .metrics
@@ -36,7 +42,7 @@ package enum Route: Hashable, Sendable {
 /// The rows of the API's table; also the label `route` of the metrics.
 package enum RouteKind: Int, Hashable, Sendable, CaseIterable {
     case openAttempt, showAttempt, callback, platformCallback, timeline
-    case cluster, handOver
+    case cluster, handOver, readmit, rebuild
     case livez, readyz, metrics
 
     package var name: String {
@@ -48,6 +54,8 @@ package enum RouteKind: Int, Hashable, Sendable, CaseIterable {
         case .timeline: "timeline"
         case .cluster: "cluster"
         case .handOver: "hand_over"
+        case .readmit: "readmit"
+        case .rebuild: "rebuild"
         case .livez: "livez"
         case .readyz: "readyz"
         case .metrics: "metrics"
@@ -58,7 +66,7 @@ package enum RouteKind: Int, Hashable, Sendable, CaseIterable {
     package var methods: [String] {
         switch self {
         case .openAttempt: ["PUT"]
-        case .callback, .handOver: ["POST"]
+        case .callback, .handOver, .readmit, .rebuild: ["POST"]
         case .platformCallback: ["GET", "POST"]
         case .showAttempt, .timeline, .cluster, .livez, .readyz, .metrics: ["GET"]
         }
@@ -73,9 +81,19 @@ package enum RouteKind: Int, Hashable, Sendable, CaseIterable {
         case .timeline: "/v1/attempts/{attempt}/timeline"
         case .cluster: "/v1/cluster"
         case .handOver: "/v1/cluster/leader"
+        case .readmit: "/v1/cluster/readmit"
+        case .rebuild: "/v1/cluster/rebuild"
         case .livez: "/livez"
         case .readyz: "/readyz"
         case .metrics: "/metrics"
+        }
+    }
+
+    /// A replica whose state is wrong must not answer it.
+    package var isAnsweredFromState: Bool {
+        switch self {
+        case .openAttempt, .showAttempt, .callback, .platformCallback, .timeline: true
+        case .cluster, .handOver, .readmit, .rebuild, .livez, .readyz, .metrics: false
         }
     }
 
@@ -84,7 +102,7 @@ package enum RouteKind: Int, Hashable, Sendable, CaseIterable {
         switch self {
         case .openAttempt, .callback: .ingest
         case .showAttempt, .timeline, .cluster: .read
-        case .handOver: .operate
+        case .handOver, .readmit, .rebuild: .operate
         case .platformCallback, .livez, .readyz, .metrics: nil
         }
     }
@@ -142,8 +160,13 @@ extension Route {
                 return path.hasSuffixSlash ? .unknown : fixed(.cluster, method, .get)
             }
             let leaf = nextSegment(of: &rest)
-            guard leaf == "leader", rest.isEmpty, !path.hasSuffixSlash else { return .unknown }
-            return fixed(.handOver, method, .post)
+            guard rest.isEmpty, !path.hasSuffixSlash else { return .unknown }
+            switch leaf {
+            case "leader": return fixed(.handOver, method, .post)
+            case "readmit": return fixed(.readmit, method, .post)
+            case "rebuild": return fixed(.rebuild, method, .post)
+            default: return .unknown
+            }
         default: return .unknown
         }
     }

@@ -126,6 +126,16 @@ final class FieldReader {
         return value
     }
 
+    /// `true` or `false`.
+    func flag(_ name: String, default other: Bool) -> Bool {
+        guard let node = node(name, isRequired: false) else { return other }
+        guard case .bool(let value) = node else {
+            report(name, "must be true or false, is \(node.kind)")
+            return other
+        }
+        return value
+    }
+
     /// A string; required if there is no default.
     ///
     /// `problem` says what is wrong with a string, `nil` if nothing.

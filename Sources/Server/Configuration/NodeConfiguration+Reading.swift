@@ -49,7 +49,14 @@ extension NodeConfiguration {
         state = State(reading: fields.object("state"))
         let journal = fields.object("journal")
         journalSegmentBytes = journal.integer("segment_mib", 1...1024, default: 64) * 1024 * 1024
+        journalReserveBytes =
+            journal.integer("reserve_mib", 0...1_048_576, default: 64) * 1024 * 1024
+        dataMayMove = journal.flag("may_move", default: false)
         journal.close()
+        let digest = fields.object("digest")
+        let seconds = digest.integer("check_seconds", 0...86_400, default: 10)
+        digestInterval = seconds == 0 ? nil : .seconds(seconds)
+        digest.close()
         fields.close()
 
         try document.finish()
@@ -139,11 +146,19 @@ extension NodeConfiguration.Timers {
         }
         heartbeat = milliseconds("heartbeat_ms", 5...10_000, heartbeat)
         electionTimeout = milliseconds("election_timeout_ms", 20...60_000, electionTimeout)
+        commitInference = fields.flag("commit_inference", default: commitInference)
         requestHold = milliseconds("request_hold_ms", 0...10_000, requestHold)
         httpHead = milliseconds("http_head_ms", 100...120_000, httpHead)
         httpBody = milliseconds("http_body_ms", 100...120_000, httpBody)
         httpIdle = milliseconds("http_idle_ms", 100...3_600_000, httpIdle)
         shutdown = milliseconds("shutdown_ms", 0...60_000, shutdown)
+        diskStall = .seconds(
+            fields.integer(
+                "disk_stall_seconds",
+                1...600,
+                default: Int(diskStall.components.seconds)
+            )
+        )
         // One lost heartbeat must not cost an election.
         if electionTimeout < heartbeat * 2 {
             fields.report(

@@ -24,6 +24,8 @@ package struct NodeConfiguration: Sendable {
     package struct Timers: Hashable, Sendable {
         package var heartbeat: Duration = .milliseconds(100)
         package var electionTimeout: Duration = .milliseconds(1000)
+        /// Whether followers may infer commits while this node leads.
+        package var commitInference = true
         /// How long a request may wait for a leader or a commit before it is answered 503.
         package var requestHold: Duration = .milliseconds(8000)
         /// From the first byte of a request to the end of its head.
@@ -34,6 +36,8 @@ package struct NodeConfiguration: Sendable {
         package var httpIdle: Duration = .milliseconds(60_000)
         /// How long a stopping node hands over and drains before it exits anyway.
         package var shutdown: Duration = .milliseconds(5000)
+        /// A disk on which a batch takes longer counts as stalled, and its node leads no more.
+        package var diskStall: Duration = .seconds(2)
         package init() {}
     }
 
@@ -97,6 +101,13 @@ package struct NodeConfiguration: Sendable {
     package var log: Log
     /// Size of one segment of the journal, in bytes.
     package var journalSegmentBytes: Int
+    /// Bytes of the file system that the node leaves free when it makes a file.
+    package var journalReserveBytes: Int
+    /// The data directory may be moved or copied to another place, or lie on a file system whose
+    /// file numbers change, without being taken for a copy.
+    package var dataMayMove: Bool
+    /// The leader has the nodes compare their states this often; `nil`: never.
+    package var digestInterval: Duration?
 
     /// The flow of that name; `nil` names the default one.
     package func flow(named name: String?) -> FlowSettings? {

@@ -1,4 +1,5 @@
 import HTTP
+import Journal
 import Providers
 import Raft
 import Reactor
@@ -61,6 +62,8 @@ struct Exchange {
         case loading(Loading)
         /// Leadership is being handed to this node.
         case transferring(NodeID)
+        /// A directory is let in for a node, once the log says so.
+        case readmitting(NodeID, DirectoryID)
     }
     enum Read {
         case attempt(AttemptID)

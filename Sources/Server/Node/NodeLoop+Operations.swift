@@ -9,30 +9,45 @@ import Verification
 extension NodeLoop {
     func clusterBody() -> ClusterBody {
         let nodes = configuration.peers.map { peer in
+            let record = replica.directoryIdentity?[member: peer.node]
             guard peer.node != configuration.node else {
-                return ClusterBody.Node(
+                var own = ClusterBody.Node(
                     node: peer.node.number,
                     region: peer.region,
                     role: replica.raft.role.rawValue,
+                    disk: replica.status.disk,
                     commitIndex: replica.raft.commitIndex.number,
                     appliedIndex: replica.appliedIndex.number,
                     isReachable: true,
                     roundTripMilliseconds: 0,
                     http: "http://\(peer.http)"
                 )
+                own.condition = replica.condition.name
+                own.directory = record?.directory.description
+                own.starts = replica.directoryIdentity?.starts
+                own.refused = replica.exclusion
+                return own
             }
             let state = replica.peerStates.first { $0.node == peer.node }
             let isReachable = state.map { replica.isReachable($0, at: now) } ?? false
-            return ClusterBody.Node(
+            var node = ClusterBody.Node(
                 node: peer.node.number,
                 region: peer.region,
                 role: isReachable ? state?.status?.role.rawValue ?? "unknown" : "unknown",
+                disk: isReachable ? state?.status?.disk : nil,
                 commitIndex: state?.status?.commitIndex.number,
                 appliedIndex: state?.status?.appliedIndex.number,
                 isReachable: isReachable,
                 roundTripMilliseconds: state?.roundTrip.map { Double($0 / 1000) / 1000 },
                 http: "http://\(peer.http)"
             )
+            if isReachable, let condition = state?.status?.condition {
+                node.condition = condition.name
+            }
+            node.directory = record?.directory.description
+            node.starts = record?.starts
+            node.refused = state?.refusal?.description
+            return node
         }
         return ClusterBody(
             leader: replica.raft.leader?.number,
@@ -44,10 +59,31 @@ extension NodeLoop {
 
     func readiness() -> Response {
         if stopsBy != nil { return Problem.stopping(retryAfter: 1).response }
+        switch replica.condition {
+        case .quarantined, .rebuilding:
+            return Problem.quarantined(isRebuilding: replica.isRebuilding).response
+        case .excluded:
+            return Problem.notAdmitted(
+                replica.exclusion ?? "the cluster does not count on this node's data directory"
+            ).response
+        case .forming:
+            return Problem.notAdmitted("the nodes of the cluster have not all met yet").response
+        case .healthy, .repairing: break
+        }
         guard replica.canCommit else {
             return Problem.noQuorum(retryAfter: 1, leader: replica.raft.leader?.number).response
         }
-        return plain(200, "ready\n")
+        // It says what it knows, but may not learn what the others decide.
+        if replica.isDiskStalled { return Problem.diskStalled(retryAfter: 2).response }
+        switch replica.clusterRoom(at: now) {
+        case .none: return noRoom().response
+        case .reserve: return plain(200, "ready, but there is no room for new attempts\n")
+        case .enough: break
+        }
+        return plain(
+            200,
+            replica.diskRoom == .enough ? "ready\n" : "ready, but this node's disk is full\n"
+        )
     }
 
     /// Hands leadership over; answered when another leader is seen, or the transfer failed.
@@ -96,11 +132,70 @@ extension NodeLoop {
         )
     }
 
+    /// Lets the directory in that this node refused for a node; answered when the log says so.
+    func readmit(_ node: NodeID, _ connection: HTTPConnection) throws(Problem) {
+        guard configuration.peers.contains(where: { $0.node == node }) else {
+            throw .invalid(field: "node", "is not a node of this cluster")
+        }
+        guard let directory = replica.knock(of: node) else { throw .notWaiting }
+        let readmission = Readmission(
+            node: node.number,
+            high: directory.high,
+            low: directory.low,
+            request: RequestID(node: configuration.node.number, incarnation: 0, sequence: 0)
+        )
+        switch replica.submit(
+            .readmit(readmission),
+            context: connection.context,
+            heldSince: connection.exchange?.startedAt,
+            at: now
+        )
+        {
+        case .taken:
+            connection.exchange?.step = .readmitting(node, directory)
+            needsTurn = true
+        case .refused: throw .overloaded(retryAfter: 1)
+        }
+    }
+
+    func readmitted(
+        _ node: NodeID,
+        _ directory: DirectoryID,
+        _ result: Completion.Result,
+        _ connection: HTTPConnection
+    ) {
+        guard case .applied = result else {
+            answer(connection, timedOut().response)
+            return
+        }
+        answer(
+            connection,
+            json(ReadmissionBody.bytes(node: node.number, directory: "\(directory)"))
+        )
+    }
+
+    /// Builds this node's state anew from its log.
+    func rebuild(_ node: NodeID, _ connection: HTTPConnection) throws(Problem) {
+        guard configuration.peers.contains(where: { $0.node == node }) else {
+            throw .invalid(field: "node", "is not a node of this cluster")
+        }
+        guard node == configuration.node else { throw .otherNode(node.number) }
+        _ = replica.rebuild(at: now)
+        needsTurn = true
+        answer(
+            connection,
+            json(RebuildBody.bytes(node: node.number, condition: replica.condition.name))
+        )
+    }
+
     func metricsPage() -> Response {
         let counters = replica.counters
         metrics.proposals = counters.proposed
         metrics.forwards = counters.forwardedOut
         metrics.proposedAgain = counters.sentAgain
+        metrics.diskStalls = counters.diskStalls
+        metrics.timesOutOfRoom = counters.timesOutOfRoom
+        metrics.unstoredEntries = replica.raft.unstoredEntries
         metrics.setOutcomes { replica.machine.counters.attempts(in: $0) }
         return Response(
             status: 200,
@@ -123,6 +218,7 @@ extension NodeLoop {
         gauges.appliedIndex = replica.appliedIndex.number
         gauges.lastLogIndex = replica.raft.lastIndex.number
         gauges.durableIndex = replica.raft.durableIndex.number
+        gauges.inferredCommits = replica.raft.inferredCommits
         gauges.attempts = AttemptState.allCases.reduce(0) {
             $0 + replica.machine.counters.attempts(in: $1)
         }
@@ -142,12 +238,23 @@ extension NodeLoop {
         gauges.waitingReads = UInt64(replica.pendingReads)
         gauges.heldRequests = UInt64(replica.pendingRequests)
         gauges.waitingWrites = UInt64(replica.journal.pendingBytes)
+        gauges.diskRoom = Gauges.DiskRoom(replica.diskRoom)
+        gauges.isDiskStalled = replica.isDiskStalled
+        gauges.diskWaitNanoseconds = replica.diskWait(at: now)
+        gauges.condition = replica.condition.name
+        gauges.conditions = NodeCondition.allCases.map(\.name)
+        gauges.directoryStarts = replica.directoryIdentity?.starts ?? 0
+        gauges.digestIndex = replica.machine.digest.marks.last?.index.number ?? 0
+        gauges.digestsChecked = replica.machine.counters.checkedDigests
+        gauges.digestsUnchecked = replica.machine.counters.uncheckedDigests
         gauges.uptimeSeconds = now.nanoseconds(since: startedAt) / 1_000_000_000
         gauges.peers = links.map { link in
-            Gauges.Peer(
+            let state = replica.peerStates.first { $0.node == link.peer }
+            return Gauges.Peer(
                 node: link.peer.number,
                 isConnected: link.isUp,
-                roundTripNanoseconds: replica.peerStates.first { $0.node == link.peer }?.roundTrip,
+                roundTripNanoseconds: state?.roundTrip,
+                clockOffsetMilliseconds: state?.clockOffset,
                 bytesSent: link.bytesSent,
                 bytesReceived: bytesReceived(from: link.peer),
                 queuedBytes: UInt64(link.output.count)

@@ -96,7 +96,8 @@ extension NodeLoop {
                 cluster: configuration.cluster,
                 from: configuration.node,
                 to: link.peer,
-                incarnation: replica.configuration.incarnation
+                incarnation: replica.configuration.incarnation,
+                identity: replica.greeting
             )
         ).encode(into: &link.output.bytes)
     }
@@ -130,7 +131,12 @@ extension NodeLoop {
             return false
         }
         switch reply {
-        case .welcome:
+        case .welcome(let run, let identity):
+            // The peer takes this node; whether it is who it should be itself is another question.
+            if let refusal = judge(identity, from: link.peer, run: run) {
+                breakLink(link, "not the peer it should be: \(refusal)", isBroken: false)
+                return false
+            }
             link.state = .up
             link.backoff = PeerLink.firstBackoff
             link.loggedRefusal = nil
@@ -141,7 +147,9 @@ extension NodeLoop {
             )
             replica.peerConnected(link.peer, at: now)
             return true
-        case .refused(let reason):
+        case .refused(let reason, let kind):
+            replica.refused(by: link.peer, reason, kind: kind, at: now)
+            needsTurn = true
             breakLink(link, "refused by the peer: \(reason)", isBroken: false)
             return false
         }
@@ -326,25 +334,79 @@ extension NodeLoop {
 
     private func welcome(_ hello: Hello, _ peer: InboundPeer) {
         if let reason = refusal(of: hello) {
-            PeerFrame.helloReply(.refused(reason)).encode(into: &peer.output.bytes)
-            _ = peer.output.write(to: peer.descriptor)
-            closeInbound(peer, reason)
+            refuse(peer, reason, .other, isLogged: true)
+            return
+        }
+        if let refusal = judge(hello.identity, from: hello.from, run: hello.incarnation) {
+            metrics.refusedPeers += 1
+            let reason = refusal.description
+            // It tries again every second: once a minute is often enough to say so.
+            let logged = loggedRefusals[hello.from]
+            let isNews =
+                logged?.reason != reason
+                || logged.map { $0.at.advanced(by: .seconds(60)) <= now } ?? true
+            if isNews { loggedRefusals[hello.from] = (reason, now) }
+            refuse(peer, reason, refusal.kind, isLogged: isNews)
             return
         }
         // A peer has one link: a new one means that it gave the old one up.
         for case let old? in inbound where old.peer == hello.from { closeInbound(old, nil) }
         peer.peer = hello.from
+        peer.run = hello.incarnation
         // It is there again: no need to wait for the next try to reach it.
         if let link = links.first(where: { $0.peer == hello.from }), case .down = link.state {
             link.backoff = PeerLink.firstBackoff
             link.state = .down(until: now)
             needsTurn = true
         }
-        PeerFrame.helloReply(.welcome(incarnation: replica.configuration.incarnation))
-            .encode(into: &peer.output.bytes)
+        PeerFrame.helloReply(
+            .welcome(
+                incarnation: replica.configuration.incarnation,
+                identity: replica.greeting
+            )
+        ).encode(into: &peer.output.bytes)
         if peer.output.write(to: peer.descriptor) != nil {
             // A new connection takes a few bytes at once, or something is wrong with it.
             closeInbound(peer, "its hello could not be answered")
+        }
+    }
+
+    private func refuse(
+        _ peer: InboundPeer,
+        _ reason: String,
+        _ kind: RefusalKind,
+        isLogged: Bool
+    ) {
+        PeerFrame.helloReply(.refused(reason, kind: kind)).encode(into: &peer.output.bytes)
+        _ = peer.output.write(to: peer.descriptor)
+        closeInbound(peer, isLogged ? reason : nil)
+    }
+
+    /// Whether a peer's data directory is the one that the cluster counts on.
+    private func judge(_ identity: PeerIdentity?, from node: NodeID, run: UInt64)
+        -> IdentityRefusal?
+    {
+        let last = inbound.contains { $0?.peer == node && $0?.run != run }
+        let heard = replica.peerStates.first { $0.node == node }?.lastHeardAt
+        // Pings come twice a second: who is silent for longer is hardly there.
+        let isRunning = last && heard.map { $0.advanced(by: .milliseconds(1500)) > now } ?? false
+        needsTurn = true
+        return replica.refusal(
+            of: identity,
+            from: node,
+            run: run,
+            isRunning: isRunning,
+            at: now
+        )
+    }
+
+    /// Another directory stands for a node now: what is connected to the old one has to go.
+    func disconnect(_ node: NodeID) {
+        for case let peer? in inbound where peer.peer == node {
+            closeInbound(peer, "another data directory stands for it now")
+        }
+        if let link = links.first(where: { $0.peer == node }), link.isUp {
+            breakLink(link, "another data directory stands for it now", isBroken: false)
         }
     }
 

@@ -40,6 +40,9 @@ extension NodeLoop {
         _ request: Request,
         _ connection: HTTPConnection
     ) throws(Problem) {
+        if !replica.isServing, route.kind.isAnsweredFromState {
+            throw .quarantined(isRebuilding: replica.isRebuilding)
+        }
         if let attempt = route.attemptOfToken {
             guard isAvailable(attempt, .request(route, request), connection) else { return }
         }
@@ -69,6 +72,10 @@ extension NodeLoop {
             answer(connection, json(clusterBody().bytes))
         case .handOver:
             try handOver(to: NodeID(try bodies.handOver(request)), connection)
+        case .readmit:
+            try readmit(NodeID(try bodies.handOver(request)), connection)
+        case .rebuild:
+            try rebuild(NodeID(try bodies.handOver(request)), connection)
         case .livez:
             answer(connection, plain(200, "alive\n"))
         case .readyz:
@@ -101,6 +108,7 @@ extension NodeLoop {
             answer(connection, json(AttemptBody.opened(view)))
             return
         }
+        guard replica.clusterRoom(at: now) == .enough else { throw noRoom() }
         submit(.open(opening.open), definition: opening.flow, .opened, connection)
     }
 
@@ -173,6 +181,8 @@ extension NodeLoop {
         }
         if let decision = replica.answerLocally(callback) {
             answer(connection, response(decision, form))
+        } else if replica.clusterRoom(at: now) == .none {
+            answer(connection, noRoom().response)
         } else if replica.machine.state(of: callback.attempt) != nil {
             submit(.callback(callback), definition: nil, form, connection)
         } else {
@@ -181,12 +191,15 @@ extension NodeLoop {
     }
 
     /// A poll is a read: it writes no entry.
+    ///
+    /// Only a terminal state is told at once: this node may be behind, and after the decision every
+    /// poll gets it.
     private func poll(
         _ attempt: AttemptID,
         _ form: Exchange.ReplyForm,
         _ connection: HTTPConnection
     ) {
-        guard let known = replica.machine.pollAnswer(for: attempt) else {
+        guard let known = replica.machine.pollAnswer(for: attempt), known.state.isTerminal else {
             read(.poll(attempt, form), connection)
             return
         }
@@ -200,6 +213,10 @@ extension NodeLoop {
         _ form: Exchange.ReplyForm,
         _ connection: HTTPConnection
     ) {
+        guard !replica.isCutOffByDisk else {
+            answer(connection, Problem.diskStalled(retryAfter: 2).response)
+            return
+        }
         switch replica.submit(
             command,
             definition: definition,
@@ -223,9 +240,12 @@ extension NodeLoop {
     /// The result of a command has come, or did not come in time.
     func complete(_ completion: Completion) {
         metrics.commitTime.observe(nanoseconds: now.nanoseconds(since: completion.submittedAt))
-        guard let connection = connections.find(context: completion.context),
-            case .committing(let form) = connection.exchange?.step
-        else { return }
+        guard let connection = connections.find(context: completion.context) else { return }
+        if case .readmitting(let node, let directory) = connection.exchange?.step {
+            readmitted(node, directory, completion.result, connection)
+            return
+        }
+        guard case .committing(let form) = connection.exchange?.step else { return }
         switch completion.result {
         case .timedOut:
             answer(connection, timedOut().response)
@@ -244,7 +264,7 @@ extension NodeLoop {
         }
     }
 
-    private func timedOut() -> Problem {
+    func timedOut() -> Problem {
         let leader = replica.raft.leader?.number
         return replica.canCommit
             ? .undecidedInTime(retryAfter: 1, leader: leader)
@@ -254,6 +274,10 @@ extension NodeLoop {
     // MARK: Reads
 
     private func read(_ read: Exchange.Read, _ connection: HTTPConnection) {
+        guard !replica.isCutOffByDisk else {
+            answer(connection, Problem.diskStalled(retryAfter: 2).response)
+            return
+        }
         connection.exchange?.step = .reading(read)
         replica.beginRead(context: connection.context, at: now)
     }
@@ -324,11 +348,13 @@ extension NodeLoop {
             take(callback, form, connection)
             needsTurn = true
         case .poll(let attempt, let form):
-            guard replica.machine.state(of: attempt) != nil else {
-                refuseUnknown(attempt, connection)
+            guard let known = replica.machine.pollAnswer(for: attempt) else {
+                metrics.refused(.unknownAttempt)
+                answer(connection, Problem.unknownAttempt.response)
                 return
             }
-            poll(attempt, form, connection)
+            metrics.polls += 1
+            answer(connection, response(known, form))
         }
     }
 

@@ -62,6 +62,8 @@ final class NodeLoop {
 
     /// Bounds the log lines about strangers at the peer port.
     var strangerLines = LineLimit(perSecond: 5)
+    /// Peers that were not let in for their data directory, and when that was last logged.
+    var loggedRefusals: [NodeID: (reason: String, at: Instant)] = [:]
     /// When a flood of strangers at the peer port was last logged.
     var strangerFloodLoggedAt: Instant?
     /// Set when the node is to stop: it hands over and drains until then.
@@ -250,7 +252,9 @@ final class NodeLoop {
         let reads = replica.output.reads
         let loaded = replica.output.loaded
         let notices = replica.output.notices
+        let disconnects = replica.output.disconnects
         replica.output.removeAll()
+        for node in disconnects { disconnect(node) }
         for notice in notices { note(notice) }
         for completion in completions { complete(completion) }
         for read in reads { readIsDone(read) }
@@ -286,6 +290,8 @@ final class NodeLoop {
             exitStatus = 1
         case .read(let number, let result):
             replica.readCompleted(number, result, at: now)
+        case .noRoom(let number, let error):
+            replica.batchFoundNoRoom(number, error, at: now)
         }
     }
 
@@ -381,6 +387,10 @@ final class NodeLoop {
                 ["entry": .text("\(entry)")]
             )
             exitStatus = NodeLoop.startsAnew
+        case .diskStalled, .diskGetsOn, .diskFull, .diskHasRoomAgain:
+            noteDisk(notice)
+        case .identity(let notice): note(notice)
+        case .digest(let notice): note(notice)
         case .tornTailCut(let tail):
             log.info(
                 "journal",

@@ -72,6 +72,8 @@ final class InboundPeer {
     let since: Instant
     /// Who it is, once its hello was good.
     var peer: NodeID?
+    /// Its process's incarnation.
+    var run: UInt64 = 0
     var decoder = FrameDecoder()
     var output = OutputBuffer()
     var bytesReceived: UInt64 = 0

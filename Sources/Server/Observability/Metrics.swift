@@ -50,7 +50,15 @@ package struct Metrics {
     package var stateBytesWritten: UInt64 = 0
     package var journalBytesWritten: UInt64 = 0
     package var journalSyncs: UInt64 = 0
+    package var diskStalls: UInt64 = 0
+    package var timesOutOfRoom: UInt64 = 0
+    package var unstoredEntries: UInt64 = 0
     package var logDamages: UInt64 = 0
+
+    /// Peers that were not let in for their data directory.
+    package var refusedPeers: UInt64 = 0
+    /// Times that no majority of the nodes had the same digest.
+    package var digestDisputes: UInt64 = 0
 
     package init() {}
 

@@ -4,11 +4,15 @@ package struct Gauges: Sendable {
         case follower, candidate, leader, learner, repairing
         case preCandidate = "pre_candidate"
     }
+    /// What there is room for on the disk.
+    package enum DiskRoom: String, CaseIterable, Sendable { case enough, reserve, none }
     package struct Peer: Sendable {
         package var node: UInt32
         package var isConnected: Bool
         /// `nil` as long as none was measured.
         package var roundTripNanoseconds: UInt64?
+        /// How far its clock is ahead of this node's; `nil` as long as that is not known.
+        package var clockOffsetMilliseconds: Int64?
         package var bytesSent: UInt64
         package var bytesReceived: UInt64
         package var queuedBytes: UInt64
@@ -16,6 +20,7 @@ package struct Gauges: Sendable {
             node: UInt32,
             isConnected: Bool,
             roundTripNanoseconds: UInt64? = nil,
+            clockOffsetMilliseconds: Int64? = nil,
             bytesSent: UInt64 = 0,
             bytesReceived: UInt64 = 0,
             queuedBytes: UInt64 = 0
@@ -23,6 +28,7 @@ package struct Gauges: Sendable {
             self.node = node
             self.isConnected = isConnected
             self.roundTripNanoseconds = roundTripNanoseconds
+            self.clockOffsetMilliseconds = clockOffsetMilliseconds
             self.bytesSent = bytesSent
             self.bytesReceived = bytesReceived
             self.queuedBytes = queuedBytes
@@ -40,6 +46,7 @@ package struct Gauges: Sendable {
     package var appliedIndex: UInt64 = 0
     package var lastLogIndex: UInt64 = 0
     package var durableIndex: UInt64 = 0
+    package var inferredCommits: UInt64 = 0
     package var attempts: UInt64 = 0
     package var connections: UInt64 = 0
     /// Requests that wait for their entry to be committed.
@@ -63,7 +70,19 @@ package struct Gauges: Sendable {
     package var runs: UInt64 = 0
     package var runBytes: UInt64 = 0
     package var liveRunBytes: UInt64 = 0
+    package var diskRoom = DiskRoom.enough
+    package var isDiskStalled = false
+    /// How long the batch under way has taken so far.
+    package var diskWaitNanoseconds: UInt64 = 0
     package var uptimeSeconds: UInt64 = 0
+    /// The name of what this node is fit for; see `NodeCondition`.
+    package var condition = ""
+    package var conditions: [String] = []
+    package var directoryStarts: UInt64 = 0
+    /// The entry of the newest digest that is kept, and how many were compared.
+    package var digestIndex: UInt64 = 0
+    package var digestsChecked: UInt64 = 0
+    package var digestsUnchecked: UInt64 = 0
     package var peers: [Peer] = []
 
     package init(node: UInt32, region: String, version: String) {
@@ -92,6 +111,7 @@ extension Metrics {
         writeQueues(gauges, &text)
         writeJournal(gauges, &text)
         writeState(gauges, &text)
+        writeIntegrity(gauges, &text)
         Metrics.writePeers(gauges.peers, &text)
         return text.bytes
     }
@@ -202,6 +222,11 @@ extension Metrics {
             "Elections this node won."
         )
         text.counter(
+            "verdict_raft_inferred_commits_total",
+            gauges.inferredCommits,
+            "Moves of the commit index that this node inferred rather than was told."
+        )
+        text.counter(
             "verdict_raft_leader_changes_total",
             leaderChanges,
             "Changes of leader this node saw."
@@ -256,6 +281,73 @@ extension Metrics {
             "verdict_journal_written_bytes_total",
             journalBytesWritten,
             "Bytes written to the journal."
+        )
+        text.begin(
+            "verdict_disk_room",
+            .gauge,
+            help: "1 for what the disk has room for; reserve: no new attempts, none: nothing."
+        )
+        for room in Gauges.DiskRoom.allCases {
+            text.sample([("room", room.rawValue)], room == gauges.diskRoom ? 1 : 0)
+        }
+        text.gauge(
+            "verdict_disk_stalled",
+            gauges.isDiskStalled ? 1 : 0,
+            "1 while a batch takes longer than timers.disk_stall_seconds."
+        )
+        text.begin(
+            "verdict_disk_wait_seconds",
+            .gauge,
+            help: "How long the batch under way has taken so far."
+        )
+        text.sample([], nanoseconds: gauges.diskWaitNanoseconds)
+        text.counter("verdict_disk_stalls_total", diskStalls, "Times the disk stalled.")
+        text.counter(
+            "verdict_disk_out_of_room_total",
+            timesOutOfRoom,
+            "Times there was no room for another segment."
+        )
+        text.counter(
+            "verdict_raft_unstored_entries_total",
+            unstoredEntries,
+            "Entries of a leader that were not taken for lack of room."
+        )
+    }
+
+    private func writeIntegrity(_ gauges: Gauges, _ text: inout PrometheusText) {
+        text.begin("verdict_node_condition", .gauge, help: "1 for the condition this node is in.")
+        for name in gauges.conditions {
+            text.sample([("condition", name)], name == gauges.condition ? 1 : 0)
+        }
+        text.gauge(
+            "verdict_directory_starts",
+            gauges.directoryStarts,
+            "Processes that have started on the data directory."
+        )
+        text.counter(
+            "verdict_peers_refused_total",
+            refusedPeers,
+            "Greetings of peers whose data directory is not the one that stands for them."
+        )
+        text.gauge(
+            "verdict_digest_index",
+            gauges.digestIndex,
+            "Entry of the newest digest of the state that is kept to be compared."
+        )
+        text.counter(
+            "verdict_digest_checks_total",
+            gauges.digestsChecked,
+            "Digests of the state that were compared with the one agreed."
+        )
+        text.counter(
+            "verdict_digest_unchecked_total",
+            gauges.digestsUnchecked,
+            "Digests agreed for an entry whose own digest is not kept any more."
+        )
+        text.counter(
+            "verdict_digest_disputes_total",
+            digestDisputes,
+            "Times that no majority of the nodes had the same digest."
         )
     }
 
@@ -315,6 +407,15 @@ extension Metrics {
         for peer in peers {
             guard let trip = peer.roundTripNanoseconds else { continue }
             text.sample([("peer", String(peer.node))], nanoseconds: trip)
+        }
+        text.begin(
+            "verdict_peer_clock_offset_seconds",
+            .gauge,
+            help: "How far the peer's wall clock is ahead of this node's."
+        )
+        for peer in peers {
+            guard let offset = peer.clockOffsetMilliseconds else { continue }
+            text.sample([("peer", String(peer.node))], milliseconds: offset)
         }
         text.begin("verdict_peer_sent_bytes_total", .counter, help: "Bytes sent to the peer.")
         for peer in peers { text.sample([("peer", String(peer.node))], peer.bytesSent) }

@@ -33,6 +33,14 @@ package struct PrometheusText {
         bytes.append(UInt8(ascii: "\n"))
     }
 
+    /// A sample in seconds, which may be less than none.
+    package mutating func sample(_ labels: [(String, String)], milliseconds: Int64) {
+        beginSample("", labels)
+        if milliseconds < 0 { bytes.append(UInt8(ascii: "-")) }
+        appendSeconds(min(milliseconds.magnitude, .max / 1_000_000) * 1_000_000)
+        bytes.append(UInt8(ascii: "\n"))
+    }
+
     /// All samples of one histogram: its buckets, its sum in seconds and its count.
     package mutating func histogram(_ labels: [(String, String)], _ histogram: Histogram) {
         var total: UInt64 = 0

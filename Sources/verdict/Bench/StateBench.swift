@@ -173,7 +173,6 @@ enum StateBench {
                     entry: EntryID(term: Term(1), index: LogIndex(index)),
                     time: Timestamp(milliseconds: machine.time.milliseconds),
                     terms: [TermRun(term: Term(1), first: LogIndex(1))],
-                    digest: [UInt8](repeating: 0, count: Manifest.digestSize),
                     hashKey: machine.hash.key,
                     attempts: machine.openedCount,
                     nextRun: 0,

@@ -17,10 +17,15 @@ final class Child {
     ///
     /// Both outputs go to files, so that no full pipe can stop it.
     ///
-    /// `descriptors` are what it may have open, as the system's limit.
-    init(_ words: [String], output: String, errors: String, descriptors: Int? = nil) throws {
-        outputPath = output
-        errorsPath = errors
+    /// `descriptors` are what it may have open, as the system's limit; `variables` are added to its
+    /// environment.
+    convenience init(
+        _ words: [String],
+        output: String,
+        errors: String,
+        descriptors: Int? = nil,
+        variables: [String: String] = [:]
+    ) throws {
         let command = try Child.command()
         var program = command
         var words = [command] + words
@@ -28,6 +33,25 @@ final class Child {
             program = "/bin/sh"
             words = [program, "-c", "ulimit -n \(descriptors); exec \"$0\" \"$@\""] + words
         }
+        try self.init(
+            running: program,
+            words,
+            output: output,
+            errors: errors,
+            variables: variables
+        )
+    }
+
+    /// Starts any program; the first word is the name that it sees.
+    init(
+        running program: String,
+        _ words: [String],
+        output: String,
+        errors: String,
+        variables: [String: String] = [:]
+    ) throws {
+        outputPath = output
+        errorsPath = errors
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -48,6 +72,7 @@ final class Child {
         var environment = ProcessInfo.processInfo.environment
         // A killed or trapping node says so by its status; a backtrace would only cost seconds.
         environment["SWIFT_BACKTRACE"] = "enable=no"
+        environment.merge(variables) { $1 }
         let number = unsafe try Child.withCStrings(words) { arguments in
             unsafe try Child.withCStrings(environment.map { "\($0.key)=\($0.value)" }) {
                 variables in

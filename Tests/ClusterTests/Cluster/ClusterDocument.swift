@@ -28,6 +28,7 @@ struct ClusterView: Decodable {
         var role: String
         var commit_index: UInt64?
         var applied_index: UInt64?
+        var disk: String?
     }
     var leader: Int?
     var term: UInt64

@@ -9,6 +9,8 @@ final class LocalCluster {
     private(set) var document: ClusterDocument
     private var nodes: [Int: Child] = [:]
     private var commands = 0
+    /// Small file systems that hold nodes' data directories.
+    var fileSystems: [Int: SmallFileSystem] = [:]
 
     /// Timers that make a test quick without making a busy machine's elections restless.
     static let quickTimers = "heartbeat_ms: 50, election_timeout_ms: 400"
@@ -59,6 +61,7 @@ final class LocalCluster {
 
     deinit {
         for child in nodes.values { child.end() }
+        fileSystems = [:]
         try? FileManager.default.removeItem(atPath: directory)
     }
 
@@ -66,6 +69,7 @@ final class LocalCluster {
     var clusterFile: String { directory + "/cluster.json" }
     var secretsFile: String { directory + "/secrets.json5" }
     func configuration(of node: Int) -> String { "\(directory)/node-\(node).json5" }
+    func dataDirectory(of node: Int) -> String { "\(directory)/node-\(node)" }
     private func logFile(of node: Int) -> String { "\(directory)/node-\(node).log" }
 
     func httpPort(_ node: Int) throws -> UInt16 { try port(of: member(node).http) }
@@ -85,13 +89,18 @@ final class LocalCluster {
 
     // MARK: Processes
 
-    func start(_ node: Int, descriptors: Int? = nil) throws {
+    func start(
+        _ node: Int,
+        descriptors: Int? = nil,
+        variables: [String: String] = [:]
+    ) throws {
         nodes[node]?.end()
         nodes[node] = try Child(
             ["serve", "--config", configuration(of: node)],
             output: logFile(of: node),
             errors: logFile(of: node),
-            descriptors: descriptors
+            descriptors: descriptors,
+            variables: variables
         )
     }
 
@@ -225,13 +234,18 @@ final class LocalCluster {
         "targets":{"verified":"https://bank.example/ivr/ok","rejected":"https://bank.example/ivr/no"}}
         """
 
-    func open(_ attempt: String, at node: Int) throws -> Response {
+    func open(
+        _ attempt: String,
+        at node: Int,
+        within limit: Duration = .seconds(15)
+    ) throws -> Response {
         try send(
             "PUT",
             "/v1/attempts/\(attempt)",
             at: node,
             token: document.tokens.ingest,
-            body: LocalCluster.openBody
+            body: LocalCluster.openBody,
+            within: limit
         )
     }
 

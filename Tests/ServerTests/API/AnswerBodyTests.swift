@@ -178,17 +178,18 @@ struct AnswerBodyTests {
 
     @Test("the cluster's body says null for what is not known")
     func cluster() {
-        let known = ClusterBody.Node(
+        var known = ClusterBody.Node(
             node: 1,
             region: "us-east",
             role: "follower",
+            disk: "reserve",
             commitIndex: 42,
             appliedIndex: 41,
             isReachable: true,
             roundTripMilliseconds: 0.1,
             http: "http://127.0.0.1:8101"
         )
-        let silent = ClusterBody.Node(
+        var silent = ClusterBody.Node(
             node: 2,
             region: "eu-west",
             role: "unknown",
@@ -198,10 +199,14 @@ struct AnswerBodyTests {
             roundTripMilliseconds: nil,
             http: "http://127.0.0.1:8102"
         )
+        known.condition = "healthy"
+        known.directory = "00ff"
+        known.starts = 3
+        silent.refused = "its directory was emptied"
         let body = ClusterBody(leader: nil, term: 4, node: 1, nodes: [known, silent])
         #expect(
             Fixture.text(body.bytes)
-                == #"{"leader":null,"term":4,"node":1,"nodes":[{"node":1,"region":"us-east","role":"follower","commit_index":42,"applied_index":41,"reachable":true,"round_trip_ms":0.100,"http":"http://127.0.0.1:8101"},{"node":2,"region":"eu-west","role":"unknown","commit_index":null,"applied_index":null,"reachable":false,"round_trip_ms":null,"http":"http://127.0.0.1:8102"}]}"#
+                == #"{"leader":null,"term":4,"node":1,"nodes":[{"node":1,"region":"us-east","role":"follower","disk":"reserve","commit_index":42,"applied_index":41,"reachable":true,"round_trip_ms":0.100,"http":"http://127.0.0.1:8101","condition":"healthy","directory":"00ff","starts":3,"refused":null},{"node":2,"region":"eu-west","role":"unknown","disk":null,"commit_index":null,"applied_index":null,"reachable":false,"round_trip_ms":null,"http":"http://127.0.0.1:8102","condition":"unknown","directory":null,"starts":null,"refused":"its directory was emptied"}]}"#
         )
         #expect(Fixture.text(HandOverBody.bytes(leader: 2, term: 5)) == #"{"leader":2,"term":5}"#)
     }

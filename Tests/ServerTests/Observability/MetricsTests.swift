@@ -29,9 +29,18 @@ struct MetricsTests {
         gauges.term = 4
         gauges.leader = 1
         gauges.commitIndex = 42
+        gauges.diskRoom = .reserve
+        gauges.isDiskStalled = true
+        gauges.diskWaitNanoseconds = 2_500_000_000
+        metrics.diskStalls = 3
         gauges.waitingProposals = 5
         gauges.peers = [
-            Gauges.Peer(node: 2, isConnected: true, roundTripNanoseconds: 81_000_000),
+            Gauges.Peer(
+                node: 2,
+                isConnected: true,
+                roundTripNanoseconds: 81_000_000,
+                clockOffsetMilliseconds: -3_600_005
+            ),
             Gauges.Peer(node: 3, isConnected: false),
         ]
         return (metrics, gauges)
@@ -63,10 +72,17 @@ struct MetricsTests {
         #expect(text.value("verdict_raft_role", ["role": "leader"]) == 1)
         #expect(text.value("verdict_raft_role", ["role": "follower"]) == 0)
         #expect(text.value("verdict_raft_elections_started_total") == 2)
+        #expect(text.value("verdict_disk_room", ["room": "reserve"]) == 1)
+        #expect(text.value("verdict_disk_room", ["room": "enough"]) == 0)
+        #expect(text.value("verdict_disk_stalled") == 1)
+        #expect(text.value("verdict_disk_wait_seconds") == 2.5)
+        #expect(text.value("verdict_disk_stalls_total") == 3)
         #expect(text.value("verdict_queue_depth", ["queue": "proposals"]) == 5)
         #expect(text.value("verdict_peer_connected", ["peer": "3"]) == 0)
         #expect(text.value("verdict_peer_round_trip_seconds", ["peer": "2"]) == 0.081)
         #expect(text.value("verdict_peer_round_trip_seconds", ["peer": "3"]) == nil)
+        #expect(text.value("verdict_peer_clock_offset_seconds", ["peer": "2"]) == -3600.005)
+        #expect(text.value("verdict_peer_clock_offset_seconds", ["peer": "3"]) == nil)
         #expect(
             text.value(
                 "verdict_build_info",

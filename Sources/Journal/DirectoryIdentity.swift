@@ -1,0 +1,77 @@
+package import Raft
+
+/// What a node remembers of one member of its cluster, itself included.
+package struct MemberRecord: Hashable, Sendable {
+    package var node: NodeID
+    /// The directory that stands for this member.
+    package var directory: DirectoryID
+    /// The entry of the log that admitted this directory; zero for one the cluster was formed with.
+    ///
+    /// Of two records of a member, the one with the later entry holds.
+    package var admittedAt: LogIndex
+    /// How often a process had started on that directory when it was last met, and which process.
+    package var starts: UInt64 = 0
+    package var run: UInt64 = 0
+    /// What it is known to have promised: the newest term, and the newest entry on its disk.
+    ///
+    /// A directory that holds less is an older copy.
+    package var promisedTerm: Term = .zero
+    package var promisedEntry: EntryID = .zero
+
+    package init(node: NodeID, directory: DirectoryID, admittedAt: LogIndex) {
+        self.node = node
+        self.directory = directory
+        self.admittedAt = admittedAt
+    }
+}
+
+/// What the file `IDENTITY` of a data directory says.
+package struct DirectoryIdentity: Hashable, Sendable {
+    package var cluster: String
+    package var node: NodeID
+    package var directory: DirectoryID
+    /// Of which directory this is a copy, if it was found to be one.
+    package var copiedFrom: DirectoryID?
+    /// Processes that have started on this directory, and the newest one's own random number.
+    package var starts: UInt64
+    package var run: UInt64
+    /// Tells this place on this disk from the place of a copy; 0 if it is not known.
+    package var place: UInt64
+    /// This directory belongs to a cluster: it was formed with it, or was admitted to it.
+    package var isFormed: Bool
+    /// Set while this node may have lost what it promised: it takes part again when its log is
+    /// durable through this entry, at least.
+    package var repairingThrough: LogIndex?
+    /// Sorted by number.
+    package var members: [MemberRecord]
+
+    package init(
+        cluster: String,
+        node: NodeID,
+        directory: DirectoryID,
+        run: UInt64,
+        place: UInt64
+    ) {
+        self.cluster = cluster
+        self.node = node
+        self.directory = directory
+        starts = 1
+        self.run = run
+        self.place = place
+        isFormed = false
+        members = [MemberRecord(node: node, directory: directory, admittedAt: .zero)]
+    }
+
+    package subscript(member node: NodeID) -> MemberRecord? {
+        members.first { $0.node == node }
+    }
+
+    package mutating func set(_ record: MemberRecord) {
+        if let i = members.firstIndex(where: { $0.node == record.node }) {
+            members[i] = record
+        } else {
+            members.append(record)
+            members.sort { $0.node < $1.node }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+internal import Journal
+package import Raft
+package import Verification
+
+/// Why a replica does not serve: its state is not what the others have.
+package struct Quarantine: Hashable, Sendable {
+    package var mismatch: DigestMismatch
+    /// The state was built from the log alone, and differs.
+    package var isConfirmed = false
+}
+
+/// What operators are told of digests.
+package enum DigestNotice: Hashable, Sendable {
+    case quarantined(DigestMismatch)
+    /// No majority of the nodes has the same digest.
+    case noMajority(index: EntryIndex)
+    case rebuilding
+    /// The state's files are out of the way: the owner starts anew from the disk.
+    case setAside
+    /// The state was built from the log alone, and differs.
+    case rebuiltInVain(DigestMismatch)
+}
+
+extension ReplicaNode {
+    /// Whether answers from this node's state may be given.
+    package var isServing: Bool { quarantine == nil && stateFault == nil }
+
+    /// The newest digest of this node's state that others can compare.
+    var newestMark: DigestMark? { isRebuilding ? nil : machine.digest.marks.last }
+
+    /// Looks whether an applied entry has shown that this replica differs.
+    ///
+    /// - Parameters:
+    ///   - isFromLogAlone: the state was built from the log just now, without a checkpoint.
+    mutating func noteMismatch(isFromLogAlone: Bool = false, at now: Instant) {
+        guard quarantine == nil, let mismatch = machine.mismatch else { return }
+        quarantine = Quarantine(mismatch: mismatch, isConfirmed: isFromLogAlone)
+        output.notices.append(
+            .digest(isFromLogAlone ? .rebuiltInVain(mismatch) : .quarantined(mismatch))
+        )
+        beginQuarantine(at: now)
+    }
+
+    /// The log is sound, only the state is not: this node goes on to vote and to acknowledge, but
+    /// it answers nobody and does not lead.
+    mutating func beginQuarantine(at now: Instant) {
+        // Their entries may be applied without an answer from here on: nothing is claimed.
+        output.completions += requests.giveUpAll()
+        raft.avoidOffice(true, at: now)
+        handOverInQuarantine(at: now)
+    }
+
+    private mutating func handOverInQuarantine(at now: Instant) {
+        guard raft.role == .leader, !isServing else { return }
+        _ = raft.transferLeadership(to: nil, at: now, into: &actions)
+        settle(at: now)
+    }
+
+    /// Every so often the leader has the replicas compare what their states have come to.
+    mutating func checkDigests(at now: Instant) {
+        if !isServing { handOverInQuarantine(at: now) }
+        guard let interval = configuration.digestInterval, nextDigestAt <= now else { return }
+        nextDigestAt = now.advanced(by: interval)
+        guard raft.role == .leader, raft.proposalRefusal == nil, machine.digest.isCheckDue else {
+            return
+        }
+        let agreed = majorityMark
+        // What is marked is compared once the others have said what they have there.
+        guard agreed != nil || machine.digest.isMarkDue || allHaveNewestMark else { return }
+        if agreed == nil, allHaveNewestMark, let newest = machine.digest.marks.last {
+            output.notices.append(.digest(.noMajority(index: newest.index)))
+            guard machine.digest.isMarkDue else { return }
+        }
+        var bytes: [UInt8] = []
+        Command.checkDigest(agreed).encode(into: &bytes)
+        forwarded.append(bytes)
+        counters.digestChecks += 1
+    }
+
+    /// The newest digest that most nodes have.
+    private var majorityMark: DigestMark? {
+        let quorum = configuration.raft.membership.quorum
+        var candidates = peers.compactMap { $0.status?.mark }
+        candidates += machine.digest.marks
+        candidates.sort { $0.index > $1.index }
+        return candidates.first { candidate in
+            if machine.digest.isCompared(candidate) { return false }
+            var count = machine.digest.mark(at: candidate.index) == candidate ? 1 : 0
+            for peer in peers where peer.status?.mark == candidate { count += 1 }
+            return count >= quorum
+        }
+    }
+
+    private var allHaveNewestMark: Bool {
+        guard let newest = machine.digest.marks.last else { return false }
+        return peers.allSatisfy { $0.status?.mark?.index == newest.index }
+    }
+
+    // MARK: Rebuilding
+
+    /// Has this replica's state built anew: its files are moved aside, as evidence, and whoever owns
+    /// this replica starts anew from the log, or from a checkpoint of the others where the log does not
+    /// reach back to its beginning.
+    ///
+    /// - Returns: false if it is being done already.
+    package mutating func rebuild(at now: Instant) -> Bool {
+        guard stateFault == nil, !isRetired else { return false }
+        isRebuilding = true
+        stateFault = "it is to be built anew"
+        output.completions += requests.giveUpAll()
+        raft.avoidOffice(true, at: now)
+        output.notices.append(.digest(.rebuilding))
+        handOverInQuarantine(at: now)
+        return true
+    }
+}

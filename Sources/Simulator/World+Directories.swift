@@ -1,0 +1,250 @@
+internal import Journal
+internal import Raft
+internal import Replica
+internal import Verification
+
+/// Data directories that are emptied or put back from an older copy, replicas whose state changes
+/// behind their backs, and the operators who mend both.
+extension World {
+    // MARK: Directories
+
+    /// It had lost something once, and its disk may still say so: a crash would have it repair again.
+    func isMending(_ host: Host) -> Bool {
+        guard host.hasLost else { return false }
+        guard let process = host.process else { return true }
+        return process.replica.raft.participation != .full || !process.replica.raft.isTermDurable
+    }
+
+    /// A node's directory is emptied, or an older copy of it is put in its place.
+    ///
+    /// Never at so many that what was promised could be lost.
+    func replaceDirectory(_ host: Host, by copy: SimulatedDisk?, after delay: UInt64) {
+        let isOther = { (other: Host) in other.number != host.number }
+        let lost = hosts.filter {
+            isOther($0) && ($0.isOut || $0.isQuarantined || isMending($0))
+        }.count
+        guard lost < (hosts.count - 1) / 2, !host.isOut, !host.isQuarantined,
+            !hosts.contains(where: { checker.records[$0.number].isRotten })
+        else { return }
+        kill(host.number)
+        var place: UInt64 = 0
+        while place == 0 { place = host.directories.next() }
+        host.disk = copy ?? SimulatedDisk()
+        host.disk.place = place
+        host.isOut = true
+        host.hasLost = true
+        host.wasMet = false
+        checker.replaced(host.number)
+        statistics.replacedDirectories += 1
+        trace.note(
+            now,
+            "n\(host.number + 1)'s directory is \(copy == nil ? "emptied" : "an older copy")"
+        )
+        restartLater(host, after: delay)
+        queue.schedule(
+            .readmit(node: host.number),
+            at: now + delay + host.directories.below(30 * WorldPlan.second)
+        )
+    }
+
+    /// What could be put back later: what a power cut would leave now.
+    func copyDirectory(_ host: Host) {
+        guard !host.isOut, host.disk.hasFiles else { return }
+        var copy = host.disk
+        copy.clearFaults()
+        copy.cutPower(.nothing, &host.directories)
+        host.copy = copy
+    }
+
+    /// An operator lets a node in with the directory it has now, as often as it takes.
+    func readmit(_ node: Int) {
+        guard hosts[node].isOut else { return }
+        queue.schedule(.readmit(node: node), at: now + 2 * WorldPlan.second)
+        for host in hosts where host.number != node && !host.isPaused {
+            guard let process = host.process, process.replica.raft.leader != nil,
+                let directory = process.replica.knock(of: hosts[node].id)
+            else { continue }
+            let command = Command.readmit(
+                Readmission(
+                    node: hosts[node].id.number,
+                    high: directory.high,
+                    low: directory.low,
+                    request: RequestID(node: host.id.number, incarnation: 0, sequence: 0)
+                )
+            )
+            let context = nextRequest
+            nextRequest += 1
+            guard
+                case .taken(let id) = process.replica.submit(command, context: context, at: instant)
+            else { continue }
+            checker.submitted(command, as: id)
+            process.frontEnd.operations.insert(context)
+            wake(host.number, after: plan.turnDelay)
+            return
+        }
+    }
+
+    func note(_ notice: IdentityNotice, _ host: Host) {
+        trace.note(now, "n\(host.number + 1): \(notice)")
+        switch notice {
+        case .repaired, .formed:
+            guard host.isOut else { return }
+            host.isOut = false
+            calmSince = now
+        case .opened(_, let origin, _, _):
+            // A copy must be known for one.
+            if host.isOut, origin == .known, !host.wasMet {
+                checker.fail(
+                    "directories",
+                    "n\(host.number + 1) takes a copy of its directory for the directory",
+                    at: now
+                )
+            }
+            host.wasMet = true
+        case .excluded, .repairing, .damaged, .readmitted: break
+        }
+    }
+
+    // MARK: Greetings
+
+    /// Two nodes greet each other over a link that could come up.
+    ///
+    /// - Returns: whether both let the other in.
+    func greet(_ a: Int, _ b: Int) -> Bool {
+        guard let one = hosts[a].process, let other = hosts[b].process else { return false }
+        let refusal = judge(one, a, at: other, b)
+        let back = judge(other, b, at: one, a)
+        for node in [a, b] { wake(node, after: plan.turnDelay) }
+        return refusal == nil && back == nil
+    }
+
+    /// `process` greets `judge`.
+    private func judge(
+        _ process: Process,
+        _ node: Int,
+        at judge: Process,
+        _ peer: Int
+    ) -> IdentityRefusal? {
+        let refusal = judge.replica.refusal(
+            of: process.replica.greeting,
+            from: hosts[node].id,
+            run: process.replica.configuration.incarnation,
+            isRunning: false,
+            at: instant
+        )
+        if let refusal {
+            process.replica.refused(
+                by: hosts[peer].id,
+                refusal.description,
+                kind: refusal.kind,
+                at: instant
+            )
+            checker.observe(node, process.replica, at: now)
+            if !hosts[node].isOut, !hosts[peer].isOut, refusal.kind != .other {
+                checker.fail(
+                    "directories",
+                    "n\(peer + 1) refuses n\(node + 1), which nothing happened to: \(refusal)",
+                    at: now
+                )
+            }
+        }
+        checker.observe(peer, judge.replica, at: now)
+        return refusal
+    }
+
+    // MARK: States
+
+    /// A replica's state changes behind its back: it is as if an entry had not been applied.
+    func corruptState(_ host: Host) {
+        guard hosts.count > 2, !host.isOut, let process = host.process, process.replica.isServing,
+            process.replica.isStateAtRest,
+            !hosts.contains(where: {
+                $0.isCorrupt || $0.isQuarantined || checker.records[$0.number].isRotten
+            })
+        else { return }
+        let applied = process.replica.appliedIndex.number
+        let marked = process.replica.machine.digest.marks.last?.index.number ?? 0
+        // What was compared already stays as it was.
+        let candidates = (marked..<applied).filter { checker.committed[Int($0)].changesState }
+        guard !candidates.isEmpty else { return }
+        let skipped = candidates[host.directories.below(candidates.count)]
+        var machine = StateMachine(
+            limits: process.replica.configuration.limits,
+            hash: process.replica.machine.hash
+        )
+        for committed in checker.committed.prefix(Int(applied)) {
+            let index = EntryIndex(committed.id.index.number)
+            guard let entry = checker.book[committed.id]?.entry else { return }
+            let time = LogTime(milliseconds: entry.time.milliseconds)
+            if entry.kind == .command, index.number != skipped + 1,
+                let command = try? Command(decoding: entry.payload)
+            {
+                _ = machine.apply(command, at: index, time: time)
+            } else {
+                machine.applyNothing(at: index, time: time)
+            }
+        }
+        process.replica.machine = machine
+        host.isCorrupt = true
+        host.soundCheckpoint = process.replica.checkpoint
+        checker.corrupted(host.number)
+        statistics.corruptStates += 1
+        calmSince = now
+        trace.note(now, "n\(host.number + 1)'s state is as if entry \(skipped + 1) were missing")
+    }
+
+    func note(_ notice: DigestNotice, _ host: Host) {
+        trace.note(now, "n\(host.number + 1): \(notice)")
+        switch notice {
+        case .quarantined(let mismatch):
+            guard host.isCorrupt else {
+                checker.fail(
+                    "digest",
+                    "n\(host.number + 1) is quarantined, but its state is right: \(mismatch)",
+                    at: now
+                )
+                return
+            }
+            statistics.foundByDigest += 1
+            queue.schedule(
+                .rebuild(node: host.number),
+                at: now + host.directories.below(10 * WorldPlan.second)
+            )
+        case .noMajority:
+            guard !hosts.contains(where: \.isCorrupt) else { return }
+            checker.fail("digest", "no majority has a digest, but all states are right", at: now)
+        case .rebuiltInVain(let mismatch):
+            checker.fail(
+                "digest",
+                "n\(host.number + 1) built its state anew, and it is wrong: \(mismatch)",
+                at: now
+            )
+        case .rebuilding: break
+        case .setAside:
+            kill(host.number)
+            restartLater(host, after: WorldPlan.millisecond)
+        }
+    }
+
+    func rebuild(_ node: Int) {
+        let host = hosts[node]
+        guard host.isCorrupt, let process = host.process else { return }
+        guard process.replica.rebuild(at: instant) else { return }
+        wake(node, after: plan.turnDelay)
+    }
+
+    /// A process has started: its state is right again, unless it began with a checkpoint of the wrong one.
+    func started(_ host: Host, _ process: Process) {
+        guard host.isCorrupt else { return }
+        if let checkpoint = process.replica.checkpoint, checkpoint != host.soundCheckpoint { return }
+        stateIsRight(host)
+    }
+
+    private func stateIsRight(_ host: Host) {
+        host.isCorrupt = false
+        calmSince = now
+        guard let process = host.process else { return }
+        checker.rebuilt(host.number)
+        checker.compareAll(host.number, process.replica, at: now)
+    }
+}

@@ -1,0 +1,220 @@
+import HTTP
+import Journal
+import Raft
+import Reactor
+import Verification
+
+/// Looks into a data directory without a node.
+enum InspectCommand {
+    static let command = Command(
+        name: "inspect",
+        operands: ["DIR"],
+        summary: "look into a data directory, without a running node",
+        details: """
+            Reads the log, the promise and the identity, and changes nothing. Digits, challenges and other
+            secrets are not shown. Exits 1 if something is not what was written, with file and place;
+            an unfinished write at the end, which a start cuts off, is no damage. On the directory of a
+            running node the newest write may show as unfinished.
+            """,
+        options: [
+            .init(
+                name: "--entries",
+                value: "A-B",
+                help: "show these entries of the log too; one number for one entry"
+            ),
+            .json,
+        ]
+    ) { arguments throws(CommandFailure) in
+        guard let directory = arguments.operands.first else {
+            throw arguments.failure("DIR is missing")
+        }
+        let wanted = try range(arguments)
+        let inspection: LogInspection
+        do {
+            var disk = try FileDisk(directory: directory)
+            inspection = try LogInspection(&disk, entries: wanted)
+        } catch {
+            throw CommandFailure(.no, "\(directory): \(error)")
+        }
+        Terminal.print(
+            arguments.has("--json")
+                ? document(inspection) : text(inspection, showsEntries: wanted != nil)
+        )
+        return inspection.damage.isEmpty ? .done : .no
+    }
+
+    private static func range(
+        _ arguments: Arguments
+    ) throws(CommandFailure) -> ClosedRange<UInt64>? {
+        guard let text = arguments.value("--entries") else { return nil }
+        let ends = text.split(separator: "-", omittingEmptySubsequences: false).map { UInt64($0) }
+        guard (1...2).contains(ends.count), let low = ends[0], let high = ends[ends.count - 1],
+            low >= 1, low <= high
+        else { throw arguments.failure("--entries must be such as 10-20, is \"\(text)\"") }
+        return low...high
+    }
+
+    // MARK: For people
+
+    private static func text(_ inspection: LogInspection, showsEntries: Bool) -> String {
+        var lines: [String] = []
+        if let identity = inspection.identity {
+            lines += [
+                "node       \(identity.node.number) of cluster \(identity.cluster)",
+                "directory  \(identity.directory), \(identity.starts) starts"
+                    + (identity.isFormed ? "" : ", not of a formed cluster"),
+            ]
+            if let from = identity.copiedFrom { lines.append("copy of    \(from)") }
+            if let index = identity.repairingThrough {
+                lines.append("repairing  through entry \(index) at least")
+            }
+        } else {
+            lines.append("no IDENTITY")
+        }
+        let state = inspection.hardState
+        lines.append(
+            "log        ends with entry \(inspection.lastEntry), committed through "
+                + "\(state.commitIndex) at least"
+        )
+        lines.append("term       \(state.currentTerm), vote \(shown(state.votedFor))")
+        if let promise = inspection.promise {
+            lines.append(
+                "promise    term \(promise.term), vote \(shown(promise.vote))"
+                    + (promise.isRepairing ? ", repairing" : "")
+            )
+        }
+        lines += ["", segments(inspection)]
+        if showsEntries { lines += ["", entries(inspection)] }
+        if let tail = inspection.tornTail {
+            lines += ["", "unfinished write: \(tail.file) at byte \(tail.offset): \(tail.what)"]
+        }
+        if !inspection.damage.isEmpty { lines.append("") }
+        for damage in inspection.damage {
+            lines.append("DAMAGE: \(damage.file) at byte \(damage.offset): \(damage.what)")
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func shown(_ node: NodeID?) -> String { node.map { "\($0.number)" } ?? "none" }
+
+    private static func segments(_ inspection: LogInspection) -> String {
+        let rows = inspection.segments.map { segment in
+            [
+                segment.file, "\(segment.bytes)", "\(segment.used)",
+                segment.firstBatch.shown + "-" + segment.lastBatch.shown, "\(segment.records)",
+                "\(segment.entries)", segment.firstEntry.map { "\($0)" } ?? "-",
+                segment.lastEntry.map { "\($0)" } ?? "-",
+            ]
+        }
+        return Terminal.table(
+            ["segment", "bytes", "used", "batches", "records", "entries", "first", "last"],
+            rows,
+            right: [1, 2, 4, 5]
+        )
+    }
+
+    private static func entries(_ inspection: LogInspection) -> String {
+        let rows = inspection.places.map { place in
+            [
+                "\(place.entry.id)", "\(place.entry.time.milliseconds)",
+                describe(place.entry), "\(place.entry.payload.count)",
+                "\(place.file) \(place.offset)",
+            ]
+        }
+        return Terminal.table(["entry", "time", "what", "bytes", "place"], rows, right: [1, 3])
+    }
+
+    /// What an entry is, without anything that was keyed in or agreed on as a secret.
+    private static func describe(_ entry: Entry) -> String {
+        switch entry.kind {
+        case .noop: return "noop"
+        case .configuration: return "configuration"
+        case .command: break
+        }
+        guard let command = try? Verification.Command(decoding: entry.payload) else {
+            return "(unknown command)"
+        }
+        switch command {
+        case .open(let open): return "open \(open.attempt)"
+        case .callback(let callback): return "callback \(callback.attempt) \(callback.event.name)"
+        case .defineFlow(let flow): return "flow \(flow.name)"
+        case .repeats(let batch): return "repeats of \(batch.items.count)"
+        case .tick: return "tick"
+        case .settings: return "retention settings"
+        case .readmit(let readmission): return "readmit node \(readmission.node)"
+        case .checkDigest(let mark): return "check digest of \(mark?.index.number ?? 0)"
+        }
+    }
+
+    // MARK: For scripts
+
+    private static func document(_ inspection: LogInspection) -> String {
+        var json = JSONText()
+        json.beginObject()
+        if let identity = inspection.identity {
+            json.key("identity")
+            json.beginObject()
+            json.member("cluster", identity.cluster)
+            json.member("node", identity.node.number)
+            json.member("directory", "\(identity.directory)")
+            json.member("starts", identity.starts)
+            json.member("formed", identity.isFormed)
+            json.member("repairing", identity.repairingThrough != nil)
+            json.endObject()
+        }
+        json.member("term", inspection.hardState.currentTerm.number)
+        json.member("vote", inspection.hardState.votedFor?.number ?? 0)
+        json.member("commit_index", inspection.hardState.commitIndex.number)
+        json.member("last_index", inspection.lastEntry.index.number)
+        json.member("last_term", inspection.lastEntry.term.number)
+        json.key("segments")
+        json.beginArray()
+        for segment in inspection.segments {
+            json.beginObject()
+            json.member("file", segment.file)
+            json.member("bytes", segment.bytes)
+            json.member("used", segment.used)
+            json.member("batches", segment.batches)
+            json.member("records", segment.records)
+            json.member("entries", segment.entries)
+            json.member("first_index", segment.firstEntry?.index.number ?? 0)
+            json.member("last_index", segment.lastEntry?.index.number ?? 0)
+            json.endObject()
+        }
+        json.endArray()
+        json.key("entries")
+        json.beginArray()
+        for place in inspection.places {
+            json.beginObject()
+            json.member("index", place.entry.index.number)
+            json.member("term", place.entry.term.number)
+            json.member("time", place.entry.time.milliseconds)
+            json.member("what", describe(place.entry))
+            json.member("bytes", place.entry.payload.count)
+            json.member("file", place.file)
+            json.member("offset", place.offset)
+            json.endObject()
+        }
+        json.endArray()
+        if let tail = inspection.tornTail { append(tail, "unfinished", to: &json) }
+        json.key("damage")
+        json.beginArray()
+        for damage in inspection.damage { append(damage, nil, to: &json) }
+        json.endArray()
+        json.endObject()
+        return String(decoding: json.bytes, as: UTF8.self)
+    }
+
+    private static func append(
+        _ damage: LogInspection.Damage,
+        _ name: String?,
+        to json: inout JSONText
+    ) {
+        if let name { json.key(name) }
+        json.beginObject()
+        json.member("file", damage.file)
+        json.member("offset", damage.offset)
+        json.member("what", damage.what)
+        json.endObject()
+    }
+}

@@ -1,0 +1,114 @@
+import Raft
+import Replica
+import Testing
+import Verification
+
+@Suite("Digests that replicas agree on")
+struct DigestTests {
+    private func cluster(
+        _ change: @escaping (inout ReplicaConfiguration) -> Void = { _ in }
+    ) throws -> Cluster {
+        try Cluster {
+            $0.digestInterval = .milliseconds(500)
+            change(&$0)
+        }
+    }
+
+    private func work(_ cluster: Cluster, _ name: String, _ count: UInt64 = 6) throws {
+        try cluster.open(name, at: 0)
+        for i in 0..<count {
+            let callback = Example.callback(name, .answered, key: "\(name)-\(i)")
+            try cluster.perform(.callback(callback), at: Int(i) % 2)
+        }
+        cluster.run(for: .seconds(2))
+    }
+
+    private func isServing(_ node: Int, _ cluster: Cluster) -> Bool {
+        cluster.look(node) { $0.isServing } ?? false
+    }
+
+    @Test("equal replicas compare their digests, go on, and rest when nothing happens")
+    func agreement() throws {
+        let cluster = try cluster()
+        try cluster.elect(0)
+        try work(cluster, "a")
+        cluster.run(for: .seconds(3))
+        for node in 0..<3 {
+            #expect(isServing(node, cluster))
+            #expect(cluster.look(node) { $0.machine.counters.checkedDigests } ?? 0 >= 1)
+        }
+        let last = cluster.look(0) { $0.raft.lastIndex }
+        cluster.run(for: .seconds(10))
+        #expect(cluster.look(0) { $0.raft.lastIndex } == last)
+    }
+
+    @Test("a replica that differs stops serving, and only that one", arguments: [0, 2])
+    func quarantine(wrong: Int) throws {
+        let cluster = try cluster()
+        try cluster.elect(0)
+        try work(cluster, "a")
+        // Behind its back its state becomes another one.
+        cluster.with(wrong) { replica in
+            var machine = StateMachine(limits: replica.configuration.limits)
+            machine.applyNothing(
+                at: EntryIndex(replica.appliedIndex.number),
+                time: replica.machine.time
+            )
+            replica.machine = machine
+        }
+        let right = (0..<3).filter { $0 != wrong }
+        try cluster.open("b", at: right[0])
+        cluster.run(for: .seconds(4))
+        #expect(!isServing(wrong, cluster))
+        #expect(cluster.look(wrong) { $0.condition } == .quarantined)
+        for node in right { #expect(isServing(node, cluster)) }
+        // It does not lead, but its disk still counts.
+        let leader = try cluster.awaitLeader(knownTo: right)
+        #expect(leader != wrong)
+        cluster.crash(right.first { $0 != leader } ?? 0)
+        try cluster.open("c", at: leader)
+        // Built anew from its log it serves again.
+        #expect(cluster.with(wrong) { $0.rebuild(at: cluster.now) } == true)
+        cluster.run(for: .seconds(1))
+        #expect(isServing(wrong, cluster))
+        #expect(cluster.view("c", at: wrong) != nil)
+        #expect(cluster.digest(wrong) == cluster.digest(leader))
+    }
+
+    @Test("a state that is wrong again when it is built anew stays out, and says so")
+    func confirmed() throws {
+        // A node with other limits than the rest, which is the operator's mistake.
+        let cluster = try cluster {
+            if $0.raft.node == NodeID(3) { $0.limits.callbacksPerAttempt = 3 }
+        }
+        try cluster.elect(0)
+        try work(cluster, "a")
+        try work(cluster, "b")
+        cluster.run(for: .seconds(3))
+        #expect(cluster.look(2) { $0.quarantine?.isConfirmed } == .some(false))
+        #expect(isServing(0, cluster) && isServing(1, cluster))
+        #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
+        cluster.run(for: .seconds(1))
+        #expect(cluster.look(2) { $0.quarantine?.isConfirmed } == .some(true))
+        // A restart finds the same.
+        cluster.crash(2)
+        try cluster.start(2)
+        #expect(!isServing(2, cluster))
+    }
+
+    @Test("who waits at a replica that differs is told that nothing is claimed")
+    func waiting() throws {
+        let cluster = try cluster {
+            if $0.raft.node == NodeID(3) { $0.limits.callbacksPerAttempt = 3 }
+        }
+        try cluster.elect(0)
+        try work(cluster, "a")
+        cluster.members[2].holdsDisk = true
+        let callback = Example.callback("a", .answered, key: "late")
+        let context = try cluster.submit(.callback(callback), at: 2)
+        cluster.releaseDisk(2)
+        cluster.run(for: .seconds(8))
+        #expect(cluster.completions[context]?.result != nil)
+        #expect(cluster.look(2) { $0.pendingRequests } == 0)
+    }
+}

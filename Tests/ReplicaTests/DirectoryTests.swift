@@ -1,0 +1,225 @@
+import Journal
+import Raft
+import Replica
+import Testing
+import Verification
+
+@Suite("Which directory stands for which node")
+struct DirectoryTests {
+    private func formed() throws -> Cluster {
+        let cluster = try Cluster(hasDirectories: true)
+        try cluster.awaitLeader()
+        try cluster.open("a", at: 0)
+        cluster.run(for: .seconds(1))
+        return cluster
+    }
+
+    private func condition(_ node: Int, _ cluster: Cluster) -> NodeCondition? {
+        cluster.look(node) { $0.condition }
+    }
+
+    /// An operator lets a node in, by a node that refused it.
+    private func readmit(_ node: Int, by other: Int, _ cluster: Cluster) throws {
+        let id = cluster.members[node].id
+        let knock = cluster.look(other) { $0.knock(of: id) } ?? nil
+        let directory = try #require(knock, "n\(other + 1) has refused nobody")
+        let command = Command.readmit(
+            Readmission(
+                node: id.number,
+                high: directory.high,
+                low: directory.low,
+                request: RequestID(node: 0, incarnation: 0, sequence: 0)
+            )
+        )
+        #expect(try cluster.perform(command, at: other) == .noted)
+        cluster.run(for: .milliseconds(200))
+        for peer in 0..<3 where peer != node { cluster.connect(node, peer) }
+    }
+
+    @Test("a cluster is formed when all its members have met, and not before")
+    func forming() throws {
+        let cluster = try Cluster(hasDirectories: true, starting: [0, 1])
+        cluster.run(for: .seconds(5))
+        for node in 0..<2 {
+            #expect(condition(node, cluster) == .forming)
+            #expect(cluster.look(node) { $0.raft.leader } == .some(nil))
+        }
+        try cluster.start(2)
+        try cluster.awaitLeader()
+        cluster.run(for: .milliseconds(100))
+        for node in 0..<3 { #expect(condition(node, cluster) == .healthy) }
+        // From now on a majority is enough.
+        for node in 0..<3 { cluster.crash(node) }
+        try cluster.start(0)
+        try cluster.start(2)
+        try cluster.awaitLeader(knownTo: [0, 2])
+    }
+
+    @Test("an emptied node is refused by all, takes no part, and comes back when it is let in")
+    func emptied() throws {
+        let cluster = try formed()
+        cluster.crash(2)
+        cluster.members[2].disk = MemoryDisk()
+        try cluster.start(2)
+        cluster.run(for: .seconds(1))
+        #expect(condition(2, cluster) == .excluded)
+        #expect(Set(cluster.refusals.map(\.judge)).isSuperset(of: [0, 1]))
+        let text = cluster.refusals.map(\.refusal.description)
+        #expect(text.allSatisfy { $0.contains("verdict readmit 3") })
+
+        // With it and one other there is no majority.
+        let leader = try cluster.awaitLeader(knownTo: [0, 1])
+        let other = leader == 0 ? 1 : 0
+        cluster.crash(leader)
+        cluster.run(for: .seconds(5))
+        #expect(cluster.look(other) { $0.raft.leader } == .some(nil))
+        try cluster.start(leader)
+        try cluster.awaitLeader(knownTo: [0, 1])
+        try cluster.open("b", at: other)
+
+        // The judges' memory is that of their present processes.
+        for judge in 0..<2 { cluster.connect(2, judge) }
+        try readmit(2, by: other, cluster)
+        cluster.run(for: .seconds(1))
+        #expect(condition(2, cluster) == .healthy)
+        cluster.expectEqualStates()
+
+        // It counts again: with it there is a majority.
+        cluster.crash(leader)
+        try cluster.awaitLeader(knownTo: [other, 2])
+        try cluster.open("c", at: 2)
+        // And it stays in over a restart.
+        cluster.crash(2)
+        try cluster.start(2)
+        cluster.run(for: .seconds(2))
+        #expect(condition(2, cluster) == .healthy)
+    }
+
+    @Test("an older copy in the same place is found by what it promised, and gives up its name")
+    func olderCopy() throws {
+        let cluster = try formed()
+        let copy = cluster.members[2].disk
+        let name = cluster.look(2) { $0.directoryIdentity?.directory } ?? nil
+        for i in 0..<5 { try cluster.open("more\(i)", at: i % 3) }
+        cluster.run(for: .seconds(1))
+        cluster.crash(2)
+        cluster.run(for: .milliseconds(100))
+        cluster.members[2].disk = copy
+        try cluster.start(2)
+        cluster.run(for: .seconds(1))
+        let refusal = try #require(cluster.refusals.first { $0.node == 2 }?.refusal)
+        guard case .brokenPromise = refusal else {
+            Issue.record("\(refusal)")
+            return
+        }
+        #expect(condition(2, cluster) == .excluded)
+        let now = cluster.look(2) { $0.directoryIdentity } ?? nil
+        #expect(now?.directory != name)
+        #expect(now?.copiedFrom == name)
+        cluster.connect(2, 0)
+        try readmit(2, by: 0, cluster)
+        cluster.run(for: .seconds(1))
+        #expect(condition(2, cluster) == .healthy)
+        cluster.expectEqualStates()
+    }
+
+    @Test("promises are remembered over a restart of those who know them")
+    func promisesOutlive() throws {
+        let cluster = try formed()
+        let copy = cluster.members[2].disk
+        for i in 0..<5 { try cluster.open("more\(i)", at: i % 3) }
+        cluster.run(for: .seconds(1))
+        cluster.crash(2)
+        cluster.run(for: .seconds(1))
+        for node in 0..<2 { cluster.crash(node) }
+        cluster.members[2].disk = copy
+        for node in 0..<3 { try cluster.start(node) }
+        cluster.run(for: .seconds(2))
+        #expect(condition(2, cluster) == .excluded)
+    }
+
+    @Test("a copy in another place is known for one")
+    func copied() throws {
+        let cluster = try formed()
+        cluster.crash(1)
+        cluster.members[1].place = 77
+        try cluster.start(1)
+        cluster.run(for: .seconds(1))
+        let notices = cluster.notices.filter { $0.node == 1 }.map(\.notice)
+        #expect(
+            notices.contains {
+                if case .identity(.opened(_, .copied, starts: 1, _)) = $0 { true } else { false }
+            }
+        )
+        #expect(condition(1, cluster) == .excluded)
+        try readmit(1, by: 0, cluster)
+        cluster.run(for: .seconds(1))
+        #expect(condition(1, cluster) == .healthy)
+    }
+
+    @Test("a directory that lost only its IDENTITY keeps its log, and has to be let in")
+    func lostIdentity() throws {
+        let cluster = try formed()
+        cluster.crash(1)
+        try cluster.members[1].disk.perform(.remove(file: IdentityFile.name))
+        try cluster.start(1)
+        #expect(cluster.look(1) { $0.raft.lastIndex } ?? .zero > .zero)
+        cluster.run(for: .seconds(1))
+        #expect(condition(1, cluster) == .excluded)
+        try readmit(1, by: 0, cluster)
+        cluster.run(for: .seconds(1))
+        #expect(condition(1, cluster) == .healthy)
+        cluster.expectEqualStates()
+    }
+
+    @Test("a second process with a copy of the directory is refused while the first is there")
+    func secondProcess() throws {
+        let cluster = try formed()
+        let first = try #require(cluster.look(2) { $0.greeting } ?? nil)
+        var second = first
+        let run = cluster.members[2].run
+        func judge(_ run: UInt64, _ isRunning: Bool) -> IdentityRefusal? {
+            cluster.with(0) {
+                $0.refusal(
+                    of: second,
+                    from: NodeID(3),
+                    run: run,
+                    isRunning: isRunning,
+                    at: cluster.now
+                )
+            } ?? nil
+        }
+        // As many starts, but another process.
+        #expect(judge(run + 1, false) == .secondProcess(NodeID(3)))
+        // One more start, but the process before is there.
+        second.starts += 1
+        #expect(judge(run + 1, true) == .secondProcess(NodeID(3)))
+        // It is gone: this is a restart.
+        #expect(judge(run + 1, false) == nil)
+        // The one that was thought gone comes back.
+        second = first
+        #expect(
+            judge(run, false)
+                == .olderCopy(NodeID(3), starts: first.starts, known: first.starts + 1)
+        )
+    }
+
+    @Test("who was let in under a leader that is gone is let in by those who have not heard of it")
+    func gossip() throws {
+        let cluster = try formed()
+        cluster.crash(2)
+        cluster.members[2].disk = MemoryDisk()
+        try cluster.start(2)
+        cluster.run(for: .seconds(1))
+        try readmit(2, by: 0, cluster)
+        cluster.run(for: .seconds(1))
+        let entry = try #require(
+            cluster.look(0) { $0.directoryIdentity?[member: NodeID(3)]?.admittedAt } ?? nil
+        )
+        #expect(entry > .zero)
+        for node in 0..<3 {
+            let known = cluster.look(node) { $0.directoryIdentity?[member: NodeID(3)] } ?? nil
+            #expect(known?.admittedAt == entry)
+        }
+    }
+}
