@@ -15,6 +15,8 @@ struct RecoveredState: ~Copyable {
     /// Set if the end of the log was cut.
     let tornTail: TornTail?
     let damage: [LogDamage]
+    /// Why there is no state, though there is a checkpoint and the log after it, if so.
+    let stateFault: String?
     var journal: LogJournal
     var machine: StateMachine
 }
@@ -22,15 +24,23 @@ struct RecoveredState: ~Copyable {
 extension RecoveredState {
     /// Loads the checkpoint and replays the log after it.
     ///
-    /// A damaged checkpoint is moved aside: all that it says is in the log as well.
+    /// A damaged checkpoint is moved aside where the whole log is there: all that it says is in the log as
+    /// well. Elsewhere the log after it is kept, since others may count on it, and the state comes from the
+    /// leader; but without the checkpoint's manifest nobody can say what that log goes on from.
     static func recover(
         from disk: inout some Disk,
         _ configuration: ReplicaConfiguration
     ) throws(JournalError) -> RecoveredState {
         do {
-            return try attempt(from: &disk, configuration, setAside: nil)
+            return try attempt(from: &disk, configuration)
         } catch {
-            guard error.isOfState else { throw error }
+            guard let file = error.fileOfState else { throw error }
+            let isAlone = configuration.raft.membership.voters.count < 2
+            if file != RunName.manifest, !isAlone,
+                try !isLogWhole(on: &disk, configuration.journal)
+            {
+                return try attempt(from: &disk, configuration, stateFault: "\(error)")
+            }
             do {
                 try StateStore.setAside(on: &disk)
             } catch { throw .disk(error) }
@@ -38,10 +48,29 @@ extension RecoveredState {
         }
     }
 
+    /// Whether the log reaches from the first entry to where it ends, without damage.
+    private static func isLogWhole(
+        on disk: inout some Disk,
+        _ configuration: JournalConfiguration
+    ) throws(JournalError) -> Bool {
+        var configuration = configuration
+        configuration.canRepair = false
+        do throws(JournalError) {
+            _ = try LogJournal.recover(from: &disk, configuration: configuration) { _ in }
+            return true
+        } catch {
+            switch error {
+            case .damaged, .missing, .promiseLost: return false
+            default: throw error
+            }
+        }
+    }
+
     private static func attempt(
         from disk: inout some Disk,
         _ configuration: ReplicaConfiguration,
-        setAside: String?
+        setAside: String? = nil,
+        stateFault: String? = nil
     ) throws(JournalError) -> RecoveredState {
         var store = try StateStore.open(
             on: &disk,
@@ -49,7 +78,9 @@ extension RecoveredState {
             node: configuration.raft.node,
             pieceSize: configuration.state.pieceSize
         )
-        var machine = try restore(&store, from: &disk, configuration)
+        var machine =
+            stateFault == nil
+            ? try restore(&store, from: &disk, configuration) : empty(configuration)
         var counters = ReplicaCounters()
         let checkpoint =
             store.manifest.map {
@@ -73,6 +104,7 @@ extension RecoveredState {
             after: checkpoint
         ) { entry in
             bytes += entry.cost
+            guard stateFault == nil else { return }
             guard waiting.isEmpty, isLoaded(entry, machine) else {
                 waiting.append(entry)
                 return
@@ -95,8 +127,19 @@ extension RecoveredState {
             setAside: setAside,
             tornTail: tornTail,
             damage: damage,
+            stateFault: stateFault,
             journal: recovered.takeJournal(),
             machine: machine
+        )
+    }
+
+    private static func empty(_ configuration: ReplicaConfiguration) -> StateMachine {
+        StateMachine(
+            limits: configuration.limits,
+            hash: AttemptHash(
+                key: configuration.journal.salt,
+                bits: configuration.state.hashBits
+            )
         )
     }
 
@@ -106,13 +149,7 @@ extension RecoveredState {
         _ configuration: ReplicaConfiguration
     ) throws(JournalError) -> StateMachine {
         guard let manifest = store.manifest else {
-            return StateMachine(
-                limits: configuration.limits,
-                hash: AttemptHash(
-                    key: configuration.journal.salt,
-                    bits: configuration.state.hashBits
-                )
-            )
+            return empty(configuration)
         }
         var machine: StateMachine
         do {
@@ -213,14 +250,14 @@ extension ReplicaNode {
 }
 
 extension JournalError {
-    /// Whether it is the state store's files that are damaged, which the log can make again.
-    fileprivate var isOfState: Bool {
+    /// The file of the state store that is damaged or missing, which the log can make again.
+    fileprivate var fileOfState: String? {
         switch self {
         case .damaged(let file, _, _), .missing(let file):
-            file == RunName.manifest || RunName.sequence(file) != nil
+            file == RunName.manifest || RunName.sequence(file) != nil ? file : nil
         case .disk, .invalidClusterName, .otherCluster, .otherNode, .unsupportedVersion,
             .promiseLost:
-            false
+            nil
         }
     }
 }

@@ -24,6 +24,8 @@ struct Checkpointing {
     /// Cost of the entries applied since the newest checkpoint was begun.
     var appliedBytes = 0
     var retryAt: Instant?
+    /// A peer asked for a checkpoint, and there is none yet.
+    var isWanted = false
 }
 
 extension ReplicaNode {
@@ -58,7 +60,8 @@ extension ReplicaNode {
         guard isServing, installing == nil, !isRetired, appliedIndex > checkpointedIndex,
             now >= checkpointing.retryAt ?? now
         else { return false }
-        return checkpointing.appliedBytes >= configuration.state.checkpointBytes
+        return checkpointing.isWanted
+            || checkpointing.appliedBytes >= configuration.state.checkpointBytes
             || machine.dirtyCount >= configuration.state.checkpointAttempts
     }
 
@@ -85,6 +88,7 @@ extension ReplicaNode {
         let entry = EntryID(term: term, index: appliedIndex)
         checkpointing.entry = entry
         counters.checkpointsBegun += 1
+        checkpointing.isWanted = false
         checkpointing.appliedBytes = 0
         checkpointing.written.removeAll(keepingCapacity: true)
         checkpointing.settled = 0
@@ -133,7 +137,7 @@ extension ReplicaNode {
 
     /// The next work for the queue beside the log's.
     mutating func nextBackground() -> DiskBatch? {
-        if stateFault != nil {
+        if stateFault != nil, isAlone {
             guard !store.isBatchUnderWay, !hasSetAside else { return nil }
             hasSetAside = true
             return store.setAsideBatch()
@@ -172,10 +176,8 @@ extension ReplicaNode {
             )
         case .merge: mergePublished()
         case .setAside:
-            if isRebuilding { isRetired = true }
-            output.notices.append(
-                isRebuilding ? .digest(.setAside) : .stateDamaged(stateFault ?? "")
-            )
+            isRetired = true
+            output.notices.append(.digest(.startsAnew))
         case .failed(let work, let error):
             counters.storeFailures += 1
             output.notices.append(.storeFailed("\(work)", error))

@@ -1,4 +1,5 @@
 internal import Journal
+internal import Store
 package import Raft
 package import Verification
 
@@ -15,15 +16,15 @@ package enum DigestNotice: Hashable, Sendable {
     /// No majority of the nodes has the same digest.
     case noMajority(index: EntryIndex)
     case rebuilding
-    /// The state's files are out of the way: the owner starts anew from the disk.
-    case setAside
+    /// The owner starts anew from the disk.
+    case startsAnew
     /// The state was built from the log alone, and differs.
     case rebuiltInVain(DigestMismatch)
 }
 
 extension ReplicaNode {
     /// Whether answers from this node's state may be given.
-    package var isServing: Bool { quarantine == nil && stateFault == nil }
+    package var isServing: Bool { quarantine == nil && !isRebuilding }
 
     /// The newest digest of this node's state that others can compare.
     var newestMark: DigestMark? { isRebuilding ? nil : machine.digest.marks.last }
@@ -50,7 +51,7 @@ extension ReplicaNode {
         handOverInQuarantine(at: now)
     }
 
-    private mutating func handOverInQuarantine(at now: Instant) {
+    mutating func handOverInQuarantine(at now: Instant) {
         guard raft.role == .leader, !isServing else { return }
         _ = raft.transferLeadership(to: nil, at: now, into: &actions)
         settle(at: now)
@@ -98,19 +99,25 @@ extension ReplicaNode {
 
     // MARK: Rebuilding
 
-    /// Has this replica's state built anew: its files are moved aside, as evidence, and whoever owns
-    /// this replica starts anew from the log, or from a checkpoint of the others where the log does not
-    /// reach back to its beginning.
+    /// Has this replica's state built anew, after which whoever owns it starts anew from the disk.
+    ///
+    /// The log is sound and the others may count on it, so it stays as it is. A state that came from the
+    /// log alone comes from there again. Otherwise the leader's checkpoint takes the place of the own one:
+    /// going back behind that would take every entry from the beginning, and a start has no use for a log
+    /// with a hole, which as long as there is a checkpoint is mended on the way.
     ///
     /// - Returns: false if it is being done already.
     package mutating func rebuild(at now: Instant) -> Bool {
-        guard stateFault == nil, !isRetired else { return false }
+        guard !isRebuilding, !isRetired else { return false }
         isRebuilding = true
-        stateFault = "it is to be built anew"
         output.completions += requests.giveUpAll()
         raft.avoidOffice(true, at: now)
         output.notices.append(.digest(.rebuilding))
         handOverInQuarantine(at: now)
+        if store.manifest == nil {
+            isRetired = true
+            output.notices.append(.digest(.startsAnew))
+        }
         return true
     }
 }

@@ -54,8 +54,9 @@ extension ReplicaNode {
 
     /// Reads a piece of the newest checkpoint's files for a peer.
     mutating func serveFile(_ file: String, offset: UInt64, count: UInt32, to peer: NodeID) {
+        if store.manifest == nil, file == RunName.manifest { checkpointing.isWanted = true }
         let isRun = store.manifest?.runs.contains { $0.file == file } ?? false
-        guard isRun || file == RunName.manifest, offset < 1 << 62,
+        guard isServing, isRun || file == RunName.manifest, offset < 1 << 62,
             !pulling.files.contains(where: { $0.peer == peer })
         else {
             answerFile(file, offset, nil, to: peer)
@@ -103,7 +104,15 @@ extension ReplicaNode {
             return
         }
         installing = Installing(source: peer, askedAt: now)
-        output.notices.append(.installBegun(entry, from: peer))
+        askForPiece(at: now)
+    }
+
+    /// A state that is to be built anew comes from the leader.
+    private mutating func fetchForRebuild(at now: Instant) {
+        guard isRebuilding, installing == nil, !isRetired,
+            let leader = raft.leader, leader != node
+        else { return }
+        installing = Installing(source: leader, askedAt: now)
         askForPiece(at: now)
     }
 
@@ -135,6 +144,7 @@ extension ReplicaNode {
 
     /// Asks again for what did not come.
     mutating func keepInstalling(at now: Instant) {
+        fetchForRebuild(at: now)
         guard let install = installing, !install.isWriting, install.batch == nil,
             install.askedAt.advanced(by: ReplicaNode.pullPatience) <= now
         else { return }
@@ -189,9 +199,10 @@ extension ReplicaNode {
             // It may have been replaced between two pieces.
             return abandonInstall("\(error)")
         }
-        guard manifest.cluster == configuration.journal.cluster,
-            manifest.entry.index > raft.commitIndex
-        else { return abandonInstall("it is no news") }
+        guard manifest.cluster == configuration.journal.cluster, isOfUse(manifest.entry) else {
+            return abandonInstall("it is no news")
+        }
+        output.notices.append(.installBegun(manifest.entry, from: install.source))
         install.theirs = manifest
         var ours = manifest
         ours.node = node
@@ -209,6 +220,13 @@ extension ReplicaNode {
         install.phase = .run(0, offset: 0)
         if manifest.runs.isEmpty { install.batch = publish(ours, &install.phase) }
         installing = install
+    }
+
+    /// A start from a checkpoint at this entry finds all that it needs.
+    private func isOfUse(_ entry: EntryID) -> Bool {
+        if entry.index > raft.commitIndex { return true }
+        // The own log goes on from there.
+        return isRebuilding && !journal.lacks(entry.index) && raft.term(at: entry.index) == entry.term
     }
 
     private func write(
@@ -234,9 +252,19 @@ extension ReplicaNode {
     private func publish(_ manifest: Manifest, _ phase: inout Installing.Phase) -> DiskBatch {
         phase = .publishing
         let file = RunName.temporary(1 << 62)
+        var operations: [DiskOperation] = []
+        if isRebuilding, let old = store.manifest {
+            // What this replica had come to is kept, as evidence.
+            let evidence = "damaged-\(RunName.manifest)"
+            operations = [
+                .create(file: evidence, size: 0),
+                .write(file: evidence, offset: 0, bytes: old.encoded()),
+                .sync(file: evidence),
+            ]
+        }
         return DiskBatch(
             number: ReplicaNode.installBatch,
-            operations: [
+            operations: operations + [
                 .create(file: file, size: 0),
                 .write(file: file, offset: 0, bytes: manifest.encoded()),
                 .sync(file: file),

@@ -68,7 +68,7 @@ extension ReplicaNode {
     /// Reads ahead for entries that are in the log and not applied yet, so that applying hardly ever
     /// waits.
     mutating func prefetch() {
-        guard machine.settledCount > 0 else { return }
+        guard machine.settledCount > 0, stateFault == nil else { return }
         prefetched = max(min(prefetched, raft.lastIndex), appliedIndex)
         guard prefetched < raft.lastIndex, loads.count < configuration.state.maxLoads else {
             return
@@ -154,11 +154,21 @@ extension ReplicaNode {
         }
     }
 
-    /// A record cannot be read: the checkpoint is moved aside, and the owner told to end the process.
+    /// The state cannot be used any more. The log can: this node goes on to vote and to acknowledge, and
+    /// has the leader's checkpoint instead.
+    ///
+    /// Alone it has nobody to ask: the checkpoint is moved aside, and the owner told to end the process.
     mutating func giveUpState(_ reason: String) {
         guard stateFault == nil else { return }
         stateFault = reason
+        isRebuilding = true
+        output.completions += requests.giveUpAll()
+        raft.avoidOffice(true, at: lastTurnAt)
+        output.notices.append(.stateDamaged(reason, isAlone: isAlone))
+        handOverInQuarantine(at: lastTurnAt)
     }
+
+    var isAlone: Bool { configuration.raft.membership.voters.count < 2 }
 
     // MARK: For checkers
 

@@ -141,7 +141,13 @@ package struct ReplicaNode: ~Copyable {
         self.nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)
         self.nextDigestAt = configuration.digestInterval.map { now.advanced(by: $0) } ?? now
         noteMismatch(isFromLogAlone: store.manifest == nil, at: now)
-        raft.applied(through: LogIndex(self.machine.appliedIndex.number))
+        raft.applied(
+            through: max(
+                LogIndex(self.machine.appliedIndex.number),
+                start.stateFault == nil ? .zero : store.manifest?.entry.index ?? .zero
+            )
+        )
+        if let fault = start.stateFault { giveUpState(fault) }
         refreshRoom()
     }
 

@@ -123,9 +123,8 @@ package enum Notice: Hashable, Sendable {
     /// The checkpoint found at start could not be used and was moved aside: the state was rebuilt from
     /// the log.
     case checkpointSetAside(String)
-    /// A record of the state cannot be read. The checkpoint was moved aside: the process has to end,
-    /// and a restart goes by the log.
-    case stateDamaged(String)
+    /// A record of the state cannot be read: this node stops serving until it has another state.
+    case stateDamaged(String, isAlone: Bool)
 }
 
 /// What became of a request that was handed in.

@@ -619,6 +619,7 @@ struct ClusterChecker {
         records[node] = NodeRecord()
         records[node].isRotten = before.isRotten
         records[node].isOut = before.isOut
+        records[node].isCorrupt = before.isCorrupt
         records[node].lost = before.lost
         records[node].hadPromised = before.hadPromised
         records[node].admittedAt = before.admittedAt

@@ -70,6 +70,8 @@ final class Host {
     var isCorrupt = false
     /// The checkpoint that it had before that; a later one may be wrong.
     var soundCheckpoint: EntryID?
+    /// The node whose checkpoint it fetched last, or fetches.
+    var installSource: Int?
     /// Chance about directories.
     var directories: SeededRandom
 

@@ -156,7 +156,8 @@ extension World {
 
     /// A replica's state changes behind its back: it is as if an entry had not been applied.
     func corruptState(_ host: Host) {
-        guard hosts.count > 2, !host.isOut, let process = host.process, process.replica.isServing,
+        // Else a second node could have its checkpoint before anybody sees that it is wrong.
+        guard plan.keepsLog, hosts.count > 2, !host.isOut, let process = host.process, process.replica.isServing,
             process.replica.isStateAtRest,
             !hosts.contains(where: {
                 $0.isCorrupt || $0.isQuarantined || checker.records[$0.number].isRotten
@@ -220,7 +221,7 @@ extension World {
                 at: now
             )
         case .rebuilding: break
-        case .setAside:
+        case .startsAnew:
             kill(host.number)
             restartLater(host, after: WorldPlan.millisecond)
         }

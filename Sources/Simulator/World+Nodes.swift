@@ -302,6 +302,7 @@ extension World {
         case .journalReadFailed(let what):
             trace.note(now, "n\(host.number + 1) cannot read its journal: \(what)")
         case .installBegun(let entry, let peer):
+            host.installSource = Int(peer.number) - 1
             trace.note(now, "n\(host.number + 1) fetches the checkpoint at \(entry) from \(peer)")
         case .installAbandoned(let what):
             trace.note(now, "n\(host.number + 1) gives up fetching a checkpoint: \(what)")
@@ -309,6 +310,14 @@ extension World {
             statistics.installs += 1
             trace.note(now, "n\(host.number + 1) has the checkpoint at \(entry) of another node")
             checker.installed(host.number, entry)
+            let isOfCorrupt = host.installSource.map { hosts[$0].isCorrupt } ?? false
+            if isOfCorrupt {
+                host.isCorrupt = true
+                host.soundCheckpoint = nil
+                checker.corrupted(host.number)
+            } else {
+                host.soundCheckpoint = entry
+            }
             kill(host.number)
             restartLater(host, after: WorldPlan.millisecond)
         case .tornTailCut(let tail):
@@ -329,8 +338,8 @@ extension World {
             trace.note(now, "n\(host.number + 1): a \(work) failed: \(error)")
         case .checkpointSetAside(let what):
             trace.note(now, "n\(host.number + 1) does without its checkpoint: \(what)")
-        case .stateDamaged(let what):
-            trace.note(now, "n\(host.number + 1) stops: its state is damaged: \(what)")
+        case .stateDamaged(let what, _):
+            trace.note(now, "n\(host.number + 1)'s state is damaged: \(what)")
             if !checker.records[host.number].isRotten, !statistics.faults.keys.contains(.failRead) {
                 checker.fail(
                     "state store",
@@ -338,10 +347,8 @@ extension World {
                     at: now
                 )
             }
-            // Without the older log there is nothing to make the state again from but the others.
-            if !plan.keepsLog { checker.damaged(host.number) }
-            kill(host.number)
-            restartLater(host, after: WorldPlan.second)
+            // Without the older log there is nothing to make the state again from.
+            if hosts.count == 1, !plan.keepsLog { checker.damaged(host.number) }
         case .undecodableEntry(let index, let what):
             checker.fail(
                 "no entry from nowhere",

@@ -3,7 +3,7 @@ extension StateMachine {
     /// alone: two replicas are equal where the concatenated bytes are.
     ///
     /// Takes time in proportion to the state: for comparing replicas in tests and simulation.
-    /// Counters take no part; they say what one process has seen. Nor does it show which attempts are
+    /// Counters and the digest take no part; they say what came, not only what it left. Nor does it show which attempts are
     /// in memory, or which bytes were dropped of those whose retention time is over.
     ///
     /// - Parameters:
@@ -57,7 +57,7 @@ extension StateMachine {
 
     private var canonicalHead: [UInt8] {
         var bytes: [UInt8] = []
-        encodeHead(withCounters: false, into: &bytes)
+        encodeHead(isForManifest: false, into: &bytes)
         return bytes
     }
 }
@@ -68,11 +68,11 @@ extension StateMachine {
 
     func encodeHead() -> [UInt8] {
         var bytes: [UInt8] = []
-        encodeHead(withCounters: true, into: &bytes)
+        encodeHead(isForManifest: true, into: &bytes)
         return bytes
     }
 
-    private func encodeHead(withCounters: Bool, into bytes: inout [UInt8]) {
+    private func encodeHead(isForManifest: Bool, into bytes: inout [UInt8]) {
         bytes.append(Self.headVersion)
         bytes.append(fixed: appliedIndex.number)
         bytes.append(fixed: time.milliseconds)
@@ -95,6 +95,7 @@ extension StateMachine {
             bytes.append(admission.readmission.request)
             bytes.append(varint: admission.index.number)
         }
+        guard isForManifest else { return }
         var digest: [UInt8] = []
         self.digest.save(into: &digest)
         bytes.append(counted: digest)
@@ -105,9 +106,8 @@ extension StateMachine {
             bytes.append(contentsOf: mismatch.agreed.digest)
             bytes.append(contentsOf: mismatch.own)
         }
-        let rows = withCounters ? counters.rows : []
-        bytes.append(varint: UInt64(rows.count))
-        for row in rows {
+        bytes.append(varint: UInt64(counters.rows.count))
+        for row in counters.rows {
             bytes.append(varint: UInt64(row.count))
             for value in row { bytes.append(varint: value) }
         }

@@ -25,17 +25,16 @@ struct SettledIndex: Sendable {
         Int(((hash & 0xffff_ffff) &* UInt64(capacity)) >> 32)
     }
 
-    /// The most taken slots in a row: what a search may have to walk.
-    var longestRow: Int {
-        var longest = 0
+    /// Slots that a search for what is there walks over, on average.
+    var meanWalk: Double {
+        var walked = 0
         for shard in shards {
-            var row = 0
-            for slot in shard {
-                row = slot.word == 0 ? 0 : row + 1
-                longest = max(longest, row)
+            for (at, slot) in shard.enumerated() where slot.word != 0 {
+                let home = Self.home(slot.hash, shard.count)
+                walked += 1 + (at >= home ? at - home : at + shard.count - home)
             }
         }
-        return longest
+        return count == 0 ? 0 : Double(walked) / Double(count)
     }
 
     /// Makes room for so many slots in all at once, before they are inserted.

@@ -346,8 +346,9 @@ extension StateMachine {
         settled.forEachUnloaded { places.append($0) }
         return places
     }
-    /// The most taken slots in a row of the index of settled attempts; takes a walk through all of it.
-    package var longestIndexRow: Int { settled.longestRow }
+    /// Slots that a search in the index of settled attempts walks over, on average; takes a walk through
+    /// all of it.
+    package var meanIndexWalk: Double { settled.meanWalk }
     /// Attempts changed since the newest checkpoint began.
     package var dirtyCount: Int { paging.dirty.count }
     /// Cost of what may be evicted, in bytes.

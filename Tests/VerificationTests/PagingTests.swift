@@ -259,9 +259,9 @@ struct PagingTests {
                     RecordPlace(hash: hash(Script.attempt("va_\(number)")), location: location)
                 )
             }
-            let longest = machine.longestIndexRow
-            // All of a shard's places in one row would be some fifty.
-            #expect(longest < 40, "\(longest) with room for \(reserved)")
+            let walk = machine.meanIndexWalk
+            // With all of a shard's places behind one home it would be some twenty-five.
+            #expect(walk < 5, "\(walk) with room for \(reserved)")
             #expect(machine.settledCount == 200_000)
         }
     }

@@ -99,8 +99,8 @@ extension NodeLoop {
                 ["index": .count(index.number)]
             )
         case .rebuilding: log.info("digest", "the state is built anew from the log")
-        case .setAside:
-            log.info("digest", "the state's files are moved aside; the node starts anew")
+        case .startsAnew:
+            log.info("digest", "the node starts anew, from its log")
             exitStatus = NodeLoop.startsAnew
         case .rebuiltInVain(let mismatch):
             log.error(

@@ -355,13 +355,14 @@ final class NodeLoop {
                 "the checkpoint could not be used and was moved aside; the state was rebuilt from the log",
                 ["error": .text(reason)]
             )
-        case .stateDamaged(let reason):
+        case .stateDamaged(let reason, let isAlone):
             log.error(
                 "state",
-                "a record of the state cannot be read; the node stops, its checkpoint was moved aside, and a restart rebuilds the state from the log",
+                isAlone
+                    ? "a record of the state cannot be read: its checkpoint is moved aside, and the state built anew from the log"
+                    : "a record of the state cannot be read: this node stops serving and fetches the leader's checkpoint",
                 ["error": .text(reason)]
             )
-            exitStatus = 1
         case .undecodableEntry(let index, let reason):
             log.error(
                 "replica",
