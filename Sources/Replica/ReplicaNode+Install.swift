@@ -255,7 +255,8 @@ extension ReplicaNode {
         var operations: [DiskOperation] = []
         if isRebuilding, let old = store.manifest {
             // What this replica had come to is kept, as evidence.
-            let evidence = "damaged-\(RunName.manifest)"
+            let evidence =
+                "damaged-\(RunName.manifest)-\(configuration.incarnation)-\(nextFetchedRun)"
             operations = [
                 .create(file: evidence, size: 0),
                 .write(file: evidence, offset: 0, bytes: old.encoded()),
