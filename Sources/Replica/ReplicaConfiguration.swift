@@ -32,6 +32,8 @@ package struct ReplicaConfiguration: Sendable {
     package var digestInterval: Duration? = .seconds(10)
     /// Bytes of sealed segments that are read a second to look for damage; 0 for none.
     package var scrubBytesPerSecond = 4 * 1024 * 1024
+    /// All of them are read once in this time, unless that takes longer.
+    package var scrubInterval: Duration = .seconds(60)
 
     package init(
         raft: RaftConfiguration,

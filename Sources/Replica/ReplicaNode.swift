@@ -306,7 +306,7 @@ package struct ReplicaNode: ~Copyable {
             if !ledger.isEmpty { nextReportAt = now }
         }
         pull(at: now)
-        scrub()
+        scrub(at: now)
         let deferred = deferredReads
         deferredReads.removeAll()
         // Only a leader has anyone to read for.

@@ -35,6 +35,7 @@ extension World {
         replica.maxForwardedBytes = plan.maxUncommittedBytes
         replica.diskStall = .nanoseconds(Int64(plan.diskStall))
         replica.digestInterval = .nanoseconds(Int64(plan.digestInterval))
+        replica.scrubInterval = .nanoseconds(Int64(plan.scrubInterval))
         replica.identity = IdentityConfiguration(
             fresh: DirectoryID(high: host.directories.next(), low: host.directories.next()),
             place: host.disk.place

@@ -119,6 +119,7 @@ extension [UInt8] {
     fileprivate mutating func append(_ repeats: RepeatCount) {
         append(varint: repeats.count)
         append(optional: repeats.lastAt) { $0.append(fixed: $1.milliseconds) }
-        append(optional: repeats.lastRequest) { $0.append($1) }
+        append(varint: UInt64(repeats.requests.count))
+        for request in repeats.requests { append(request) }
     }
 }
