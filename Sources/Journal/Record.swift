@@ -67,6 +67,7 @@ enum Record: Hashable, Sendable {
     ///   - bytes: a batch, or a part of one.
     ///   - offset: where the record begins.
     ///   - isChecked: the checksum of its batch matched, which covers the record's.
+    /// - Returns: where it lies.
     /// - Throws: `RecordFault` if it does not lie within `bytes` or its checksum is wrong.
     static func extent(
         in bytes: [UInt8],

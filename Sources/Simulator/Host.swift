@@ -35,6 +35,9 @@ final class Host {
     /// What happened while the process was paused.
     var inbox: [Event] = []
 
+    /// When its whole state was last compared with the others'.
+    var comparedAt: UInt64 = 0
+
     // Disk work.
     var batch: DiskBatch?
     var nextOperation = 0

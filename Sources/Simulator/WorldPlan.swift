@@ -127,7 +127,7 @@ package struct WorldPlan: Sendable {
         infers = (0..<nodes).map { _ in inference.chance(percent: share) }
 
         var scrubbing = SeededRandom(seed: seed, stream: "scrubbing")
-        scrubInterval = scrubbing.pick([1, 5, 30]) * WorldPlan.second
+        scrubInterval = scrubbing.pick([5, 20, 60]) * WorldPlan.second
 
         faultKinds = []
         faults = WorldPlan.drawFaults(
