@@ -302,7 +302,7 @@ struct SegmentScan {
     ) throws(RecordFault) {
         var at = body.lowerBound
         for _ in 0..<batch.records {
-            let extent = try Record.extent(in: bytes, at: at)
+            let extent = try Record.extent(in: bytes, at: at, isChecked: true)
             guard extent.upperBound <= body.upperBound else {
                 throw RecordFault("record reaches beyond its batch")
             }

@@ -34,6 +34,8 @@ package struct ReplicaConfiguration: Sendable {
     package var digestInterval: Duration? = .seconds(10)
     /// Bytes of sealed segments that are read a second to look for damage; 0 for none.
     package var scrubBytesPerSecond = 4 * 1024 * 1024
+    /// All of them are read once in this time, unless that takes longer.
+    package var scrubInterval: Duration = .seconds(60)
     /// The log is kept for the retention time; if not, only as much as a restart needs.
     package var keepsLog = true
     /// A follower without any entry gets a checkpoint that stands for so many, instead of the entries.

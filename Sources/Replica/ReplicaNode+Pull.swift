@@ -19,6 +19,8 @@ struct Pulling {
     var files: [(peer: NodeID, read: DiskRead)] = []
     /// The oldest entry that each peer says it has, asked for an older one.
     var oldest: [NodeID: LogIndex] = [:]
+    /// When the round began that is under way, or was the last one.
+    var scrubBegan: Instant?
 
     struct Read {
         var peer: NodeID
@@ -133,9 +135,17 @@ extension ReplicaNode {
     // MARK: Looking for damage
 
     /// Reads a little of the sealed segments, to find damage before it is needed or has company.
-    mutating func scrub() {
+    mutating func scrub(at now: Instant) {
         let rate = configuration.scrubBytesPerSecond
         guard pulling.scrub == nil, rate > 0 else { return }
+        if journal.beginsScrubRound {
+            if let began = pulling.scrubBegan,
+                began.advanced(by: configuration.scrubInterval) > now
+            {
+                return
+            }
+            pulling.scrubBegan = now
+        }
         pulling.scrubBudget = min(pulling.scrubBudget + rate / 10, rate)
         guard pulling.scrubBudget > 0, var read = journal.planScrub() else { return }
         read.number = nextDiskReadNumber

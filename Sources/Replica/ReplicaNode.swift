@@ -342,7 +342,7 @@ package struct ReplicaNode: ~Copyable {
             if !ledger.isEmpty { nextReportAt = now }
         }
         pull(at: now)
-        scrub()
+        scrub(at: now)
         keepInstalling(at: now)
         let deferred = deferredReads
         deferredReads.removeAll()

@@ -35,6 +35,9 @@ final class Host {
     /// What happened while the process was paused.
     var inbox: [Event] = []
 
+    /// When its whole state was last compared with the others'.
+    var comparedAt: UInt64 = 0
+
     // Disk work.
     var batch: DiskBatch?
     var nextOperation = 0
@@ -64,6 +67,10 @@ final class Host {
     var isOut = false
     /// Its identity was looked at since.
     var wasMet = true
+    /// The process that ran last on the directory before this one.
+    var runBefore = 0
+    /// Every directory that was this node's, or was put in its place.
+    private(set) var directoriesMet: [DirectoryID] = []
     /// An older copy of its directory.
     var copy: SimulatedDisk?
     /// Its replica's state is not what its log says.
@@ -93,6 +100,10 @@ final class Host {
         disk.place = UInt64(number + 1)
         clockOffset = plan.clockOffsets[number]
         newFlowsFrom = plan.chaosEnds / 3 + random.below(30 * WorldPlan.second)
+    }
+
+    func meet(_ directory: DirectoryID) {
+        if !directoriesMet.contains(directory) { directoriesMet.append(directory) }
     }
 
     /// Virtual time zero, in milliseconds since the Unix epoch.

@@ -30,10 +30,15 @@ extension World {
         var place: UInt64 = 0
         while place == 0 { place = host.directories.next() }
         host.disk = copy ?? SimulatedDisk()
+        // Its name is met, though perhaps no process has come up on it.
+        if let found = try? IdentityFile.load(from: &host.disk), let file = found.file {
+            host.meet(file.identity.directory)
+        }
         host.disk.place = place
         host.isOut = true
         host.hasLost = true
         host.wasMet = false
+        host.runBefore = host.run
         checker.replaced(host.number)
         statistics.replacedDirectories += 1
         trace.note(
@@ -91,9 +96,8 @@ extension World {
             guard host.isOut else { return }
             host.isOut = false
             calmSince = now
-        case .opened(_, let origin, _, _):
-            // A copy must be known for one.
-            if host.isOut, origin == .known, !host.wasMet {
+        case .opened(let directory, let origin, let starts, _):
+            if host.isOut, origin == .known, !host.wasMet, !isNew(directory, starts, host) {
                 checker.fail(
                     "directories",
                     "n\(host.number + 1) takes a copy of its directory for the directory",
@@ -101,8 +105,19 @@ extension World {
                 )
             }
             host.wasMet = true
+            host.meet(directory)
         case .excluded, .repairing, .damaged, .readmitted: break
         }
+    }
+
+    /// A directory that is met for the first time, and yet is known where it lies.
+    ///
+    /// A copy must be known for one. But a start that fails, for
+    /// want of power as a rule, may have drawn a new name before; it counts no more starts than there
+    /// were since the directory was replaced.
+    private func isNew(_ directory: DirectoryID, _ starts: UInt64, _ host: Host) -> Bool {
+        !host.directoriesMet.contains(directory) && starts > 1
+            && starts <= UInt64(host.run - host.runBefore)
     }
 
     // MARK: Greetings

@@ -247,6 +247,11 @@ extension World {
     func inspect() {
         for host in hosts {
             guard let process = host.process else { continue }
+            // In the calm it is looked at every second, and seldom anything has moved.
+            if isHealing, now < plan.endsAt, now < host.comparedAt + 5 * WorldPlan.second {
+                continue
+            }
+            host.comparedAt = now
             checker.compareAll(host.number, process.replica, at: now)
         }
         guard isHealing else {

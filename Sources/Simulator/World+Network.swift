@@ -9,7 +9,7 @@ extension World {
             statistics.unsent += 1
             return
         }
-        var parcel = Parcel(
+        let parcel = Parcel(
             from: from,
             to: to,
             epoch: network.link(from, to).epoch,

@@ -38,6 +38,7 @@ extension World {
         if !plan.keepsLog { replica.snapshotLag = 30 }
         replica.diskStall = .nanoseconds(Int64(plan.diskStall))
         replica.digestInterval = .nanoseconds(Int64(plan.digestInterval))
+        replica.scrubInterval = .nanoseconds(Int64(plan.scrubInterval))
         replica.identity = IdentityConfiguration(
             fresh: DirectoryID(high: host.directories.next(), low: host.directories.next()),
             place: host.disk.place

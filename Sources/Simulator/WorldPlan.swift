@@ -54,6 +54,8 @@ package struct WorldPlan: Sendable {
     private(set) var keepsLog = true
     private(set) var state = ReplicaConfiguration.StateSettings()
     private(set) var digestInterval: UInt64 = 0
+    /// Sealed segments are read for damage once in this time.
+    private(set) var scrubInterval: UInt64
     /// Wall clocks' error at the start, in milliseconds.
     private(set) var clockOffsets: [Int64]
 
@@ -128,6 +130,9 @@ package struct WorldPlan: Sendable {
         // Nodes may be configured differently; the leader's word counts.
         let share: UInt64 = inference.pick([100, 100, 50, 0])
         infers = (0..<nodes).map { _ in inference.chance(percent: share) }
+
+        var scrubbing = SeededRandom(seed: seed, stream: "scrubbing")
+        scrubInterval = scrubbing.pick([5, 20, 60]) * WorldPlan.second
 
         faultKinds = []
         faults = WorldPlan.drawFaults(

@@ -306,11 +306,10 @@ extension ByteReader {
     fileprivate mutating func repeats() throws(CommandDecodeError) -> RepeatCount {
         let count = try varint()
         let lastAt = try flag("last repeat") ? try wallTime() : nil
-        return RepeatCount(
-            count: count,
-            lastAt: lastAt,
-            lastRequest: try flag("last request") ? try request() : nil
-        )
+        var requests: [RequestID] = []
+        for _ in 0..<(try self.count(ofAtLeast: 10)) { requests.append(try request()) }
+        guard requests.count <= RepeatCount.maxRequests else { throw .invalid(field: "repeats") }
+        return RepeatCount(count: count, lastAt: lastAt, requests: requests)
     }
 }
 
@@ -331,6 +330,7 @@ extension [UInt8] {
     fileprivate mutating func append(_ repeats: RepeatCount) {
         append(varint: repeats.count)
         append(optional: repeats.lastAt) { $0.append(fixed: $1.milliseconds) }
-        append(optional: repeats.lastRequest) { $0.append($1) }
+        append(varint: UInt64(repeats.requests.count))
+        for request in repeats.requests { append(request) }
     }
 }
