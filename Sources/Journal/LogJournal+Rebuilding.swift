@@ -84,6 +84,9 @@ extension LogJournal {
         return positions.spans[at].segment == EntryPositions.nowhere
     }
 
+    /// The whole log is on this disk, from its first entry on.
+    package var reachesBack: Bool { !lacks(LogIndex(1)) && holes.isEmpty }
+
     // MARK: Writing
 
     /// The next piece of a segment in the making.

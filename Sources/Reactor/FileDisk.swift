@@ -43,7 +43,8 @@ package struct FileDisk: Disk, Sendable {
     /// Opens a directory that exists.
     ///
     /// No file is made that would leave less than `reserve` bytes of its file system free.
-    package init(directory path: String, reserve: Int = 0, opensAnew: Bool = false) throws(SystemError)
+    package init(directory path: String, reserve: Int = 0, opensAnew: Bool = false)
+        throws(SystemError)
     {
         self.reserve = reserve
         self.opensAnew = opensAnew

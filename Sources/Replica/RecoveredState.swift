@@ -35,11 +35,12 @@ extension RecoveredState {
             return try attempt(from: &disk, configuration)
         } catch {
             guard let file = error.fileOfState else { throw error }
-            let isAlone = configuration.raft.membership.voters.count < 2
-            if file != RunName.manifest, !isAlone,
-                try !isLogWhole(on: &disk, configuration.journal)
-            {
-                return try attempt(from: &disk, configuration, stateFault: "\(error)")
+            if try !isLogWhole(on: &disk, configuration.journal) {
+                // Nobody has it again: what is there is left as it is.
+                if configuration.raft.membership.voters.count < 2 { throw error }
+                if file != RunName.manifest {
+                    return try attempt(from: &disk, configuration, stateFault: "\(error)")
+                }
             }
             do {
                 try StateStore.setAside(on: &disk)

@@ -138,7 +138,7 @@ extension ReplicaNode {
     /// The next work for the queue beside the log's.
     mutating func nextBackground() -> DiskBatch? {
         if stateFault != nil, isAlone {
-            guard !store.isBatchUnderWay, !hasSetAside else { return nil }
+            guard !store.isBatchUnderWay, !hasSetAside, journal.reachesBack else { return nil }
             hasSetAside = true
             return store.setAsideBatch()
         }

@@ -29,10 +29,8 @@ extension ReplicaNode {
     /// The newest digest of this node's state that others can compare.
     var newestMark: DigestMark? { isRebuilding ? nil : machine.digest.marks.last }
 
-    /// Looks whether an applied entry has shown that this replica differs.
-    ///
-    /// - Parameters:
-    ///   - isFromLogAlone: the state was built from the log just now, without a checkpoint.
+    /// Looks whether an applied entry has shown that this replica differs; `isFromLogAlone` if the state was
+    /// built from the log just now, without a checkpoint.
     mutating func noteMismatch(isFromLogAlone: Bool = false, at now: Instant) {
         guard quarantine == nil, let mismatch = machine.mismatch else { return }
         quarantine = Quarantine(mismatch: mismatch, isConfirmed: isFromLogAlone)

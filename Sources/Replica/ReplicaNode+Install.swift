@@ -226,7 +226,8 @@ extension ReplicaNode {
     private func isOfUse(_ entry: EntryID) -> Bool {
         if entry.index > raft.commitIndex { return true }
         // The own log goes on from there.
-        return isRebuilding && !journal.lacks(entry.index) && raft.term(at: entry.index) == entry.term
+        return isRebuilding && !journal.lacks(entry.index)
+            && raft.term(at: entry.index) == entry.term
     }
 
     private func write(

@@ -154,10 +154,11 @@ extension ReplicaNode {
         }
     }
 
-    /// The state cannot be used any more. The log can: this node goes on to vote and to acknowledge, and
-    /// has the leader's checkpoint instead.
+    /// The state cannot be used any more.
     ///
-    /// Alone it has nobody to ask: the checkpoint is moved aside, and the owner told to end the process.
+    /// The log can: this node goes on to vote and to acknowledge, and has the leader's checkpoint instead.
+    /// Alone it has nobody to ask. Where its whole log is there, the checkpoint is moved aside and the owner
+    /// starts anew from the log; else it starts anew with what it has, since a read may fail once.
     mutating func giveUpState(_ reason: String) {
         guard stateFault == nil else { return }
         stateFault = reason
@@ -166,6 +167,9 @@ extension ReplicaNode {
         raft.avoidOffice(true, at: lastTurnAt)
         output.notices.append(.stateDamaged(reason, isAlone: isAlone))
         handOverInQuarantine(at: lastTurnAt)
+        guard isAlone, !journal.reachesBack else { return }
+        isRetired = true
+        output.notices.append(.digest(.startsAnew))
     }
 
     var isAlone: Bool { configuration.raft.membership.voters.count < 2 }

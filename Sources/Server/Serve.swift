@@ -57,7 +57,10 @@ private func run(
     )
     let threads = DiskThreads(
         log: try DiskThread(disk: disk) { mailbox.post(.disk($0)) },
-        state: try DiskThread(disk: try directory.disk(reserve: configuration.journalReserveBytes), endsAtFailure: false) {
+        state: try DiskThread(
+            disk: try directory.disk(reserve: configuration.journalReserveBytes),
+            endsAtFailure: false
+        ) {
             mailbox.post(.state($0))
         },
         reading: try DiskThread(disk: try directory.readingDisk()) { mailbox.post(.disk($0)) }

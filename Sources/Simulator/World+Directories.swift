@@ -172,7 +172,8 @@ extension World {
     /// A replica's state changes behind its back: it is as if an entry had not been applied.
     func corruptState(_ host: Host) {
         // Else a second node could have its checkpoint before anybody sees that it is wrong.
-        guard plan.keepsLog, hosts.count > 2, !host.isOut, let process = host.process, process.replica.isServing,
+        guard plan.keepsLog, hosts.count > 2, !host.isOut, let process = host.process,
+            process.replica.isServing,
             process.replica.isStateAtRest,
             !hosts.contains(where: {
                 $0.isCorrupt || $0.isQuarantined || checker.records[$0.number].isRotten
@@ -252,7 +253,9 @@ extension World {
     /// A process has started: its state is right again, unless it began with a checkpoint of the wrong one.
     func started(_ host: Host, _ process: Process) {
         guard host.isCorrupt else { return }
-        if let checkpoint = process.replica.checkpoint, checkpoint != host.soundCheckpoint { return }
+        if let checkpoint = process.replica.checkpoint, checkpoint != host.soundCheckpoint {
+            return
+        }
         stateIsRight(host)
     }
 

@@ -348,8 +348,6 @@ extension World {
                     at: now
                 )
             }
-            // Without the older log there is nothing to make the state again from.
-            if hosts.count == 1, !plan.keepsLog { checker.damaged(host.number) }
         case .undecodableEntry(let index, let what):
             checker.fail(
                 "no entry from nowhere",

@@ -33,7 +33,8 @@ struct RunReport {
         counts = [
             s.steps, s.messages, s.requests, s.answeredLocally, s.reads, s.retries, s.committed,
             s.elections, s.attempts, s.localReads, s.crashes, s.powerCuts, s.stopsByDisk,
-            s.fullDisks, s.refusedForRoom, s.stalledDisks, s.refusedStarts, s.damaged, s.repaired, s.installs,
+            s.fullDisks, s.refusedForRoom, s.stalledDisks, s.refusedStarts, s.damaged, s.repaired,
+            s.installs,
             s.replacedDirectories, s.corruptStates, s.foundByDigest,
             s.brokenLinks, s.journalReads,
         ]

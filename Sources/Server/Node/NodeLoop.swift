@@ -359,7 +359,7 @@ final class NodeLoop {
             log.error(
                 "state",
                 isAlone
-                    ? "a record of the state cannot be read: its checkpoint is moved aside, and the state built anew from the log"
+                    ? "a record of the state cannot be read: the node starts anew, without its checkpoint if the whole log is there"
                     : "a record of the state cannot be read: this node stops serving and fetches the leader's checkpoint",
                 ["error": .text(reason)]
             )
