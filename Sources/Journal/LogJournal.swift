@@ -510,7 +510,12 @@ package struct LogJournal: ~Copyable {
             fatalError("invariant broken: disk batch \(number) is not under way")
         }
         underWay = nil
-        if case .makesSpare = tried.work { isOutOfRoom = true } else { keepingHouseWaits = true }
+        if case .makesSpare = tried.work {
+            isOutOfRoom = true
+            return
+        }
+        keepingHouseWaits = true
+        if case .rebuilds = tried.work { giveUpRebuilding() }
     }
 
     /// Has `nextBatch` try once more to make the next segment, if there was no room for it.
