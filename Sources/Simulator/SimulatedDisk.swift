@@ -131,10 +131,11 @@ struct SimulatedDisk: Disk {
 
     /// All that was written of the log is on the disk, and so are its files' names.
     ///
-    /// The indexes of segments do not count: nothing that was promised is in them.
+    /// The indexes of segments and segments in the making do not count: nothing that was promised is in
+    /// them.
     var isLogClean: Bool {
         func isOfLog(_ name: String) -> Bool {
-            name == "PROMISE" || name.hasPrefix("log-") && !name.hasSuffix(".idx")
+            name == "PROMISE" || name.hasPrefix("log-") && name.hasSuffix(".seg")
         }
         let names = names.filter { isOfLog($0.name) }
         let durableNames = durableNames.filter { isOfLog($0.name) }
