@@ -77,6 +77,8 @@ final class Host {
     var isCorrupt = false
     /// The checkpoint that it had before that; a later one may be wrong.
     var soundCheckpoint: EntryID?
+    /// Its directory is not the one that had the wrong state.
+    var isDirectorySound = false
     /// The node whose checkpoint it fetched last, or fetches.
     var installSource: Int?
     /// Chance about directories.

@@ -36,6 +36,7 @@ extension World {
         }
         host.disk.place = place
         host.isOut = true
+        host.isDirectorySound = true
         host.hasLost = true
         host.wasMet = false
         host.runBefore = host.run
@@ -54,7 +55,7 @@ extension World {
 
     /// What could be put back later: what a power cut would leave now.
     func copyDirectory(_ host: Host) {
-        guard !host.isOut, host.disk.hasFiles else { return }
+        guard !host.isOut, !host.isCorrupt, host.disk.hasFiles else { return }
         var copy = host.disk
         copy.clearFaults()
         copy.cutPower(.nothing, &host.directories)
@@ -204,6 +205,7 @@ extension World {
         process.replica.machine = machine
         host.isCorrupt = true
         host.soundCheckpoint = process.replica.checkpoint
+        host.isDirectorySound = false
         checker.corrupted(host.number)
         statistics.corruptStates += 1
         calmSince = now
