@@ -255,7 +255,9 @@ extension World {
     /// A process has started: its state is right again, unless it began with a checkpoint of the wrong one.
     func started(_ host: Host, _ process: Process) {
         guard host.isCorrupt else { return }
-        if let checkpoint = process.replica.checkpoint, checkpoint != host.soundCheckpoint {
+        if !host.isDirectorySound, let checkpoint = process.replica.checkpoint,
+            checkpoint != host.soundCheckpoint
+        {
             return
         }
         stateIsRight(host)
