@@ -72,6 +72,9 @@ struct CommittedEntry {
 }
 
 /// Checks the promises of consensus after every step (dissertation §3.2, figure 3.2).
+///
+/// Replicas come `inout`, though nothing here changes one: they are large, and borrowing one from an
+/// object copies it.
 struct ClusterChecker {
     private(set) var violation: Violation?
     private(set) var records: [NodeRecord]
@@ -117,23 +120,23 @@ struct ClusterChecker {
     // MARK: After every step
 
     /// Looks at a node after something happened to it.
-    mutating func observe(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
-        observeLog(node, replica, at: now)
+    mutating func observe(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
+        observeLog(node, &replica, at: now)
         if records[node].isOut, replica.raft.participation == .full {
             observeReturn(node, at: now)
         }
         if records[node].isRepairing, !replica.raft.isRepairing { repairEnds(node, at: now) }
-        observeRole(node, replica, at: now)
+        observeRole(node, &replica, at: now)
         if replica.raft.commitIndex != records[node].commit {
             observeCommit(node, replica.raft.commitIndex, at: now)
         }
         if replica.appliedIndex != records[node].applied {
-            observeApplied(node, replica, at: now)
+            observeApplied(node, &replica, at: now)
         }
     }
 
     /// A node that has nothing left to do has freed its memory, and takes proposals if it leads.
-    mutating func observeRest(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+    mutating func observeRest(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
         let last = replica.raft.lastIndex
         guard last > .zero, replica.raft.commitIndex == last, replica.appliedIndex == last,
             replica.raft.durableIndex == last
@@ -161,7 +164,7 @@ struct ClusterChecker {
 
     private mutating func observeLog(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         at now: UInt64
     ) {
         let last = replica.raft.lastIndex
@@ -171,10 +174,10 @@ struct ClusterChecker {
         while agreed > .zero, replica.raft.term(at: agreed) != records[node].log.term(at: agreed) {
             agreed = agreed.previous
         }
-        if agreed < known.index { observeTruncation(node, replica, after: agreed, at: now) }
+        if agreed < known.index { observeTruncation(node, &replica, after: agreed, at: now) }
         guard agreed < last else { return }
         let from = max(agreed, replica.raft.evictedIndex).next
-        append(node, replica, after: agreed, before: from, at: now)
+        append(node, &replica, after: agreed, before: from, at: now)
         var previous = records[node].log.lastID
         var next = from
         while next <= last {
@@ -252,7 +255,7 @@ struct ClusterChecker {
     /// Entries found on disk at start that are not in memory: their terms say which they are.
     private mutating func append(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         after agreed: LogIndex,
         before from: LogIndex,
         at now: UInt64
@@ -270,7 +273,7 @@ struct ClusterChecker {
 
     private mutating func observeTruncation(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         after agreed: LogIndex,
         at now: UInt64
     ) {
@@ -299,7 +302,7 @@ struct ClusterChecker {
 
     private mutating func observeRole(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         at now: UInt64
     ) {
         let role = replica.raft.role
@@ -451,7 +454,7 @@ struct ClusterChecker {
 
     private mutating func observeApplied(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         at now: UInt64
     ) {
         let before = records[node].applied
@@ -467,7 +470,7 @@ struct ClusterChecker {
         }
         for index in before.number..<applied.number {
             for attempt in committed[Int(index)].touched {
-                compare(attempt, node, replica, at: now)
+                compare(attempt, node, &replica, at: now)
             }
         }
     }
@@ -476,7 +479,7 @@ struct ClusterChecker {
     mutating func compare(
         _ id: AttemptID,
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         at now: UInt64
     ) {
         guard !records[node].isCorrupt else { return }
@@ -594,7 +597,7 @@ struct ClusterChecker {
     // MARK: Disk
 
     /// A batch goes to the disk that carries all that is in memory.
-    mutating func batchBegun(_ node: Int, _ replica: borrowing ReplicaNode) {
+    mutating func batchBegun(_ node: Int, _ replica: inout ReplicaNode) {
         records[node].underWay = DurableState(
             log: records[node].log,
             term: replica.raft.currentTerm,
@@ -609,7 +612,7 @@ struct ClusterChecker {
     }
 
     /// A node came back: its disk must have kept what was promised, and nothing else.
-    mutating func recovered(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+    mutating func recovered(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
         let before = records[node]
         records[node] = NodeRecord()
         records[node].isRotten = before.isRotten
@@ -617,7 +620,7 @@ struct ClusterChecker {
         records[node].lost = before.lost
         records[node].hadPromised = before.hadPromised
         records[node].admittedAt = before.admittedAt
-        observeLog(node, replica, at: now)
+        observeLog(node, &replica, at: now)
         let found = DurableState(
             log: records[node].log,
             term: replica.raft.currentTerm,
@@ -626,7 +629,7 @@ struct ClusterChecker {
         if before.isReplaced {
             // Whatever it finds, it is not what was promised here.
         } else if before.isRotten {
-            recoveredFromDamage(node, replica, found, before, at: now)
+            recoveredFromDamage(node, &replica, found, before, at: now)
         } else if found != before.durable, found != before.underWay {
             fail(
                 "durability",
@@ -640,8 +643,8 @@ struct ClusterChecker {
             )
         }
         records[node].durable = found
-        observe(node, replica, at: now)
-        compareAll(node, replica, at: now)
+        observe(node, &replica, at: now)
+        compareAll(node, &replica, at: now)
     }
 
     // MARK: Directories and states
@@ -680,7 +683,7 @@ struct ClusterChecker {
     }
 
     mutating func corrupted(_ node: Int) { records[node].isCorrupt = true }
-    mutating func rebuilding(_ node: Int, _ replica: borrowing ReplicaNode) {
+    mutating func rebuilding(_ node: Int, _ replica: inout ReplicaNode) {
         records[node].applied = replica.appliedIndex
     }
     mutating func rebuilt(_ node: Int) { records[node].isCorrupt = false }
@@ -696,7 +699,7 @@ struct ClusterChecker {
     // MARK: Whole states
 
     /// Replicas that applied the same entries are equal.
-    mutating func compareAll(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+    mutating func compareAll(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
         guard !records[node].isCorrupt else { return }
         var fingerprint = Fingerprint()
         replica.machine.forEachCanonicalChunk { fingerprint.fold($0) }

@@ -93,7 +93,7 @@ extension World {
         case .localRead:
             readLocally(number, plan.id, process)
         }
-        checker.observe(request.node, process.replica, at: now)
+        checker.observe(request.node, &process.replica, at: now)
         wake(request.node, after: self.plan.turnDelay)
     }
 
@@ -208,7 +208,7 @@ extension World {
     private func readLocally(_ number: UInt64, _ id: AttemptID, _ process: Process) {
         statistics.localReads += 1
         guard let request = requests[number] else { return }
-        checker.compare(id, request.node, process.replica, at: now)
+        checker.compare(id, request.node, &process.replica, at: now)
         answer(
             number,
             .local(

@@ -154,7 +154,7 @@ extension World {
                 kind: refusal.kind,
                 at: instant
             )
-            checker.observe(node, process.replica, at: now)
+            checker.observe(node, &process.replica, at: now)
             if !hosts[node].isOut, !hosts[peer].isOut, refusal.kind != .other {
                 checker.fail(
                     "directories",
@@ -163,7 +163,7 @@ extension World {
                 )
             }
         }
-        checker.observe(peer, judge.replica, at: now)
+        checker.observe(peer, &judge.replica, at: now)
         return refusal
     }
 
@@ -240,7 +240,7 @@ extension World {
         let host = hosts[node]
         guard host.isCorrupt, let process = host.process else { return }
         guard process.replica.rebuild(at: instant) else { return }
-        checker.rebuilding(node, process.replica)
+        checker.rebuilding(node, &process.replica)
         wake(node, after: plan.turnDelay)
     }
 
@@ -251,6 +251,6 @@ extension World {
         calmSince = now
         guard let process = host.process else { return }
         checker.rebuilt(host.number)
-        checker.compareAll(host.number, process.replica, at: now)
+        checker.compareAll(host.number, &process.replica, at: now)
     }
 }

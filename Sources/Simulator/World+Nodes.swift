@@ -77,7 +77,7 @@ extension World {
             """
         )
         stateIsRight(host)
-        checker.recovered(node, process.replica, at: now)
+        checker.recovered(node, &process.replica, at: now)
         for peer in hosts.indices where peer != node && hosts[peer].process != nil {
             queue.schedule(.connect(node, peer), at: now + 1000)
         }
@@ -183,8 +183,8 @@ extension World {
         host.turnAt = .max
         let wall = host.wall(at: now)
         let hasMore = process.replica.turn(at: instant, wall: wall)
-        checker.observe(node, process.replica, at: now)
-        checker.observeRest(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
+        checker.observeRest(node, &process.replica, at: now)
         let isIdle = process.replica.output.isEmpty && !hasMore
         carryOut(host, process)
         guard host.process === process else { return }
@@ -327,7 +327,7 @@ extension World {
         host.nextOperation = 0
         let carriesLog =
             ReplicaNode.carriesLog(batch) && process.replica.journal.isWritingRecords
-        if carriesLog { checker.batchBegun(host.number, process.replica) }
+        if carriesLog { checker.batchBegun(host.number, &process.replica) }
         scheduleDiskStep(host, process)
     }
 
@@ -405,7 +405,7 @@ extension World {
     func batchDone(_ node: Int, run: Int, number: UInt64) {
         guard let process = hosts[node].process, process.run == run else { return }
         process.replica.batchCompleted(number, at: instant)
-        checker.observe(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
         wake(node, after: plan.turnDelay / 4)
     }
 
@@ -413,7 +413,7 @@ extension World {
     func batchFoundNoRoom(_ node: Int, run: Int, number: UInt64, _ error: DiskError) {
         guard let process = hosts[node].process, process.run == run else { return }
         process.replica.batchFoundNoRoom(number, error, at: instant)
-        checker.observe(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
         wake(node, after: plan.turnDelay / 4)
     }
 
@@ -437,7 +437,7 @@ extension World {
             result = .failure(error)
         }
         process.replica.readCompleted(read.number, result, at: instant)
-        checker.observe(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
         wake(node, after: plan.turnDelay / 4)
     }
 }
