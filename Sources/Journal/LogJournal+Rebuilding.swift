@@ -71,6 +71,19 @@ extension LogJournal {
         return true
     }
 
+    /// Entries before this one are too old: nobody has them any more.
+    package mutating func giveUp(before index: LogIndex) {
+        guard rebuilding.segment == nil, rebuilding.waiting.isEmpty else { return }
+        positions.giveUpHole(before: index)
+    }
+
+    /// An entry that the log has is not on this disk: it was removed, or is still to be fetched.
+    package func lacks(_ index: LogIndex) -> Bool {
+        guard index > .zero, index <= readable else { return false }
+        guard let at = positions.span(of: index) else { return true }
+        return positions.spans[at].segment == EntryPositions.nowhere
+    }
+
     // MARK: Writing
 
     /// The next piece of a segment in the making.
@@ -129,6 +142,7 @@ extension LogJournal {
         rebuilding.segment = Rebuilding.Segment(header: header, last: header.start.last)
         let file = SegmentName.file(sequence) + SegmentName.unfinished
         operations.append(.create(file: file, size: 0))
+        operations.append(.syncDirectory)
         operations.append(.write(file: file, offset: 0, bytes: header.encoded()))
         return true
     }

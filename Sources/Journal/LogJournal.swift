@@ -231,6 +231,14 @@ package struct LogJournal: ~Copyable {
         return segment.used >= segment.capacity / 4 && unindexed < segments.count - 1
     }
 
+    /// The sequence number of the segment that comes next.
+    private var nextSequence: UInt64 {
+        // Lower ones may be removed at any start, even if all segments were lost since.
+        let next = max(segments.last?.sequence ?? 0, promise.firstSegment - 1) + 1
+        // What lies between is fetched from others, into segments that go between.
+        return restartTime == nil ? next : next + SegmentName.restartDistance
+    }
+
     /// Bytes that a batch of all that is pending takes.
     private var pendingSize: Int { Sector.roundUp(pending.count) }
     /// Bytes of the newest segment that are free.
@@ -267,11 +275,6 @@ package struct LogJournal: ~Copyable {
             .removesSpare,
             [.remove(file: SegmentName.file(nextSequence)), .syncDirectory]
         )
-    }
-
-    private var nextSequence: UInt64 {
-        // What lies between is fetched from others, into segments that go between.
-        (segments.last?.sequence ?? 0) + 1 + (restartTime == nil ? 0 : SegmentName.restartDistance)
     }
 
     private mutating func housekeeping(_ work: Work, _ operations: [DiskOperation]) -> DiskBatch {
@@ -409,6 +412,20 @@ package struct LogJournal: ~Copyable {
         lastTime = max(lastTime, time)
         positions.leaveHole(after: kept, through: entry.index)
         restartTime = time
+    }
+
+    /// Has the promise say that the log was begun anew after a fetched checkpoint: from now on a log that
+    /// ends before is damaged.
+    mutating func noteRestart(after index: LogIndex) -> [DiskOperation] {
+        promise = promise.next(
+            point.hardState,
+            batch: nextNumber - 1,
+            firstSegment: promise.firstSegment
+        )
+        promise.restartedAfter = index
+        var operations: [DiskOperation] = []
+        promise.append(to: &operations, node: configuration.node)
+        return operations
     }
 
     /// A batch that repeats the hard state, for recovery to carry out.
@@ -620,6 +637,8 @@ package struct LogJournal: ~Copyable {
 
     // MARK: Metrics
 
+    /// Term and vote have been written once, so that they have a second copy.
+    package var hasPromise: Bool { promise.sequence > 0 }
     /// The oldest entry that is on this disk.
     package var firstIndex: LogIndex {
         positions.spans.first { $0.segment != EntryPositions.nowhere }?.first ?? readable.next

@@ -219,7 +219,8 @@ struct SegmentScan {
     private let end: Int?
     private(set) var isDone = false
 
-    /// Walks to `end`, the bytes that are taken; nil to go on as far as batches follow.
+    /// Begins with a segment's first batch; `end` is where its last one ends, nil to go on as far as
+    /// batches follow.
     init(_ header: SegmentHeader, file: String, end: Int? = nil) {
         self.header = header
         self.file = file

@@ -154,6 +154,10 @@ package struct RaftNode: ~Copyable {
     @inline(__always)
     package var cachedBytes: Int { log.cachedBytes }
     package func term(at index: LogIndex) -> Term? { log.term(at: index) }
+    /// The terms of the log through an index.
+    package func terms(through index: LogIndex) -> [TermRun] {
+        Array(log.runs.prefix { $0.first <= index })
+    }
 
     /// What this node, as leader, knows of the others' logs; without meaning in other roles.
     package var progress: [Progress] { peers }

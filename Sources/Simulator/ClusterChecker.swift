@@ -1,3 +1,4 @@
+internal import Journal
 internal import Raft
 internal import Replica
 internal import Verification
@@ -24,6 +25,8 @@ struct NodeRecord {
     var stampedAt: UInt64 = 0
     /// Its disk was damaged behind its back: what it finds there may be less than it promised.
     var isRotten = false
+    /// The last entry of a checkpoint that was fetched and not yet started from.
+    var installed: EntryID?
     /// Its directory was emptied or is an older copy: it takes no part until it has caught up.
     var isOut = false
     /// Set until a process has started on the other directory.
@@ -92,6 +95,8 @@ struct ClusterChecker {
     private var formerVotes: [Vote: NodeID] = [:]
     private var digests: [UInt64: UInt64] = [:]
     let quorum: Int
+    /// Read what is on the nodes' disks, past all faults.
+    var disks: [(DiskRead) -> [UInt8]] = []
     private(set) var leadersSeen = 0
     var repairs: UInt64 = 0
 
@@ -485,7 +490,7 @@ struct ClusterChecker {
         guard !records[node].isCorrupt else { return }
         let index = replica.appliedIndex.number
         let expected = model.attempts[id]?.snapshot(at: index)
-        let view = replica.machine.attempt(id)
+        let view = replica.attempt(id, reading: disks[node])
         guard let view, let expected else {
             if view != nil || expected != nil {
                 fail(
@@ -617,6 +622,7 @@ struct ClusterChecker {
         records[node] = NodeRecord()
         records[node].isRotten = before.isRotten
         records[node].isOut = before.isOut
+        records[node].isCorrupt = before.isCorrupt
         records[node].lost = before.lost
         records[node].hadPromised = before.hadPromised
         records[node].admittedAt = before.admittedAt
@@ -630,7 +636,9 @@ struct ClusterChecker {
             // Whatever it finds, it is not what was promised here.
         } else if before.isRotten {
             recoveredFromDamage(node, &replica, found, before, at: now)
-        } else if found != before.durable, found != before.underWay {
+        } else if found != before.durable, found != before.underWay,
+            !isInstalled(found, before, replica.raft.isRepairing)
+        {
             fail(
                 "durability",
                 """
@@ -643,6 +651,9 @@ struct ClusterChecker {
             )
         }
         records[node].durable = found
+        if before.installed != nil, found.log.lastID != before.installed {
+            records[node].installed = before.installed
+        }
         observe(node, &replica, at: now)
         compareAll(node, &replica, at: now)
     }
@@ -683,12 +694,13 @@ struct ClusterChecker {
     }
 
     mutating func corrupted(_ node: Int) { records[node].isCorrupt = true }
-    mutating func rebuilding(_ node: Int, _ replica: inout ReplicaNode) {
-        records[node].applied = replica.appliedIndex
-    }
     mutating func rebuilt(_ node: Int) { records[node].isCorrupt = false }
 
     mutating func damaged(_ node: Int) { records[node].isRotten = true }
+
+    /// A node starts anew from a checkpoint of another one: its log may begin after that, and holds all
+    /// that it stands for.
+    mutating func installed(_ node: Int, _ entry: EntryID) { records[node].installed = entry }
 
     mutating func setRepairing(_ node: Int, _ isRepairing: Bool, promised: LogShape?) {
         records[node].isRepairing = isRepairing
@@ -698,11 +710,26 @@ struct ClusterChecker {
 
     // MARK: Whole states
 
+    /// A checkpoint found on a disk is the state as it was when it was begun.
+    mutating func compareCheckpoint(
+        _ node: Int,
+        _ index: UInt64,
+        _ fingerprint: UInt64,
+        at now: UInt64
+    ) {
+        guard digests[index] != fingerprint else { return }
+        fail(
+            "state store",
+            "n\(node + 1) has a checkpoint at \(index) that is not the state at that entry",
+            at: now
+        )
+    }
+
     /// Replicas that applied the same entries are equal.
     mutating func compareAll(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
         guard !records[node].isCorrupt else { return }
         var fingerprint = Fingerprint()
-        replica.machine.forEachCanonicalChunk { fingerprint.fold($0) }
+        replica.forEachCanonicalChunk(reading: disks[node]) { fingerprint.fold($0) }
         let index = replica.appliedIndex.number
         if let other = digests[index], other != fingerprint.value {
             fail(
@@ -720,7 +747,7 @@ extension Command {
         switch self {
         case .open(let open): open.attempt
         case .callback(let callback): callback.attempt
-        case .defineFlow, .repeats, .tick, .readmit, .checkDigest: nil
+        case .defineFlow, .repeats, .tick, .readmit, .checkDigest, .settings: nil
         }
     }
 }

@@ -20,6 +20,9 @@ enum Event {
     /// The process learns that a batch was not begun for lack of room.
     indirect case batchFoundNoRoom(node: Int, run: Int, number: UInt64, DiskError)
     indirect case diskRead(node: Int, run: Int, DiskRead)
+    /// The same of the batch beside the log's, which may fail without stopping the process.
+    case backgroundStep(node: Int, run: Int)
+    indirect case backgroundDone(node: Int, run: Int, number: UInt64, Result<Void, DiskError>)
     case restart(node: Int, run: Int)
     case fault(Int)
     case faultEnds(Int)
@@ -43,7 +46,7 @@ enum Event {
         switch self {
         case .turn(let node, _), .linkUp(let node, _, _), .linkDown(let node, _, _, _),
             .diskRead(let node, _, _), .batchDone(let node, _, _),
-            .batchFoundNoRoom(let node, _, _, _):
+            .batchFoundNoRoom(let node, _, _, _), .backgroundDone(let node, _, _, _):
             node
         case .arrive(let parcel): parcel.to
         default: nil

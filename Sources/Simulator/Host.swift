@@ -41,6 +41,10 @@ final class Host {
     // Disk work.
     var batch: DiskBatch?
     var nextOperation = 0
+    /// What goes to the disk beside the log's batch.
+    var background: DiskBatch?
+    var nextBackgroundOperation = 0
+    var isBackgroundStalled = false
     var slowFactor: UInt64 = 1
     var isHung = false
     /// The operation under way would be done if the disk did not hang.
@@ -71,6 +75,10 @@ final class Host {
     var copy: SimulatedDisk?
     /// Its replica's state is not what its log says.
     var isCorrupt = false
+    /// The checkpoint that it had before that; a later one may be wrong.
+    var soundCheckpoint: EntryID?
+    /// The node whose checkpoint it fetched last, or fetches.
+    var installSource: Int?
     /// Chance about directories.
     var directories: SeededRandom
 

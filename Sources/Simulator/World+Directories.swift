@@ -171,7 +171,9 @@ extension World {
 
     /// A replica's state changes behind its back: it is as if an entry had not been applied.
     func corruptState(_ host: Host) {
-        guard hosts.count > 2, !host.isOut, let process = host.process, process.replica.isServing,
+        // Else a second node could have its checkpoint before anybody sees that it is wrong.
+        guard plan.keepsLog, hosts.count > 2, !host.isOut, let process = host.process, process.replica.isServing,
+            process.replica.isStateAtRest,
             !hosts.contains(where: {
                 $0.isCorrupt || $0.isQuarantined || checker.records[$0.number].isRotten
             })
@@ -182,7 +184,10 @@ extension World {
         let candidates = (marked..<applied).filter { checker.committed[Int($0)].changesState }
         guard !candidates.isEmpty else { return }
         let skipped = candidates[host.directories.below(candidates.count)]
-        var machine = StateMachine(limits: process.replica.configuration.limits)
+        var machine = StateMachine(
+            limits: process.replica.configuration.limits,
+            hash: process.replica.machine.hash
+        )
         for committed in checker.committed.prefix(Int(applied)) {
             let index = EntryIndex(committed.id.index.number)
             guard let entry = checker.book[committed.id]?.entry else { return }
@@ -197,6 +202,7 @@ extension World {
         }
         process.replica.machine = machine
         host.isCorrupt = true
+        host.soundCheckpoint = process.replica.checkpoint
         checker.corrupted(host.number)
         statistics.corruptStates += 1
         calmSince = now
@@ -223,16 +229,16 @@ extension World {
         case .noMajority:
             guard !hosts.contains(where: \.isCorrupt) else { return }
             checker.fail("digest", "no majority has a digest, but all states are right", at: now)
-        case .rebuilt: stateIsRight(host)
         case .rebuiltInVain(let mismatch):
             checker.fail(
                 "digest",
                 "n\(host.number + 1) built its state anew, and it is wrong: \(mismatch)",
                 at: now
             )
-        case .rebuildFailed:
-            queue.schedule(.rebuild(node: host.number), at: now + WorldPlan.second)
         case .rebuilding: break
+        case .startsAnew:
+            kill(host.number)
+            restartLater(host, after: WorldPlan.millisecond)
         }
     }
 
@@ -240,13 +246,17 @@ extension World {
         let host = hosts[node]
         guard host.isCorrupt, let process = host.process else { return }
         guard process.replica.rebuild(at: instant) else { return }
-        checker.rebuilding(node, &process.replica)
         wake(node, after: plan.turnDelay)
     }
 
-    /// A process that starts builds its state from the log, too.
-    func stateIsRight(_ host: Host) {
+    /// A process has started: its state is right again, unless it began with a checkpoint of the wrong one.
+    func started(_ host: Host, _ process: Process) {
         guard host.isCorrupt else { return }
+        if let checkpoint = process.replica.checkpoint, checkpoint != host.soundCheckpoint { return }
+        stateIsRight(host)
+    }
+
+    private func stateIsRight(_ host: Host) {
         host.isCorrupt = false
         calmSince = now
         guard let process = host.process else { return }

@@ -175,6 +175,10 @@ extension World {
 
     func unhang(_ host: Host) {
         host.isHung = false
+        if host.isBackgroundStalled, let process = host.process {
+            host.isBackgroundStalled = false
+            queue.schedule(.backgroundStep(node: host.number, run: process.run), at: now)
+        }
         guard host.isStalled, let process = host.process else { return }
         host.isStalled = false
         queue.schedule(.diskStep(node: host.number, run: process.run), at: now)
@@ -326,7 +330,9 @@ extension World {
         for host in hosts {
             guard let process = host.process else { continue }
             let missing = oracle.missing(
-                in: { process.replica.machine.timeline($0) },
+                in: { id in
+                    process.replica.timeline(id, reading: { host.disk.peek($0) })
+                },
                 plan.attempts
             )
             if let missing {

@@ -1,3 +1,5 @@
+internal import Replica
+internal import Store
 internal import Verification
 
 /// All that a seed decides before the first step of a run.
@@ -48,6 +50,9 @@ package struct WorldPlan: Sendable {
     private(set) var diskStall: UInt64
     private(set) var requestHold: UInt64
     private(set) var forwardRetry: UInt64
+    /// The nodes keep their logs; else a follower that was away for long needs a checkpoint.
+    private(set) var keepsLog = true
+    private(set) var state = ReplicaConfiguration.StateSettings()
     private(set) var digestInterval: UInt64 = 0
     /// Sealed segments are read for damage once in this time.
     private(set) var scrubInterval: UInt64
@@ -138,6 +143,7 @@ package struct WorldPlan: Sendable {
         )
         addDirectoryFaults(options)
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
+        drawStateSettings(options.seed)
         restAttempts = attempts.count
         attempts += WorkloadPlan.drawRest(
             options,
@@ -146,6 +152,26 @@ package struct WorldPlan: Sendable {
             from: restAttempts
         )
         applyExclusions(options)
+    }
+
+    /// From a stream of its own, so that what else a seed draws stays as it is.
+    ///
+    /// Mostly so small that checkpoints, evictions and loads happen all the time.
+    private mutating func drawStateSettings(_ seed: UInt64) {
+        var random = SeededRandom(seed: seed, stream: "state")
+        state.checkpointBytes = random.pick([600, 4000, 40_000, 1 << 26])
+        state.checkpointAttempts = random.pick([3, 30, 100_000])
+        state.encodedPerTurn = random.pick([1, 2000, 65_536])
+        state.settledPerTurn = random.pick([1, 20, 2000])
+        state.cacheBytes = random.pick([0, 0, 5000, 1 << 27])
+        state.maxLoads = random.pick([1, 8, 512])
+        state.retryAfter = .milliseconds(Int64(random.between(50, 3000)))
+        state.pieceSize = random.pick([512, 4096, 1 << 20])
+        state.hashBits = random.pick([64, 64, 3])
+        state.merge.maxBytes = random.pick([4000, 100_000, 1 << 28])
+        state.merge.maxSmallRuns = random.pick([2, 5, 16])
+        state.merge.minDeadBytes = random.pick([100, 10_000])
+        keepsLog = random.chance(percent: 60)
     }
 
     /// What happens to directories and states, in some runs.

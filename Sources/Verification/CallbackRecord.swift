@@ -12,6 +12,14 @@ struct RepeatCount: Hashable, Sendable {
     /// was sent: a node that has applied the first receipt answers the next ones itself.
     static let maxRequests = 16
 
+    init() {}
+
+    init(count: UInt64, lastAt: WallTime?, requests: [RequestID]) {
+        self.count = count
+        self.lastAt = lastAt
+        self.requests = requests
+    }
+
     /// Counts one receipt, unless it is a command that was proposed twice.
     ///
     /// - Parameters:

@@ -1,7 +1,7 @@
 import Testing
 import Verification
 
-@Suite("what becomes of a callback")
+@Suite("what becomes of a callback", .inMemoryAndPaged)
 struct DispositionTests {
     // MARK: Repeated and mismatched
 

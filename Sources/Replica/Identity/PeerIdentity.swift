@@ -1,12 +1,14 @@
 package import Journal
 package import Raft
+internal import Verification
 
 /// What a node says of its data directory when it greets a peer.
 package struct PeerIdentity: Hashable, Sendable {
     package var directory: DirectoryID
     /// Processes that have started on it, this one included.
     package var starts: UInt64
-    /// What its log and promises have come to: never less than it promised anybody.
+    /// What its disk had when the process started, or had repaired: never less than processes before
+    /// it promised anybody.
     package var term: Term
     package var lastEntry: EntryID
     /// It belongs to a cluster.
@@ -51,6 +53,16 @@ package struct MemberTag: Hashable, Sendable {
             node: record.node,
             directory: record.directory,
             admittedAt: record.admittedAt
+        )
+    }
+    init(_ admission: Admission) {
+        self.init(
+            node: NodeID(admission.readmission.node),
+            directory: DirectoryID(
+                high: admission.readmission.high,
+                low: admission.readmission.low
+            ),
+            admittedAt: LogIndex(admission.index.number)
         )
     }
 }
