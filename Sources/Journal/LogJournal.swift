@@ -527,6 +527,7 @@ package struct LogJournal: ~Copyable {
     /// False from when the next segment could not be made, until it could.
     ///
     /// What the newest segment still holds is the reserve then.
+    @inline(__always)
     package var hasRoom: Bool { !isOutOfRoom }
 
     /// Bytes that records of entries may take up now, with all that waits counted off.
@@ -534,6 +535,7 @@ package struct LogJournal: ~Copyable {
     /// Exact while there is no room for another segment: what is appended within it can be written,
     /// and a few sectors are left for terms and votes, without which no leader could be elected. While
     /// there is room it only bounds what may wait for a disk that does not get on.
+    @inline(__always)
     package var room: Int {
         guard isOutOfRoom else {
             return max(0, configuration.maxPendingBytes - waitingSize)
@@ -543,12 +545,15 @@ package struct LogJournal: ~Copyable {
 
     /// Bytes of the batch in the making, and of what goes along with entries: a truncation, a hard
     /// state.
+    @inline(__always)
     private var waitingSize: Int { max(pending.count, BatchHeader.size) + 128 }
 
     /// Bytes of the last segment that no entry may take.
+    @inline(__always)
     private var keptForPromises: Int { min(64 * 1024, configuration.segmentSize / 8) }
 
     /// Whether a change of term or vote could be written.
+    @inline(__always)
     package var canPromise: Bool {
         !isOutOfRoom || Sector.roundUp(max(pending.count, BatchHeader.size) + 64) <= left
     }
@@ -649,10 +654,12 @@ package struct LogJournal: ~Copyable {
     /// Bytes that wait for the next batch.
     package var pendingBytes: Int { pendingRecords == 0 ? 0 : pending.count }
     /// The batch under way carries records, and with them all that was appended when it was made.
+    @inline(__always)
     package var isWritingRecords: Bool {
         if case .records? = underWay?.work { true } else { false }
     }
     /// Whether a batch was handed out and is not completed.
+    @inline(__always)
     package var isBatchUnderWay: Bool { underWay != nil }
     /// Segments that hold batches.
     package var segmentCount: Int { segments.count }

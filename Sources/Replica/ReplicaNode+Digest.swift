@@ -24,9 +24,11 @@ package enum DigestNotice: Hashable, Sendable {
 
 extension ReplicaNode {
     /// Whether answers from this node's state may be given.
+    @inline(__always)
     package var isServing: Bool { quarantine == nil && !isRebuilding }
 
     /// The newest digest of this node's state that others can compare.
+    @inline(__always)
     var newestMark: DigestMark? { isRebuilding ? nil : machine.digest.marks.last }
 
     /// Looks whether an applied entry has shown that this replica differs; `isFromLogAlone` if the state was

@@ -11,6 +11,7 @@ package struct PeerState: Hashable, Sendable {
     /// How far its wall clock is ahead of this node's, in milliseconds, as of the last round trip.
     package var clockOffset: Int64?
     package var lastHeardAt: Instant?
+    @inline(__always)
     package var status: NodeStatus?
     /// Its directory is the one that stands for it.
     var isWelcome = false

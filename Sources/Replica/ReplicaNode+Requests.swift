@@ -103,6 +103,7 @@ extension ReplicaNode {
     static var maxForwardBytes: Int { 256 * 1024 }
 
     /// Requests are left that did not fit into this turn's proposal.
+    @inline(__always)
     var canProposeMore: Bool {
         raft.role == .leader && requests.hasQueued && raft.proposalRefusal == nil
             && !isQueueWaitingForRoom

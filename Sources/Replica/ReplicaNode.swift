@@ -148,10 +148,13 @@ package struct ReplicaNode: ~Copyable {
             )
         )
         if let fault = start.stateFault { giveUpState(fault) }
+        noteFound()
         refreshRoom()
     }
 
+    @inline(__always)
     package var node: NodeID { configuration.raft.node }
+    @inline(__always)
     package var appliedIndex: LogIndex { LogIndex(machine.appliedIndex.number) }
 
     /// Does what the calls since the last turn made possible: proposals and forwards in one batch,
@@ -209,6 +212,7 @@ package struct ReplicaNode: ~Copyable {
     }
 
     /// When `turn` has to be called, if nothing else happens before.
+    @inline(__always)
     package func nextDeadline(at now: Instant, wall: WallTime) -> Instant {
         var deadline = min(raft.nextDeadline, nextHousekeepingAt)
         // While proposals are refused the house-keeping looks again: a deadline that has passed

@@ -7,7 +7,7 @@ extension ClusterChecker {
     /// and term and vote are there all the same.
     mutating func recoveredFromDamage(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         _ found: DurableState,
         _ before: NodeRecord,
         at now: UInt64

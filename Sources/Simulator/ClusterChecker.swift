@@ -75,6 +75,9 @@ struct CommittedEntry {
 }
 
 /// Checks the promises of consensus after every step (dissertation §3.2, figure 3.2).
+///
+/// Replicas come `inout`, though nothing here changes one: they are large, and borrowing one from an
+/// object copies it.
 struct ClusterChecker {
     private(set) var violation: Violation?
     private(set) var records: [NodeRecord]
@@ -122,23 +125,23 @@ struct ClusterChecker {
     // MARK: After every step
 
     /// Looks at a node after something happened to it.
-    mutating func observe(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
-        observeLog(node, replica, at: now)
+    mutating func observe(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
+        observeLog(node, &replica, at: now)
         if records[node].isOut, replica.raft.participation == .full {
             observeReturn(node, at: now)
         }
         if records[node].isRepairing, !replica.raft.isRepairing { repairEnds(node, at: now) }
-        observeRole(node, replica, at: now)
+        observeRole(node, &replica, at: now)
         if replica.raft.commitIndex != records[node].commit {
             observeCommit(node, replica.raft.commitIndex, at: now)
         }
         if replica.appliedIndex != records[node].applied {
-            observeApplied(node, replica, at: now)
+            observeApplied(node, &replica, at: now)
         }
     }
 
     /// A node that has nothing left to do has freed its memory, and takes proposals if it leads.
-    mutating func observeRest(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+    mutating func observeRest(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
         let last = replica.raft.lastIndex
         guard last > .zero, replica.raft.commitIndex == last, replica.appliedIndex == last,
             replica.raft.durableIndex == last
@@ -166,7 +169,7 @@ struct ClusterChecker {
 
     private mutating func observeLog(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         at now: UInt64
     ) {
         let last = replica.raft.lastIndex
@@ -176,10 +179,10 @@ struct ClusterChecker {
         while agreed > .zero, replica.raft.term(at: agreed) != records[node].log.term(at: agreed) {
             agreed = agreed.previous
         }
-        if agreed < known.index { observeTruncation(node, replica, after: agreed, at: now) }
+        if agreed < known.index { observeTruncation(node, &replica, after: agreed, at: now) }
         guard agreed < last else { return }
         let from = max(agreed, replica.raft.evictedIndex).next
-        append(node, replica, after: agreed, before: from, at: now)
+        append(node, &replica, after: agreed, before: from, at: now)
         var previous = records[node].log.lastID
         var next = from
         while next <= last {
@@ -257,7 +260,7 @@ struct ClusterChecker {
     /// Entries found on disk at start that are not in memory: their terms say which they are.
     private mutating func append(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         after agreed: LogIndex,
         before from: LogIndex,
         at now: UInt64
@@ -275,7 +278,7 @@ struct ClusterChecker {
 
     private mutating func observeTruncation(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         after agreed: LogIndex,
         at now: UInt64
     ) {
@@ -304,7 +307,7 @@ struct ClusterChecker {
 
     private mutating func observeRole(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         at now: UInt64
     ) {
         let role = replica.raft.role
@@ -456,7 +459,7 @@ struct ClusterChecker {
 
     private mutating func observeApplied(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         at now: UInt64
     ) {
         let before = records[node].applied
@@ -472,7 +475,7 @@ struct ClusterChecker {
         }
         for index in before.number..<applied.number {
             for attempt in committed[Int(index)].touched {
-                compare(attempt, node, replica, at: now)
+                compare(attempt, node, &replica, at: now)
             }
         }
     }
@@ -481,7 +484,7 @@ struct ClusterChecker {
     mutating func compare(
         _ id: AttemptID,
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         at now: UInt64
     ) {
         guard !records[node].isCorrupt else { return }
@@ -599,7 +602,7 @@ struct ClusterChecker {
     // MARK: Disk
 
     /// A batch goes to the disk that carries all that is in memory.
-    mutating func batchBegun(_ node: Int, _ replica: borrowing ReplicaNode) {
+    mutating func batchBegun(_ node: Int, _ replica: inout ReplicaNode) {
         records[node].underWay = DurableState(
             log: records[node].log,
             term: replica.raft.currentTerm,
@@ -614,7 +617,7 @@ struct ClusterChecker {
     }
 
     /// A node came back: its disk must have kept what was promised, and nothing else.
-    mutating func recovered(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+    mutating func recovered(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
         let before = records[node]
         records[node] = NodeRecord()
         records[node].isRotten = before.isRotten
@@ -623,7 +626,7 @@ struct ClusterChecker {
         records[node].lost = before.lost
         records[node].hadPromised = before.hadPromised
         records[node].admittedAt = before.admittedAt
-        observeLog(node, replica, at: now)
+        observeLog(node, &replica, at: now)
         let found = DurableState(
             log: records[node].log,
             term: replica.raft.currentTerm,
@@ -632,7 +635,7 @@ struct ClusterChecker {
         if before.isReplaced {
             // Whatever it finds, it is not what was promised here.
         } else if before.isRotten {
-            recoveredFromDamage(node, replica, found, before, at: now)
+            recoveredFromDamage(node, &replica, found, before, at: now)
         } else if found != before.durable, found != before.underWay,
             !isInstalled(found, before, replica.raft.isRepairing)
         {
@@ -651,8 +654,8 @@ struct ClusterChecker {
         if before.installed != nil, found.log.lastID != before.installed {
             records[node].installed = before.installed
         }
-        observe(node, replica, at: now)
-        compareAll(node, replica, at: now)
+        observe(node, &replica, at: now)
+        compareAll(node, &replica, at: now)
     }
 
     // MARK: Directories and states
@@ -723,7 +726,7 @@ struct ClusterChecker {
     }
 
     /// Replicas that applied the same entries are equal.
-    mutating func compareAll(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+    mutating func compareAll(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
         guard !records[node].isCorrupt else { return }
         var fingerprint = Fingerprint()
         replica.forEachCanonicalChunk(reading: disks[node]) { fingerprint.fold($0) }

@@ -111,7 +111,7 @@ extension World {
         case .localRead:
             readLocally(number, plan.id, process)
         }
-        checker.observe(request.node, process.replica, at: now)
+        checker.observe(request.node, &process.replica, at: now)
         wake(request.node, after: self.plan.turnDelay)
     }
 
@@ -266,7 +266,7 @@ extension World {
     private func readLocally(_ number: UInt64, _ id: AttemptID, _ process: Process) {
         statistics.localReads += 1
         guard let request = requests[number] else { return }
-        checker.compare(id, request.node, process.replica, at: now)
+        checker.compare(id, request.node, &process.replica, at: now)
         answer(
             number,
             .local(

@@ -155,7 +155,7 @@ extension World {
                 kind: refusal.kind,
                 at: instant
             )
-            checker.observe(node, process.replica, at: now)
+            checker.observe(node, &process.replica, at: now)
             if !hosts[node].isOut, !hosts[peer].isOut, refusal.kind != .other {
                 checker.fail(
                     "directories",
@@ -164,7 +164,7 @@ extension World {
                 )
             }
         }
-        checker.observe(peer, judge.replica, at: now)
+        checker.observe(peer, &judge.replica, at: now)
         return refusal
     }
 
@@ -268,6 +268,6 @@ extension World {
         calmSince = now
         guard let process = host.process else { return }
         checker.rebuilt(host.number)
-        checker.compareAll(host.number, process.replica, at: now)
+        checker.compareAll(host.number, &process.replica, at: now)
     }
 }

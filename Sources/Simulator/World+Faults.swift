@@ -138,7 +138,7 @@ extension World {
         }
         guard let leader, let process = leader.process else { return }
         _ = process.replica.transferLeadership(to: nil, at: instant)
-        checker.observe(leader.number, process.replica, at: now)
+        checker.observe(leader.number, &process.replica, at: now)
         wake(leader.number, after: plan.turnDelay)
         guard fault.amount > 0, deafNode == nil else { return }
         deafNode = leader.number
@@ -252,7 +252,7 @@ extension World {
                 continue
             }
             host.comparedAt = now
-            checker.compareAll(host.number, process.replica, at: now)
+            checker.compareAll(host.number, &process.replica, at: now)
         }
         guard isHealing else {
             queue.schedule(.inspect, at: now + 20 * WorldPlan.second)

@@ -81,7 +81,7 @@ extension World {
             """
         )
         started(host, process)
-        checker.recovered(node, process.replica, at: now)
+        checker.recovered(node, &process.replica, at: now)
         for peer in hosts.indices where peer != node && hosts[peer].process != nil {
             queue.schedule(.connect(node, peer), at: now + 1000)
         }
@@ -223,10 +223,10 @@ extension World {
         let begun = process.replica.counters.checkpointsBegun
         let hasMore = process.replica.turn(at: instant, wall: wall)
         if process.replica.counters.checkpointsBegun != begun {
-            checker.compareAll(node, process.replica, at: now)
+            checker.compareAll(node, &process.replica, at: now)
         }
-        checker.observe(node, process.replica, at: now)
-        checker.observeRest(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
+        checker.observeRest(node, &process.replica, at: now)
         let isIdle = process.replica.output.isEmpty && !hasMore
         carryOut(host, process)
         guard host.process === process else { return }
@@ -423,7 +423,7 @@ extension World {
         host.nextOperation = 0
         let carriesLog =
             ReplicaNode.carriesLog(batch) && process.replica.journal.isWritingRecords
-        if carriesLog { checker.batchBegun(host.number, process.replica) }
+        if carriesLog { checker.batchBegun(host.number, &process.replica) }
         scheduleDiskStep(host, process)
     }
 
@@ -501,7 +501,7 @@ extension World {
     func batchDone(_ node: Int, run: Int, number: UInt64) {
         guard let process = hosts[node].process, process.run == run else { return }
         process.replica.batchCompleted(number, at: instant)
-        checker.observe(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
         wake(node, after: plan.turnDelay / 4)
     }
 
@@ -509,7 +509,7 @@ extension World {
     func batchFoundNoRoom(_ node: Int, run: Int, number: UInt64, _ error: DiskError) {
         guard let process = hosts[node].process, process.run == run else { return }
         process.replica.batchFoundNoRoom(number, error, at: instant)
-        checker.observe(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
         wake(node, after: plan.turnDelay / 4)
     }
 
@@ -533,7 +533,7 @@ extension World {
             result = .failure(error)
         }
         process.replica.readCompleted(read.number, result, at: instant)
-        checker.observe(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
         wake(node, after: plan.turnDelay / 4)
     }
 }
