@@ -123,7 +123,7 @@ struct DirectoryTests {
         cluster.expectEqualStates()
     }
 
-    @Test("a log that a newer leader cut is no older copy, and one that lacks what it acknowledged is")
+    @Test("a log that a newer leader cut is no older copy; one that lacks what it acknowledged is")
     func cutLog() throws {
         let cluster = try formed()
         let leader = try cluster.awaitLeader()
