@@ -104,6 +104,7 @@ extension Check {
         let what = describe(exchange, history)
         switch answer.status {
         case 200, 201:
+            if answer.pending != nil { return nil }
             guard case .post(let post) = exchange.kind else {
                 return answer.told == .nothing ? "\(what): says no state" : nil
             }

@@ -54,8 +54,9 @@ final class HTTPConnection {
 /// A request under way and what is to be done when it can go on.
 struct Exchange {
     enum Step {
-        /// A command has been submitted; its result is to be worded in this form.
-        case committing(ReplyForm)
+        /// A command has been submitted; its result is to be worded in this form. The callback, if it
+        /// is one.
+        case committing(ReplyForm, Callback?)
         /// A linearizable read has been asked for.
         case reading(Read)
         /// Leadership is being handed to this node.
@@ -75,6 +76,12 @@ struct Exchange {
         /// Verdict's own form.
         case own
         case platform(Provider, NormalizedCallback)
+
+        /// How long the client waits, if that is known.
+        var maxHold: Duration? {
+            guard case .platform(let provider, _) = self else { return nil }
+            return provider.maxHold
+        }
     }
 
     var route: RouteKind?

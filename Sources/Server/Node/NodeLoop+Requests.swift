@@ -127,7 +127,8 @@ extension NodeLoop {
             poll(attempt, form, connection)
             return
         }
-        let digits = received.digits.map { bodies.digest(attempt, $0.bytes) }
+        let digits =
+            received.digits.map { bodies.digest(attempt, $0.bytes) } ?? received.digitsDigest
         let key: CallbackKey
         if let digits, received.sequence == nil {
             key = CallbackKey(
@@ -216,11 +217,14 @@ extension NodeLoop {
             definition: definition,
             context: connection.context,
             heldSince: connection.exchange?.startedAt,
+            maxHold: form.maxHold,
             at: now
         )
         {
         case .taken:
-            connection.exchange?.step = .committing(form)
+            var callback: Callback?
+            if case .callback(let own) = command { callback = own }
+            connection.exchange?.step = .committing(form, callback)
         case .refused(.tooManyPending):
             answer(connection, Problem.overloaded(retryAfter: 1).response)
         case .refused(.tooLarge(let limit)):
@@ -239,10 +243,14 @@ extension NodeLoop {
             readmitted(node, directory, completion.result, connection)
             return
         }
-        guard case .committing(let form) = connection.exchange?.step else { return }
+        guard case .committing(let form, let callback) = connection.exchange?.step else { return }
         switch completion.result {
         case .timedOut:
-            answer(connection, timedOut().response)
+            if let callback {
+                undecided(callback.attempt, form, digits: callback.digits, connection)
+            } else {
+                answer(connection, timedOut().response)
+            }
         case .applied(.opened(let isNew, let view)):
             if isNew { metrics.opened += 1 }
             var response = json(AttemptBody.opened(view))
@@ -273,7 +281,12 @@ extension NodeLoop {
             return
         }
         connection.exchange?.step = .reading(read)
-        replica.beginRead(context: connection.context, at: now)
+        let maxHold: Duration? =
+            switch read {
+            case .attempt, .timeline: nil
+            case .callback(_, let form), .poll(_, let form): form.maxHold
+            }
+        replica.beginRead(context: connection.context, maxHold: maxHold, at: now)
     }
 
     /// The state may be read now, or could not be made linearizable in time.
@@ -282,7 +295,13 @@ extension NodeLoop {
             case .reading(let read) = connection.exchange?.step
         else { return }
         guard completion.isReady else {
-            answer(connection, timedOut().response)
+            switch read {
+            case .attempt, .timeline: answer(connection, timedOut().response)
+            case .callback(let callback, let form):
+                undecided(callback.attempt, form, digits: callback.digits, connection)
+            case .poll(let attempt, let form):
+                undecided(attempt, form, digits: nil, connection)
+            }
             return
         }
         switch read {

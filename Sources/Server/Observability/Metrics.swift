@@ -33,6 +33,8 @@ package struct Metrics {
     package var refusals = Counters<RefusalLabel>()
     package var opened: UInt64 = 0
     package var polls: UInt64 = 0
+    /// Calls that were told to hold on and ask again.
+    package var holds: UInt64 = 0
     package var unauthenticated: UInt64 = 0
     package var malformed: UInt64 = 0
 

@@ -160,6 +160,7 @@ extension Metrics {
             text.sample([("disposition", "\(label)")], dispositions[label])
         }
         text.counter("verdict_polls_total", polls, "Polls answered from state.")
+        text.counter("verdict_holds_total", holds, "Calls told to hold on and ask again.")
         text.begin(
             "verdict_outcomes_total",
             .counter,
