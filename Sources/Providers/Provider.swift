@@ -23,12 +23,20 @@ package enum Provider: Sendable {
         }
     }
 
+    /// What acknowledges a callback that needs no next step, whatever becomes of it; nil for one that does.
+    package func acknowledgement(of callback: NormalizedCallback) -> Response? {
+        switch self {
+        case .twilio: callback.wantsDocument ? nil : Response(status: 200)
+        }
+    }
+
     /// The platform's way of saying "hold on and ask again", for a callback whose next step is not decided
     /// in time.
     ///
     /// Asked again it is the same callback: the same key, the same meaning.
     ///
-    /// - Parameter digits: the keyed digest of the digits that came with the callback.
+    /// `digits` is the keyed digest of the digits that came with the callback.
+    ///
     /// - Returns: nil where the platform has no such words, or wants no document.
     package func hold(
         _ callback: NormalizedCallback,

@@ -33,6 +33,10 @@ package struct ReplicaConfiguration: Sendable {
     /// Bytes of sealed segments that are read a second to look for damage; 0 for none.
     package var scrubBytesPerSecond = 4 * 1024 * 1024
 
+    package var intake = IntakeLimits()
+    /// How long a client waits for the intake's disk, at most.
+    package var intakeHold = Duration.seconds(2)
+
     package init(
         raft: RaftConfiguration,
         journal: JournalConfiguration,

@@ -52,7 +52,8 @@ extension ReplicaNode {
         case .repeats(let batch): reportApplied(batch)
         case .readmit(let readmission): applyReadmission(readmission, at: entry.index, now)
         case .checkDigest: noteMismatch(at: now)
-        case .open, .callback, .defineFlow, .tick: break
+        case .callback: noteIntake(command, result)
+        case .open, .defineFlow, .tick: break
         }
         // A state that is not to be trusted answers nobody: who waits is answered by its deadline.
         guard isServing, let id = command.request, id.node == node.number,
@@ -90,7 +91,8 @@ extension ReplicaNode {
     static func replay(
         _ entry: Entry,
         into machine: inout StateMachine,
-        _ counters: inout ReplicaCounters
+        _ counters: inout ReplicaCounters,
+        _ intake: inout Intake
     ) -> MemberTag? {
         counters.applied += 1
         let index = EntryIndex(entry.index.number)
@@ -105,6 +107,9 @@ extension ReplicaNode {
             return nil
         }
         _ = machine.apply(command, at: index, time: time)
+        if case .callback(let callback) = command, intake.count > 0 {
+            _ = intake.applied(callback.origin.request)
+        }
         guard case .readmit(let readmission) = command else { return nil }
         return MemberTag(
             node: NodeID(readmission.node),

@@ -63,6 +63,11 @@ package struct ReplicaNode: ~Copyable {
     var rebuildRead: JournalReadTicket?
     var nextDigestAt: Instant
     var pulling = Pulling()
+    var intake: Intake
+    /// A majority could not be reached since then.
+    var cannotCommitSince: Instant?
+    /// What is done is written down with the next batch.
+    var isIntakeTidyDue = false
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
@@ -83,8 +88,11 @@ package struct ReplicaNode: ~Copyable {
         var journal = configuration.journal
         // Alone, there is nobody to repair from.
         journal.canRepair = configuration.raft.membership.voters.count > 1
+        let foundIntake = try ReplicaNode.recoverIntake(from: &disk, configuration)
+        output.notices += foundIntake.notices
+        var intake = foundIntake.intake
         let recovered = try LogJournal.recover(from: &disk, configuration: journal) { entry in
-            let readmission = ReplicaNode.replay(entry, into: &machine, &counters)
+            let readmission = ReplicaNode.replay(entry, into: &machine, &counters, &intake)
             if let readmission { readmissions.append(readmission) }
         }
         if let torn = recovered.tornTail { output.notices.append(.tornTailCut(torn)) }
@@ -113,6 +121,8 @@ package struct ReplicaNode: ~Copyable {
         self.journal = recovered.takeJournal()
         self.machine = machine
         self.counters = counters
+        self.intake = intake
+        self.cannotCommitSince = now
         self.requests = RequestTable(limit: configuration.maxPendingRequests)
         self.reads = ReadTable(incarnation: configuration.incarnation)
         self.ledger = RepeatLedger(maxItems: configuration.maxRepeatItems)
@@ -153,10 +163,12 @@ package struct ReplicaNode: ~Copyable {
         let hasMore = applyCommitted(at: now)
         forwarded.applied(through: appliedIndex)
         proposeTickIfDue(at: now, wall: wall)
+        drainIntake(at: now)
         sendRequests(at: now, wall: wall)
         startReads(at: now)
         settle(at: now)
         takeDiskWork(at: now)
+        takeIntakeWork()
         return hasMore || canProposeMore
     }
 
@@ -285,6 +297,7 @@ package struct ReplicaNode: ~Copyable {
         for completion in reads.expire(at: now) { output.reads.append(completion) }
         askAgain(at: now)
         watchDisk(at: now)
+        watchIntake(at: now)
         if nextPingAt <= now {
             nextPingAt = now.advanced(by: configuration.pingInterval)
             for peer in peers where peer.isConnected {
@@ -343,6 +356,12 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var timesOutOfRoom: UInt64 = 0
     /// Checks of the digest proposed here.
     package var digestChecks: UInt64 = 0
+    /// Callbacks taken into the intake, those of them that came into the log, those that found no place
+    /// in their attempt there, and those not taken in for lack of room.
+    package var takenIn: UInt64 = 0
+    package var intakeReplicated: UInt64 = 0
+    package var intakeNotRecorded: UInt64 = 0
+    package var intakeRefused: UInt64 = 0
     /// Entries fetched from others for segments that were missing or damaged.
     package var entriesFetched: UInt64 = 0
     package init() {}

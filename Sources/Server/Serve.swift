@@ -53,6 +53,8 @@ private func run(
         at: now
     )
     let thread = try DiskThread(disk: disk) { mailbox.post(.disk($0)) }
+    let intakeDisk = try directory.disk(reserve: configuration.journalReserveBytes)
+    let intakeThread = try DiskThread(disk: intakeDisk) { mailbox.post(.intake($0)) }
     let loop = try NodeLoop(
         configuration: configuration,
         secrets: secrets,
@@ -60,6 +62,7 @@ private func run(
         signals: signals,
         mailbox: mailbox,
         disk: thread,
+        intakeDisk: intakeThread,
         replica: replica,
         at: now
     )
@@ -67,8 +70,10 @@ private func run(
     if loop.isDiskStalled {
         log.warning("journal", "the disk hangs: the node ends without waiting for it")
         thread.abandon()
+        intakeThread.abandon()
     } else {
         thread.stop()
+        intakeThread.stop()
     }
     _ = directory.path  // locked until here
     return status
@@ -97,6 +102,8 @@ private func replicaConfiguration(
     replica.diskStall = configuration.timers.diskStall
     replica.maxPendingRequests = configuration.limits.pendingRequests
     replica.digestInterval = configuration.digestInterval
+    replica.intake.bytes = configuration.limits.intakeBytes
+    replica.intake.age = configuration.limits.intakeAge
     replica.identity = IdentityConfiguration(
         fresh: DirectoryID(high: randomNumber(), low: randomNumber()),
         place: configuration.dataMayMove ? 0 : place

@@ -19,6 +19,9 @@ enum Event {
     case batchDone(node: Int, run: Int, number: UInt64)
     /// The process learns that a batch was not begun for lack of room.
     case batchFoundNoRoom(node: Int, run: Int, number: UInt64, DiskError)
+    /// The same on the intake's own queue.
+    case intakeStep(node: Int, run: Int)
+    case intakeDone(node: Int, run: Int, number: UInt64, DiskError?)
     case diskRead(node: Int, run: Int, DiskRead)
     case restart(node: Int, run: Int)
     case fault(Int)
@@ -43,7 +46,7 @@ enum Event {
         switch self {
         case .turn(let node, _), .linkUp(let node, _, _), .linkDown(let node, _, _, _),
             .diskRead(let node, _, _), .batchDone(let node, _, _),
-            .batchFoundNoRoom(let node, _, _, _):
+            .batchFoundNoRoom(let node, _, _, _), .intakeDone(let node, _, _, _):
             node
         case .arrive(let parcel): parcel.to
         default: nil

@@ -38,6 +38,10 @@ final class Host {
     // Disk work.
     var batch: DiskBatch?
     var nextOperation = 0
+    /// The intake's batch, beside the other.
+    var intake: DiskBatch?
+    var nextIntakeOperation = 0
+    var isIntakeStalled = false
     var slowFactor: UInt64 = 1
     var isHung = false
     /// The operation under way would be done if the disk did not hang.

@@ -140,6 +140,9 @@ package final class World {
             batchDone(node, run: run, number: number)
         case .batchFoundNoRoom(let node, let run, let number, let error):
             batchFoundNoRoom(node, run: run, number: number, error)
+        case .intakeStep(let node, let run): intakeStep(node, run: run)
+        case .intakeDone(let node, let run, let number, let error):
+            intakeDone(node, run: run, number: number, error)
         case .diskRead(let node, let run, let read): diskRead(node, run: run, read)
         case .restart(let node, let run): restart(node, run: run)
         case .fault(let number): begin(plan.faults[number], number)

@@ -176,6 +176,10 @@ extension NodeLoop {
         }
         if let decision = replica.answerLocally(callback) {
             answer(connection, response(decision, form))
+        } else if takeInIfLate(callback, form, connection)
+            || takeInWithoutQuorum(callback, form, connection)
+        {
+            return
         } else if replica.clusterRoom(at: now) == .none {
             answer(connection, noRoom().response)
         } else if replica.machine.state(of: callback.attempt) != nil {
@@ -221,9 +225,10 @@ extension NodeLoop {
             at: now
         )
         {
-        case .taken:
+        case .taken(let id):
             var callback: Callback?
             if case .callback(let own) = command { callback = own }
+            callback?.origin.request = id
             connection.exchange?.step = .committing(form, callback)
         case .refused(.tooManyPending):
             answer(connection, Problem.overloaded(retryAfter: 1).response)
@@ -243,11 +248,15 @@ extension NodeLoop {
             readmitted(node, directory, completion.result, connection)
             return
         }
+        if case .takingIn(let response) = connection.exchange?.step {
+            takenIn(completion.result, response, connection)
+            return
+        }
         guard case .committing(let form, let callback) = connection.exchange?.step else { return }
         switch completion.result {
         case .timedOut:
             if let callback {
-                undecided(callback.attempt, form, digits: callback.digits, connection)
+                undecided(callback, as: callback.origin.request, form, connection)
             } else {
                 answer(connection, timedOut().response)
             }
@@ -261,7 +270,7 @@ extension NodeLoop {
         case .applied(.refused(let refusal)):
             metrics.refused(refusal)
             answer(connection, Problem(refusal).response)
-        case .applied(.flowDefined), .applied(.noted):
+        case .applied(.flowDefined), .applied(.noted), .takenIn, .notTakenIn:
             fatalError("invariant broken: a request answered with \(completion.result)")
         }
     }
@@ -297,10 +306,8 @@ extension NodeLoop {
         guard completion.isReady else {
             switch read {
             case .attempt, .timeline: answer(connection, timedOut().response)
-            case .callback(let callback, let form):
-                undecided(callback.attempt, form, digits: callback.digits, connection)
-            case .poll(let attempt, let form):
-                undecided(attempt, form, digits: nil, connection)
+            case .callback(let callback, let form): undecided(callback, as: nil, form, connection)
+            case .poll(let attempt, let form): holdOn(attempt, form, digits: nil, connection)
             }
             return
         }
@@ -344,7 +351,7 @@ extension NodeLoop {
 
     // MARK: Wording
 
-    private func response(_ decision: Decision, _ form: Exchange.ReplyForm) -> Response {
+    func response(_ decision: Decision, _ form: Exchange.ReplyForm) -> Response {
         metrics.decided(decision.disposition)
         guard case .platform = form else { return AnswerBody.response(decision) }
         var response = response(decision.answer, form)

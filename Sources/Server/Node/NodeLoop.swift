@@ -25,6 +25,8 @@ final class NodeLoop {
     let signals: SignalSource
     let mailbox: Mailbox<LoopMessage>
     let disk: DiskThread
+    /// Writes the intake, so that no callback waits there for the log.
+    let intakeDisk: DiskThread
     var replica: ReplicaNode
 
     var httpListener: Listener?
@@ -80,6 +82,7 @@ final class NodeLoop {
         signals: consuming SignalSource,
         mailbox: Mailbox<LoopMessage>,
         disk: DiskThread,
+        intakeDisk: DiskThread,
         replica: consuming ReplicaNode,
         at now: Instant
     ) throws(SystemError) {
@@ -89,6 +92,7 @@ final class NodeLoop {
         self.signals = signals
         self.mailbox = mailbox
         self.disk = disk
+        self.intakeDisk = intakeDisk
         self.replica = replica
         self.now = now
         self.startedAt = now
@@ -236,6 +240,7 @@ final class NodeLoop {
             }
             disk.submit(batch)
         }
+        if let batch = replica.output.intake { intakeDisk.submit(batch) }
         for read in replica.output.diskReads { disk.submit(read) }
         for envelope in replica.output.messages { send(envelope) }
         // Answers may submit or read anew, which fills the output again: it is emptied first.
@@ -255,6 +260,7 @@ final class NodeLoop {
         for message in mail {
             switch message {
             case .disk(let completion): diskIsDone(completion)
+            case .intake(let completion): intakeIsDone(completion)
             case .resolved(let slot, let result): addressIsKnown(slot: slot, result)
             }
         }
@@ -318,6 +324,8 @@ final class NodeLoop {
             )
         case .diskStalled, .diskGetsOn, .diskFull, .diskHasRoomAgain:
             noteDisk(notice)
+        case .intakeRecovered, .intakeDamaged, .intakeUndecodable, .intakeNotRecorded:
+            noteIntake(notice)
         case .identity(let notice): note(notice)
         case .digest(let notice): note(notice)
         case .tornTailCut(let tail):
@@ -392,6 +400,8 @@ final class NodeLoop {
 /// What other threads tell the loop.
 enum LoopMessage: Sendable {
     case disk(DiskCompletion)
+    /// Of the intake's own thread.
+    case intake(DiskCompletion)
     /// Where the peer of this link is.
     case resolved(slot: Int, Result<[ResolvedAddress], SystemError>)
 }

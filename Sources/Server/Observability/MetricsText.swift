@@ -57,6 +57,9 @@ package struct Gauges: Sendable {
     package var heldRequests: UInt64 = 0
     /// Writes handed to the disk thread and not yet durable.
     package var waitingWrites: UInt64 = 0
+    package var intakeRecords: UInt64 = 0
+    package var intakeBytes: UInt64 = 0
+    package var intakeOldestMilliseconds: UInt64 = 0
     package var diskRoom = DiskRoom.enough
     package var isDiskStalled = false
     /// How long the batch under way has taken so far.
@@ -97,6 +100,7 @@ extension Metrics {
         writeConsensus(gauges, &text)
         writeQueues(gauges, &text)
         writeJournal(gauges, &text)
+        writeIntake(gauges, &text)
         writeIntegrity(gauges, &text)
         Metrics.writePeers(gauges.peers, &text)
         return text.bytes
@@ -375,11 +379,11 @@ extension Metrics {
 }
 
 extension PrometheusText {
-    fileprivate mutating func gauge(_ name: String, _ value: UInt64, _ help: String) {
+    mutating func gauge(_ name: String, _ value: UInt64, _ help: String) {
         begin(name, .gauge, help: help)
         sample(value)
     }
-    fileprivate mutating func counter(_ name: String, _ value: UInt64, _ help: String) {
+    mutating func counter(_ name: String, _ value: UInt64, _ help: String) {
         begin(name, .counter, help: help)
         sample(value)
     }
