@@ -67,6 +67,10 @@ package struct ReplicaConfiguration: Sendable {
         package init() {}
     }
 
+    package var intake = IntakeLimits()
+    /// How long a client waits for the intake's disk, at most.
+    package var intakeHold = Duration.seconds(2)
+
     package init(
         raft: RaftConfiguration,
         journal: JournalConfiguration,

@@ -63,6 +63,11 @@ private func run(
         ) {
             mailbox.post(.state($0))
         },
+        intake: try DiskThread(
+            disk: try directory.disk(reserve: configuration.journalReserveBytes)
+        ) {
+            mailbox.post(.intake($0))
+        },
         reading: try DiskThread(disk: try directory.readingDisk()) { mailbox.post(.disk($0)) }
     )
     let loop = try NodeLoop(
@@ -80,10 +85,12 @@ private func run(
         log.warning("journal", "the disk hangs: the node ends without waiting for it")
         threads.log.abandon()
         threads.state.abandon()
+        threads.intake.abandon()
         threads.reading.abandon()
     } else {
         threads.log.stop()
         threads.state.stop()
+        threads.intake.stop()
         threads.reading.stop()
     }
     _ = directory.path  // locked until here
@@ -117,6 +124,8 @@ private func replicaConfiguration(
     replica.diskStall = configuration.timers.diskStall
     replica.maxPendingRequests = configuration.limits.pendingRequests
     replica.digestInterval = configuration.digestInterval
+    replica.intake.bytes = configuration.limits.intakeBytes
+    replica.intake.age = configuration.limits.intakeAge
     replica.identity = IdentityConfiguration(
         fresh: DirectoryID(high: randomNumber(), low: randomNumber()),
         place: configuration.dataMayMove ? 0 : place
