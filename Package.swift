@@ -68,7 +68,7 @@ let package = Package(
             name: "verdict",
             dependencies: [
                 "Server", "Reactor", "Journal", "HTTP", "Digest", "Providers", "Raft", "Simulator",
-                "Chaos",
+                "Chaos", "Replica",
                 "Verification",
             ],
             swiftSettings: strict
@@ -99,6 +99,6 @@ let package = Package(
 
         // This repository's own rules, and the commands of its README against the built command.
         tests(of: "Repository", ["verdict"]),
-        tests(of: "Command", ["verdict", "Server", "HTTP", "Providers", "Verification"]),
+        tests(of: "Command", ["verdict", "Server", "HTTP", "Providers", "Verification", "Replica"]),
     ]
 )

@@ -49,9 +49,17 @@ final class Relay: ChaosWatcher {
         if breaks { breakAll() } else { for one in connections.values { one.resume() } }
     }
 
+    /// Takes no more connections, and breaks those that there are.
+    func close() {
+        if let token { loop.unwatch(token, listener.descriptor) }
+        token = nil
+        breakAll()
+    }
+
     func breakAll() { for connection in Array(connections.values) { connection.close() } }
 
     func setDelay(milliseconds: Int) { delay = UInt64(milliseconds) * 1_000_000 }
+    func setDelay(nanoseconds: UInt64) { delay = nanoseconds }
 
     func isReady(_ event: Poller.Event) {
         while case .connection(let accepted) = listener.accept() {
