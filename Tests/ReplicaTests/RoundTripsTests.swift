@@ -39,7 +39,7 @@ struct RoundTripsTests {
         let sides: [UInt64] = [80, 150, 220]
         // The sides are those of the pairs 0-1, 0-2 and 1-2.
         for (order, best) in [
-            ([0, 1, 2], 0), ([0, 2, 1], 1), ([1, 0, 2], 0), ([2, 0, 1], 1), ([1, 2, 0], 2),
+            ([0, 1, 2], 0), ([0, 2, 1], 1), ([1, 0, 2], 0), ([2, 0, 1], 2), ([1, 2, 0], 1),
             ([2, 1, 0], 2),
         ] {
             let trips = trips(3, order.map { sides[$0] })
