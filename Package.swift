@@ -99,6 +99,9 @@ let package = Package(
 
         // This repository's own rules, and the commands of its README against the built command.
         tests(of: "Repository", ["verdict"]),
-        tests(of: "Command", ["verdict", "Server", "HTTP", "Providers", "Verification", "Replica"]),
+        tests(
+            of: "Command",
+            ["verdict", "Server", "HTTP", "Providers", "Verification", "Replica"]
+        ),
     ]
 )

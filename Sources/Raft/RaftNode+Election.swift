@@ -1,8 +1,8 @@
 extension RaftNode {
-    /// Draws the next election time-out, from one to two times the minimum (§3.4).
+    /// Draws the next election time-out: the minimum, this node's turn, and some chance (§3.4).
     mutating func resetElectionDeadline(at now: Instant) {
         electionDeadline = now.advanced(
-            nanoseconds: electionNanoseconds + random.below(electionNanoseconds)
+            nanoseconds: electionNanoseconds + timing.turn + random.below(timing.spread)
         )
     }
 
@@ -18,7 +18,10 @@ extension RaftNode {
         leader = nil
         guard mayCampaign else { return }
         let jitter = random.below(configuration.lostLeaderJitter.wholeNanoseconds)
-        electionDeadline = min(electionDeadline, now.advanced(nanoseconds: jitter))
+        electionDeadline = min(
+            electionDeadline,
+            now.advanced(nanoseconds: timing.turn + jitter)
+        )
     }
 
     /// Leaves any other role; takes over a newer term, in which no vote is given yet.
@@ -108,6 +111,7 @@ extension RaftNode {
         let grant =
             term > currentTerm && request.lastEntry >= log.lastID && !hasLiveLeader(at: now)
             && !isDiskStuck && !isSilent
+        if !grant, term > currentTerm { takeTurn(instead: request, at: now) }
         send(
             .preVoteReply(VoteReply(granted: grant)),
             to: peerIDs[peer],
@@ -196,7 +200,7 @@ extension RaftNode {
             // pre-votes first, so it disturbs nobody.
             electionDeadline = min(
                 electionDeadline,
-                now.advanced(nanoseconds: random.below(electionNanoseconds / 4))
+                now.advanced(nanoseconds: timing.turn + random.below(electionNanoseconds / 4))
             )
         }
     }

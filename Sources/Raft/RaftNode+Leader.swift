@@ -10,7 +10,12 @@ extension RaftNode {
         officeSince = now
         heartbeatDeadline = now.advanced(nanoseconds: heartbeatNanoseconds)
         let next = lastIndex.next
-        for peer in peers.indices { peers[peer].reset(next: next, at: now) }
+        for peer in peers.indices {
+            peers[peer].reset(next: next, at: now)
+            // Who gave its vote most likely has the same log: what waits for a leader is sent at once,
+            // not after a probe's round trip. If it has not, its rejection starts a probe.
+            if granted.contains(peerIDs[peer]) { peers[peer].becomeReplicate(next: next) }
+        }
         uncommittedBytes = 0
         var index = commitIndex
         while index < lastIndex {
@@ -113,12 +118,15 @@ extension RaftNode {
 
     /// Says to everyone that this leader lives, or steps down if no quorum answered for an election
     /// time-out (§6.2): it may be cut off, and its clients should go elsewhere.
+    ///
+    /// If it is cut off one way only, the others still hear it: it leaves them an heir.
     mutating func heartbeat(at now: Instant, into actions: inout [Action]) {
         var active = 1
         for peer in peers where peer.counts {
             if now.nanoseconds(since: peer.lastReply) < electionNanoseconds { active += 1 }
         }
         guard active >= configuration.membership.quorum else {
+            bequeath(into: &actions)
             becomeFollower(term: currentTerm, leader: nil, at: now, into: &actions)
             return
         }

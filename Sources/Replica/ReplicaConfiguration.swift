@@ -33,6 +33,11 @@ package struct ReplicaConfiguration: Sendable {
     /// Bytes of sealed segments that are read a second to look for damage; 0 for none.
     package var scrubBytesPerSecond = 4 * 1024 * 1024
 
+    /// Where leadership should be and whether it moves there; `nil`: it stays where it is.
+    package var placement: PlacementSettings?
+    /// Elections and heartbeats follow measured round trips; `nil`: they go by `raft` alone.
+    package var timing: TimingSettings?
+
     package init(
         raft: RaftConfiguration,
         journal: JournalConfiguration,

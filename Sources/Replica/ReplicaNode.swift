@@ -63,6 +63,7 @@ package struct ReplicaNode: ~Copyable {
     var rebuildRead: JournalReadTicket?
     var nextDigestAt: Instant
     var pulling = Pulling()
+    var placement: Placement
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
@@ -118,6 +119,7 @@ package struct ReplicaNode: ~Copyable {
         self.ledger = RepeatLedger(maxItems: configuration.maxRepeatItems)
         self.peers = configuration.raft.membership.others(than: configuration.raft.node)
             .map { PeerState(node: $0) }
+        self.placement = Placement(peers: peers.count, configuration.placement)
         self.nextReportAt = now.advanced(by: configuration.repeatReportInterval)
         self.lastTurnAt = now
         self.nextHousekeepingAt = now
@@ -272,6 +274,7 @@ package struct ReplicaNode: ~Copyable {
         reads.requeueAll()
         forgetForwarded()
         tickIndex = .zero
+        leaderChanged(change.leader, at: now)
     }
 
     /// What is due every 100 ms: time-outs, lost forwards, pings, the report of repeats.
@@ -286,13 +289,18 @@ package struct ReplicaNode: ~Copyable {
         askAgain(at: now)
         watchDisk(at: now)
         if nextPingAt <= now {
-            nextPingAt = now.advanced(by: configuration.pingInterval)
+            nextPingAt = now.advanced(by: pingInterval)
             for peer in peers where peer.isConnected {
                 output.messages.append(
                     .init(to: peer.node, message: .ping(sentAt: now, status))
                 )
+                guard sharesRoundTrips else { continue }
+                output.messages.append(
+                    .init(to: peer.node, message: .roundTrips(roundTripReport(at: now)))
+                )
             }
         }
+        watchPlacement(at: now)
         if nextNotesAt <= now {
             nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)
             registry?.keepNotes()
@@ -345,5 +353,7 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var digestChecks: UInt64 = 0
     /// Entries fetched from others for segments that were missing or damaged.
     package var entriesFetched: UInt64 = 0
+    /// How often this node, leading, handed over by itself to a better place.
+    package var placementMoves: UInt64 = 0
     package init() {}
 }

@@ -78,6 +78,7 @@ package enum Notice: Hashable, Sendable {
     case diskHasRoomAgain
     case identity(IdentityNotice)
     case digest(DigestNotice)
+    case placement(PlacementNotice)
     /// An unfinished write at the end of the log was cut off.
     case tornTailCut(TornTail)
     /// Part of the log is not what was written.

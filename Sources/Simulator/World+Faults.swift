@@ -332,6 +332,7 @@ extension World {
                 )
             }
         }
+        checkPlacement()
         trace.note(now, "END")
         isDone = true
     }

@@ -35,6 +35,8 @@ extension World {
         replica.maxForwardedBytes = plan.maxUncommittedBytes
         replica.diskStall = .nanoseconds(Int64(plan.diskStall))
         replica.digestInterval = .nanoseconds(Int64(plan.digestInterval))
+        replica.placement = plan.placement
+        replica.timing = plan.timing
         replica.identity = IdentityConfiguration(
             fresh: DirectoryID(high: host.directories.next(), low: host.directories.next()),
             place: host.disk.place
@@ -231,6 +233,7 @@ extension World {
     private func note(_ notice: Notice, _ host: Host) {
         switch notice {
         case .roleChanged(let change):
+            if change.role == .leader { leaderSince = now }
             trace.fold(change.term.number << 8 | UInt64(host.number))
             trace.note(
                 now,
@@ -268,6 +271,7 @@ extension World {
             trace.note(now, "n\(host.number + 1)'s disk has room again")
         case .identity(let notice): note(notice, host)
         case .digest(let notice): note(notice, host)
+        case .placement(let notice): note(notice, host)
         }
     }
 

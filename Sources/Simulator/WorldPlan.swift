@@ -1,3 +1,4 @@
+internal import Replica
 internal import Verification
 
 /// All that a seed decides before the first step of a run.
@@ -51,6 +52,9 @@ package struct WorldPlan: Sendable {
     private(set) var digestInterval: UInt64 = 0
     /// Wall clocks' error at the start, in milliseconds.
     private(set) var clockOffsets: [Int64]
+    /// Whether leadership moves to where it is best, and timers follow the round trips.
+    private(set) var placement: PlacementSettings?
+    private(set) var timing: TimingSettings?
 
     package private(set) var faultKinds: [FaultKind]
     package private(set) var faults: [Fault] = []
@@ -132,6 +136,7 @@ package struct WorldPlan: Sendable {
             kinds: &faultKinds
         )
         addDirectoryFaults(options)
+        drawPlacement(options)
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
         restAttempts = attempts.count
         attempts += WorkloadPlan.drawRest(
@@ -141,6 +146,24 @@ package struct WorldPlan: Sendable {
             from: restAttempts
         )
         applyExclusions(options)
+    }
+
+    /// In a half of the runs each, from a stream of its own.
+    private mutating func drawPlacement(_ options: RunOptions) {
+        var random = SeededRandom(seed: options.seed, stream: "placement")
+        if random.chance(percent: 50) {
+            var settings = PlacementSettings()
+            settings.stableFor = .seconds(Int(random.between(2, 10)))
+            settings.firstBackoff = .seconds(Int(random.between(2, 10)))
+            settings.longestBackoff = .seconds(20)
+            placement = settings
+        }
+        if random.chance(percent: 50) {
+            var settings = TimingSettings()
+            // No less than other worlds have: what is judged by the time-out is judged by the plan's.
+            settings.least = .milliseconds(Int(random.between(150, 400)))
+            timing = settings
+        }
     }
 
     /// What happens to directories and states, in some runs.

@@ -67,6 +67,15 @@ enum FrameSamples {
             .message(.readIndexReply(round: 1 << 63, index: LogIndex(0))),
             .message(.readIndexReply(round: 4, index: LogIndex(.max))),
             .message(.ping(sentAt: Instant(nanoseconds: .max), status)),
+            .message(.roundTrips(RoundTripReport([]))),
+            .message(
+                .roundTrips(
+                    RoundTripReport([
+                        .init(node: NodeID(1), roundTrip: nil, silence: .max),
+                        .init(node: NodeID(.max), roundTrip: 217_000, silence: 40),
+                    ])
+                )
+            ),
             .message(
                 .pong(
                     sentAt: Instant(nanoseconds: 0),
@@ -252,6 +261,20 @@ struct FrameGenerator {
             )
         case 7: .message(.members(identity().members, isFormed: flag()))
         case 5: .message(.ping(sentAt: Instant(nanoseconds: number()), status()))
+        case 8:
+            .message(
+                .roundTrips(
+                    RoundTripReport(
+                        (0..<random.below(4)).map { _ in
+                            .init(
+                                node: node(),
+                                roundTrip: flag() ? UInt32(truncatingIfNeeded: number()) | 1 : nil,
+                                silence: UInt32(truncatingIfNeeded: number())
+                            )
+                        }
+                    )
+                )
+            )
         case 6:
             .message(
                 .pong(

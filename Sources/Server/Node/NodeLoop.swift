@@ -320,6 +320,7 @@ final class NodeLoop {
             noteDisk(notice)
         case .identity(let notice): note(notice)
         case .digest(let notice): note(notice)
+        case .placement(let notice): note(notice)
         case .tornTailCut(let tail):
             log.info(
                 "journal",

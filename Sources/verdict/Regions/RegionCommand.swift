@@ -36,6 +36,13 @@ enum RegionCommand {
                 help: "where the leader is: best (default), worst, or a region"
             ),
             .init(name: "--no-plain", help: "leave plain forwarding out"),
+            .init(name: "--failover", help: "lose the leader's region, in each of some ways"),
+            .init(
+                name: "--losses",
+                value: "LIST",
+                help:
+                    "only in these ways: \(RegionLoss.allCases.map(\.rawValue).joined(separator: ","))"
+            ),
             .init(name: "--report", value: "FILE", help: "write a page of HTML"),
             .json,
             .init(name: "--binary", value: "FILE", help: "the nodes run this build"),
@@ -95,15 +102,33 @@ enum RegionCommand {
             }
             settings.leader = .node(place + 1)
         }
+        settings.losses = try losses(arguments)
         settings.isPlainMeasured = !arguments.has("--no-plain")
         if let binary = arguments.value("--binary") { settings.binary = binary }
         var command = "cluster/regions"
         for name in ["--nodes", "--matrix", "--seconds", "--warmup", "--rate", "--leader"] {
             if let value = arguments.value(name) { command += " \(name) \(value)" }
         }
+        for name in ["--no-plain", "--failover"] where arguments.has(name) { command += " \(name)" }
+        if let losses = arguments.value("--losses") { command += " --losses \(losses)" }
         settings.command = command
         settings.directory = try makeDirectory(arguments)
         return settings
+    }
+
+    private static func losses(_ arguments: Arguments) throws(CommandFailure) -> [RegionLoss] {
+        guard let text = arguments.value("--losses") else {
+            return arguments.has("--failover") ? RegionLoss.allCases : []
+        }
+        var losses: [RegionLoss] = []
+        for word in text.split(separator: ",") {
+            guard let loss = RegionLoss(rawValue: String(word)) else {
+                let all = RegionLoss.allCases.map(\.rawValue).joined(separator: ", ")
+                throw arguments.failure("--losses: \"\(word)\" is none of \(all)")
+            }
+            losses.append(loss)
+        }
+        return losses
     }
 
     private static func matrix(_ arguments: Arguments) throws(CommandFailure) -> RegionMatrix {

@@ -37,13 +37,16 @@ final class RegionLoad {
     private(set) var samples: [Sample] = []
     private(set) var failures: [Failure] = []
     private(set) var wrong: [String] = []
+    /// Attempts that were decided, and their answers; those of a region that is lost are repeated there.
+    private var decided: [[(attempt: Int, at: UInt64, body: [UInt8])]]
+    private var lost: Int?
     /// Requests without an answer yet.
     private(set) var underWay = 0
 
-    /// - Parameters:
-    ///   - rate: attempts a second in each region.
-    ///   - patience: how long a platform waits, in nanoseconds.
-    ///   - settling: milliseconds after which a decision is known in every region.
+    /// `rate` is in attempts a second in each region, `patience` in nanoseconds, `settling` in
+    /// milliseconds.
+    ///
+    /// - Throws: if the cluster has nothing to sign with.
     init(
         _ loop: ChaosLoop,
         _ file: ClusterFile,
@@ -60,6 +63,7 @@ final class RegionLoad {
         self.patience = patience
         self.settling = settling
         interval = 1_000_000_000 / UInt64(rate)
+        decided = regions.map { _ in [] }
         workload = BenchWorkload(
             hosts: file.nodes.map { String($0.http.dropFirst("http://".count)) },
             origins: file.nodes.map(\.public),
@@ -123,13 +127,37 @@ final class RegionLoad {
                 return "decided with \(response.status), \(disposition)"
             }
             guard let self else { return nil }
+            self.decided[region].append((attempt, self.loop.now, response.body))
             self.again(attempt, in: region, as: response.body)
             // The same callback at another node, once it must have heard of the decision.
             let other = (region + 1) % self.clients.count
             self.loop.after(milliseconds: self.settling) { [weak self] in
+                // A region that is lost may not have heard of it.
+                guard self?.lost != other else { return }
                 self?.again(attempt, in: other, as: response.body)
             }
             return nil
+        }
+    }
+
+    /// A region is lost from now on: what was decided there before is repeated there, as by platforms
+    /// that still reach its node.
+    func lose(_ region: Int) {
+        lost = region
+        let known = decided[region].map { (attempt: $0.attempt, body: $0.body) }
+        repeatNext(known[...], in: region, at: loop.now)
+    }
+
+    private func repeatNext(
+        _ known: ArraySlice<(attempt: Int, body: [UInt8])>,
+        in region: Int,
+        at time: UInt64
+    ) {
+        guard isRunning, let next = known.first else { return }
+        again(next.attempt, in: region, as: next.body)
+        let later = time + interval
+        loop.at(later) { [weak self] in
+            self?.repeatNext(known.dropFirst(), in: region, at: later)
         }
     }
 
@@ -145,7 +173,7 @@ final class RegionLoad {
         }
     }
 
-    /// - Parameter judge: says what is wrong with an answer; `nil`: nothing.
+    /// `judge` says what is wrong with an answer; `nil`: nothing.
     private func send(
         _ kind: BenchWorkload.Kind,
         _ attempt: Int,

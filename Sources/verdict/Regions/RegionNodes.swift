@@ -63,7 +63,7 @@ final class RegionNodes {
 
     func log(of node: Int) -> String { "\(directory)/node-\(node).log" }
 
-    /// - Parameter timers: lines of a configuration's `timers` and beside it.
+    /// `settings` are further lines of a configuration.
     func writeConfigurations(_ settings: String) throws(CommandFailure) {
         for node in file.nodes {
             try write(

@@ -54,7 +54,7 @@ final class RegionRun {
     func result() throws -> RegionReport {
         let inferring = try pass(infers: true)
         let plain = settings.isPlainMeasured ? try pass(infers: false) : nil
-        return RegionReport(
+        var report = RegionReport(
             matrix: settings.matrix,
             seconds: settings.seconds,
             rate: settings.rate,
@@ -62,6 +62,8 @@ final class RegionRun {
             plain: plain,
             command: settings.command
         )
+        report.failovers = try failovers()
+        return report
     }
 
     // MARK: A cluster
@@ -83,7 +85,14 @@ final class RegionRun {
             binary: settings.binary
         )
         current = nodes
-        try nodes.writeConfigurations("  timers: { commit_inference: \(infers) },")
+        // To the best place leadership moves by itself; it need not take its time.
+        let moves = settings.leader == .best
+        try nodes.writeConfigurations(
+            """
+              timers: { commit_inference: \(infers) },
+              placement: { move_leader: \(moves), stable_seconds: 2 },
+            """
+        )
         try nodes.startAll()
         let addresses = nodes.file.nodes.compactMap { node in
             node.origin.flatMap {
@@ -123,7 +132,7 @@ final class RegionRun {
         }
     }
 
-    /// Has leadership handed over until it is where it is to be.
+    /// Waits until leadership is where it is to be, or has it handed over.
     func place(_ nodes: RegionNodes, _ monitor: ChaosMonitor, infers: Bool) throws {
         guard let wanted = wantedLeader(infers: infers) else { return }
         let addresses = nodes.file.nodes.compactMap { node in
@@ -142,7 +151,7 @@ final class RegionRun {
         let isThere = try run(seconds: 30) {
             guard let leader = monitor.leader else { return false }
             if leader == wanted { return true }
-            if self.loop.now >= asksAt {
+            if self.settings.leader != .best, self.loop.now >= asksAt {
                 asksAt = self.loop.now + 2_000_000_000
                 self.handOver(nodes, client, from: leader, to: wanted)
             }
