@@ -89,6 +89,7 @@ extension RaftNode {
         role = .candidate
         votedFor = id
         granted = []
+        voterLogs = []
         refused = []
         resetElectionDeadline(at: now)
         let request = VoteRequest(lastEntry: log.lastID, isTransfer: isTransfer)
@@ -172,7 +173,11 @@ extension RaftNode {
             }
             resetElectionDeadline(at: now)
         }
-        send(.requestVoteReply(VoteReply(granted: grant)), to: candidate, into: &actions)
+        send(
+            .requestVoteReply(VoteReply(granted: grant, lastEntry: grant ? log.lastID : .zero)),
+            to: candidate,
+            into: &actions
+        )
     }
 
     mutating func receivedVoteReply(
@@ -190,6 +195,7 @@ extension RaftNode {
             }
             becomeFollower(term: term, leader: nil, at: now, into: &actions)
         } else if reply.granted {
+            voterLogs.append((peerIDs[peer], reply.lastEntry))
             grantedVote(by: peerIDs[peer], at: now, into: &actions)
         } else {
             if countRefusal(by: peerIDs[peer]) {

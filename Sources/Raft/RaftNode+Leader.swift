@@ -12,9 +12,13 @@ extension RaftNode {
         let next = lastIndex.next
         for peer in peers.indices {
             peers[peer].reset(next: next, at: now)
-            // Who gave its vote most likely has the same log: what waits for a leader is sent at once,
-            // not after a probe's round trip. If it has not, its rejection starts a probe.
-            if granted.contains(peerIDs[peer]) { peers[peer].becomeReplicate(next: next) }
+            // Who gave its vote has said where its log ends. If that is in the own log, the two agree up
+            // to there (Log Matching, §3.5), and what waits for a leader need not wait for a probe's
+            // round trip. If the member has lost it since, its rejection starts a probe.
+            let last = voterLogs.first { $0.voter == peerIDs[peer] }?.last ?? .zero
+            if last.index > .zero, last.index < next, log.term(at: last.index) == last.term {
+                peers[peer].becomeReplicate(next: last.index.next)
+            }
         }
         uncommittedBytes = 0
         var index = commitIndex

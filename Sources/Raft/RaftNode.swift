@@ -55,6 +55,8 @@ package struct RaftNode: ~Copyable {
     var leaderHeard: Instant
     /// Votes, or pre-votes, of the campaign under way.
     var granted: [NodeID] = []
+    /// Where the logs of voters end that gave this candidate their vote.
+    var voterLogs: [(voter: NodeID, last: EntryID)] = []
     var refused: [NodeID] = []
 
     // Following.

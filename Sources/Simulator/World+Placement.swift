@@ -54,10 +54,10 @@ extension World {
         else { return }
         let infers = plan.infers[leader.number]
         let trips = plannedTrips
-        guard let best = trips.bestLeader(infers: infers),
-            let mean = trips.meanDecision(leader: leader.number, infers: infers),
-            let bestMean = trips.meanDecision(leader: best, infers: infers)
-        else { return }
+        // By trying all, rather than by asking the code under test for the best.
+        let means = hosts.indices.map { trips.meanDecision(leader: $0, infers: infers) ?? 0 }
+        let mean = means[leader.number]
+        let bestMean = means.min() ?? 0
         // What jitter and turns add to what is measured is a part of what is compared.
         let noise = 4 * (plan.jitter + plan.turnDelay) + 6 * WorldPlan.millisecond
         guard mean > bestMean + mean / 8 + noise else { return }
@@ -65,7 +65,7 @@ extension World {
             "leadership ends at the best place",
             """
             n\(leader.number + 1) leads, where a decision takes \(mean / 1000) µs in the mean, \
-            n\(best + 1) would take \(bestMean / 1000); it knows of \
+            elsewhere it would take \(bestMean / 1000); it knows of \
             \(process.replica.placementView.best?.description ?? "none")
             """,
             at: now

@@ -109,6 +109,12 @@ enum FrameSamples {
             )
         ),
         .requestVoteReply(VoteReply(granted: false)),
+        .requestVoteReply(
+            VoteReply(
+                granted: true,
+                lastEntry: EntryID(term: Term(7), index: LogIndex(.max))
+            )
+        ),
         .appendEntries(append(entries: [])),
         .appendEntries(
             append(entries: [
@@ -295,7 +301,7 @@ struct FrameGenerator {
         case 0: .preVote(VoteRequest(lastEntry: entryID(), isTransfer: flag()))
         case 1: .preVoteReply(VoteReply(granted: flag()))
         case 2: .requestVote(VoteRequest(lastEntry: entryID(), isTransfer: flag()))
-        case 3: .requestVoteReply(VoteReply(granted: flag()))
+        case 3: .requestVoteReply(VoteReply(granted: flag(), lastEntry: entryID()))
         case 4: .timeoutNow
         case 5:
             .appendEntriesReply(
