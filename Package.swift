@@ -69,7 +69,7 @@ let package = Package(
             name: "verdict",
             dependencies: [
                 "Server", "Reactor", "Journal", "Store", "HTTP", "Digest", "Providers", "Raft",
-                "Simulator", "Chaos", "Verification",
+                "Replica", "Simulator", "Chaos", "Verification",
             ],
             swiftSettings: strict
         ),
@@ -100,6 +100,9 @@ let package = Package(
 
         // This repository's own rules, and the commands of its README against the built command.
         tests(of: "Repository", ["verdict"]),
-        tests(of: "Command", ["verdict", "Server", "HTTP", "Providers", "Verification"]),
+        tests(
+            of: "Command",
+            ["verdict", "Server", "HTTP", "Providers", "Verification", "Replica"]
+        ),
     ]
 )

@@ -43,7 +43,13 @@ package struct VoteRequest: Hashable, Sendable {
 
 package struct VoteReply: Hashable, Sendable {
     package var granted: Bool
-    package init(granted: Bool) { self.granted = granted }
+    /// Where the voter's log ends, with a vote that is granted: the leader it makes sends on from there
+    /// at once, instead of finding out first.
+    package var lastEntry: EntryID
+    package init(granted: Bool, lastEntry: EntryID = .zero) {
+        self.granted = granted
+        self.lastEntry = lastEntry
+    }
 }
 
 /// AppendEntries; without entries it is the heartbeat (dissertation §3.5).

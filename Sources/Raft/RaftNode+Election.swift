@@ -1,8 +1,8 @@
 extension RaftNode {
-    /// Draws the next election time-out, from one to two times the minimum (§3.4).
+    /// Draws the next election time-out: the minimum, this node's turn, and some chance (§3.4).
     mutating func resetElectionDeadline(at now: Instant) {
         electionDeadline = now.advanced(
-            nanoseconds: electionNanoseconds + random.below(electionNanoseconds)
+            nanoseconds: electionNanoseconds + timing.turn + random.below(timing.spread)
         )
     }
 
@@ -18,7 +18,10 @@ extension RaftNode {
         leader = nil
         guard mayCampaign else { return }
         let jitter = random.below(configuration.lostLeaderJitter.wholeNanoseconds)
-        electionDeadline = min(electionDeadline, now.advanced(nanoseconds: jitter))
+        electionDeadline = min(
+            electionDeadline,
+            now.advanced(nanoseconds: timing.turn + jitter)
+        )
     }
 
     /// Leaves any other role; takes over a newer term, in which no vote is given yet.
@@ -86,6 +89,7 @@ extension RaftNode {
         role = .candidate
         votedFor = id
         granted = []
+        voterLogs = []
         refused = []
         resetElectionDeadline(at: now)
         let request = VoteRequest(lastEntry: log.lastID, isTransfer: isTransfer)
@@ -108,6 +112,7 @@ extension RaftNode {
         let grant =
             term > currentTerm && request.lastEntry >= log.lastID && !hasLiveLeader(at: now)
             && !isDiskStuck && !isSilent
+        if !grant, term > currentTerm { takeTurn(instead: request, at: now) }
         send(
             .preVoteReply(VoteReply(granted: grant)),
             to: peerIDs[peer],
@@ -168,7 +173,11 @@ extension RaftNode {
             }
             resetElectionDeadline(at: now)
         }
-        send(.requestVoteReply(VoteReply(granted: grant)), to: candidate, into: &actions)
+        send(
+            .requestVoteReply(VoteReply(granted: grant, lastEntry: grant ? log.lastID : .zero)),
+            to: candidate,
+            into: &actions
+        )
     }
 
     mutating func receivedVoteReply(
@@ -186,6 +195,7 @@ extension RaftNode {
             }
             becomeFollower(term: term, leader: nil, at: now, into: &actions)
         } else if reply.granted {
+            voterLogs.append((peerIDs[peer], reply.lastEntry))
             grantedVote(by: peerIDs[peer], at: now, into: &actions)
         } else {
             if countRefusal(by: peerIDs[peer]) {
@@ -196,7 +206,7 @@ extension RaftNode {
             // pre-votes first, so it disturbs nobody.
             electionDeadline = min(
                 electionDeadline,
-                now.advanced(nanoseconds: random.below(electionNanoseconds / 4))
+                now.advanced(nanoseconds: timing.turn + random.below(electionNanoseconds / 4))
             )
         }
     }

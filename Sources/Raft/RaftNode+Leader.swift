@@ -10,7 +10,16 @@ extension RaftNode {
         officeSince = now
         heartbeatDeadline = now.advanced(nanoseconds: heartbeatNanoseconds)
         let next = lastIndex.next
-        for peer in peers.indices { peers[peer].reset(next: next, at: now) }
+        for peer in peers.indices {
+            peers[peer].reset(next: next, at: now)
+            // Who gave its vote has said where its log ends. If that is in the own log, the two agree up
+            // to there (Log Matching, §3.5), and what waits for a leader need not wait for a probe's
+            // round trip. If the member has lost it since, its rejection starts a probe.
+            let last = voterLogs.first { $0.voter == peerIDs[peer] }?.last ?? .zero
+            if last.index > .zero, last.index < next, log.term(at: last.index) == last.term {
+                peers[peer].becomeReplicate(next: last.index.next)
+            }
+        }
         uncommittedBytes = 0
         var index = commitIndex
         while index < lastIndex {
@@ -114,12 +123,15 @@ extension RaftNode {
 
     /// Says to everyone that this leader lives, or steps down if no quorum answered for an election
     /// time-out (§6.2): it may be cut off, and its clients should go elsewhere.
+    ///
+    /// If it is cut off one way only, the others still hear it: it leaves them an heir.
     mutating func heartbeat(at now: Instant, into actions: inout [Action]) {
         var active = 1
         for peer in peers where peer.counts {
             if now.nanoseconds(since: peer.lastReply) < electionNanoseconds { active += 1 }
         }
         guard active >= configuration.membership.quorum else {
+            bequeath(into: &actions)
             becomeFollower(term: currentTerm, leader: nil, at: now, into: &actions)
             return
         }

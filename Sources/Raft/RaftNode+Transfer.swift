@@ -21,7 +21,7 @@ struct Transfer {
 extension RaftNode {
     /// Hands leadership over to a voter; nil: to the one whose log is the most complete.
     ///
-    /// Proposals are refused until `.transferEnded`, which comes within an election time-out.
+    /// Proposals are refused until `.transferEnded`, which comes within `ElectionTiming.transfer`.
     ///
     /// - Returns: why nothing was started; nil when it was.
     package mutating func transferLeadership(
@@ -39,7 +39,7 @@ extension RaftNode {
         guard peers[peer].counts else { return .noTarget }
         transfer = Transfer(
             target: successor,
-            deadline: now.advanced(nanoseconds: electionNanoseconds)
+            deadline: now.advanced(nanoseconds: timing.transfer)
         )
         finish(at: now, into: &actions)
         return nil

@@ -49,13 +49,14 @@ package struct RaftNode: ~Copyable {
     var repair: Repair
 
     // Elections.
-    let electionNanoseconds: UInt64
-    let heartbeatNanoseconds: UInt64
+    package internal(set) var timing: ElectionTiming
     var electionDeadline: Instant
     /// When the leader was last heard from.
     var leaderHeard: Instant
     /// Votes, or pre-votes, of the campaign under way.
     var granted: [NodeID] = []
+    /// Where the logs of voters end that gave this candidate their vote.
+    var voterLogs: [(voter: NodeID, last: EntryID)] = []
     var refused: [NodeID] = []
 
     // Following.
@@ -124,10 +125,11 @@ package struct RaftNode: ~Copyable {
         if repairs || participation == .barred { repair.number = random.next() | 1 }
         self.random = random
         self.repair = repair
-        electionNanoseconds = configuration.electionTimeout.wholeNanoseconds
-        heartbeatNanoseconds = configuration.heartbeatInterval.wholeNanoseconds
-        invariant(electionNanoseconds > 0, "no election time-out")
-        invariant(heartbeatNanoseconds > 0, "no heartbeat interval")
+        let electionTimeout = configuration.electionTimeout.wholeNanoseconds
+        let heartbeat = configuration.heartbeatInterval.wholeNanoseconds
+        invariant(electionTimeout > 0, "no election time-out")
+        invariant(heartbeat > 0, "no heartbeat interval")
+        timing = ElectionTiming(electionTimeout: electionTimeout, heartbeat: heartbeat)
         peers = (members.voters + members.learners).filter { $0 != configuration.node }
             .map { Progress(node: $0, isVoter: members.isVoter($0), at: now) }
         peerIDs = peers.map(\.node)

@@ -71,6 +71,11 @@ package struct ReplicaConfiguration: Sendable {
     /// How long a client waits for the intake's disk, at most.
     package var intakeHold = Duration.seconds(2)
 
+    /// Where leadership should be and whether it moves there; `nil`: it stays where it is.
+    package var placement: PlacementSettings?
+    /// Elections and heartbeats follow measured round trips; `nil`: they go by `raft` alone.
+    package var timing: TimingSettings?
+
     package init(
         raft: RaftConfiguration,
         journal: JournalConfiguration,

@@ -128,6 +128,8 @@ extension ReplicaNode {
             peers[i].clockOffset = clockOffset(of: wall, roundTrip: sample, at: now)
             // The smoothing of TCP's round-trip estimate (RFC 6298 §2).
             peers[i].roundTrip = peers[i].roundTrip.map { $0 - $0 / 8 + sample / 8 } ?? sample
+            placement.meters[i].add(sample)
+        case .roundTrips(let report): received(report, from: i, at: now)
         }
     }
 

@@ -90,6 +90,7 @@ package struct ReplicaNode: ~Copyable {
     var cannotCommitSince: Instant?
     /// What is done is written down with the next batch.
     var isIntakeTidyDue = false
+    var placement: Placement
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
@@ -144,6 +145,7 @@ package struct ReplicaNode: ~Copyable {
         self.ledger = RepeatLedger(maxItems: configuration.maxRepeatItems)
         self.peers = configuration.raft.membership.others(than: configuration.raft.node)
             .map { PeerState(node: $0) }
+        self.placement = Placement(peers: peers.count, configuration.placement)
         self.nextReportAt = now.advanced(by: configuration.repeatReportInterval)
         self.lastTurnAt = now
         self.nextHousekeepingAt = now
@@ -323,6 +325,7 @@ package struct ReplicaNode: ~Copyable {
         forgetForwarded()
         tickIndex = .zero
         settingsIndex = .zero
+        leaderChanged(change.leader, at: now)
     }
 
     /// What is due every 100 ms: time-outs, lost forwards, pings, the report of repeats.
@@ -339,13 +342,18 @@ package struct ReplicaNode: ~Copyable {
         watchDisk(at: now)
         watchIntake(at: now)
         if nextPingAt <= now {
-            nextPingAt = now.advanced(by: configuration.pingInterval)
+            nextPingAt = now.advanced(by: pingInterval)
             for peer in peers where peer.isConnected {
                 output.messages.append(
                     .init(to: peer.node, message: .ping(sentAt: now, status))
                 )
+                guard sharesRoundTrips else { continue }
+                output.messages.append(
+                    .init(to: peer.node, message: .roundTrips(roundTripReport(at: now)))
+                )
             }
         }
+        watchPlacement(at: now)
         if nextNotesAt <= now {
             nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)
             registry?.keepNotes()
@@ -409,5 +417,7 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var checkpoints: UInt64 = 0
     package var merges: UInt64 = 0
     package var storeFailures: UInt64 = 0
+    /// How often this node, leading, handed over by itself to a better place.
+    package var placementMoves: UInt64 = 0
     package init() {}
 }

@@ -112,6 +112,7 @@ package enum Notice: Hashable, Sendable {
     case diskHasRoomAgain
     case identity(IdentityNotice)
     case digest(DigestNotice)
+    case placement(PlacementNotice)
     /// An unfinished write at the end of the log was cut off.
     case tornTailCut(TornTail)
     /// The leader's entries begin later than what this node needs: its checkpoint is fetched.

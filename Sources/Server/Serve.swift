@@ -120,6 +120,19 @@ private func replicaConfiguration(
     replica.state.checkpointAttempts = configuration.state.checkpointAttempts
     replica.state.cacheBytes = configuration.state.cacheBytes
     replica.state.retention = configuration.state.retention
+    var placement = PlacementSettings()
+    placement.moves = configuration.movesLeader
+    placement.stableFor = configuration.leaderStableFor
+    replica.placement = placement
+    let timers = configuration.timers
+    if !timers.isElectionTimeoutFixed || !timers.isHeartbeatFixed {
+        var timing = TimingSettings()
+        timing.least = timers.leastElectionTimeout
+        timing.most = timers.mostElectionTimeout
+        if timers.isElectionTimeoutFixed { timing.fixedElectionTimeout = timers.electionTimeout }
+        if timers.isHeartbeatFixed { timing.fixedHeartbeat = timers.heartbeat }
+        replica.timing = timing
+    }
     replica.requestHold = configuration.timers.requestHold
     replica.diskStall = configuration.timers.diskStall
     replica.maxPendingRequests = configuration.limits.pendingRequests

@@ -47,6 +47,7 @@ func describe(_ message: PeerMessage) -> String {
     case .ping: "ping"
     case .pong: "pong"
     case .pull(let message): describe(message)
+    case .roundTrips: "round trips"
     case .members(let tags, let isFormed): "members \(tags.count), formed: \(isFormed)"
     }
 }

@@ -354,6 +354,7 @@ extension World {
                 )
             }
         }
+        checkPlacement()
         trace.note(now, "END")
         isDone = true
     }

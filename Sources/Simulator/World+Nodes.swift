@@ -41,6 +41,8 @@ extension World {
         replica.scrubInterval = .nanoseconds(Int64(plan.scrubInterval))
         replica.intake.fileSize = 16 * 1024
         replica.intake.bytes = plan.requestHold / WorldPlan.second % 3 == 0 ? 2048 : 256 * 1024
+        replica.placement = plan.placement
+        replica.timing = plan.timing
         replica.identity = IdentityConfiguration(
             fresh: DirectoryID(high: host.directories.next(), low: host.directories.next()),
             place: host.disk.place
@@ -292,6 +294,7 @@ extension World {
     private func note(_ notice: Notice, _ host: Host) {
         switch notice {
         case .roleChanged(let change):
+            if change.role == .leader { leaderSince = now }
             trace.fold(change.term.number << 8 | UInt64(host.number))
             trace.note(
                 now,
@@ -389,6 +392,7 @@ extension World {
             trace.note(now, "n\(host.number + 1): \(attempt) \(key) of the intake: \(refusal)")
         case .identity(let notice): note(notice, host)
         case .digest(let notice): note(notice, host)
+        case .placement(let notice): note(notice, host)
         }
     }
 

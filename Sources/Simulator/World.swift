@@ -33,6 +33,10 @@ package final class World {
     var calmSince: UInt64 = 0
     /// When an entry was last committed anywhere.
     var lastCommitAt: UInt64 = 0
+    /// When a node last began to lead.
+    var leaderSince: UInt64 = 0
+    /// How often leadership moved by itself since all is well.
+    var movesAfterHealing = 0
 
     // Platforms.
     /// Posts under way; looked up only.

@@ -58,6 +58,9 @@ package struct WorldPlan: Sendable {
     private(set) var scrubInterval: UInt64
     /// Wall clocks' error at the start, in milliseconds.
     private(set) var clockOffsets: [Int64]
+    /// Whether leadership moves to where it is best, and timers follow the round trips.
+    private(set) var placement: PlacementSettings?
+    private(set) var timing: TimingSettings?
 
     package private(set) var faultKinds: [FaultKind]
     package private(set) var faults: [Fault] = []
@@ -142,6 +145,7 @@ package struct WorldPlan: Sendable {
             kinds: &faultKinds
         )
         addDirectoryFaults(options)
+        drawPlacement(options)
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
         drawStateSettings(options.seed)
         restAttempts = attempts.count
@@ -172,6 +176,24 @@ package struct WorldPlan: Sendable {
         state.merge.maxSmallRuns = random.pick([2, 5, 16])
         state.merge.minDeadBytes = random.pick([100, 10_000])
         keepsLog = random.chance(percent: 60)
+    }
+
+    /// In a half of the runs each, from a stream of its own.
+    private mutating func drawPlacement(_ options: RunOptions) {
+        var random = SeededRandom(seed: options.seed, stream: "placement")
+        if random.chance(percent: 50) {
+            var settings = PlacementSettings()
+            settings.stableFor = .seconds(Int(random.between(2, 10)))
+            settings.firstBackoff = .seconds(Int(random.between(2, 10)))
+            settings.longestBackoff = .seconds(20)
+            placement = settings
+        }
+        if random.chance(percent: 50) {
+            var settings = TimingSettings()
+            // No less than other worlds have: what is judged by the time-out is judged by the plan's.
+            settings.least = .milliseconds(Int(random.between(150, 400)))
+            timing = settings
+        }
     }
 
     /// What happens to directories and states, in some runs.

@@ -5,7 +5,7 @@ package enum Commands {
         [
             ServeCommand.command, CheckConfigCommand.command, StatusCommand.command,
             BenchCommand.command, SimulateCommand.command, ChaosCommand.command,
-            InspectCommand.command,
+            RegionCommand.command, InspectCommand.command,
         ]
         + AttemptCommands.all + MemberCommands.all + LocalCommands.all
 

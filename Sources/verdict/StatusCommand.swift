@@ -76,6 +76,10 @@ package struct ClusterView: Decodable, Sendable {
     package var leader: Int?
     package var term: UInt64
     package var nodes: [Node]
+    /// The node that would lead best, and the mean of a decision with this leader and that one.
+    var best_leader: Int?
+    var decision_ms: Double?
+    var best_decision_ms: Double?
 }
 
 /// The nodes' views put together.
@@ -107,6 +111,10 @@ package struct ClusterSummary: Encodable, Sendable {
     package var leader: Int?
     package var term: UInt64?
     package var nodes: [Node] = []
+    /// As the leader sees it, or who answers.
+    package var best_leader: Int?
+    var decision_ms: Double?
+    var best_decision_ms: Double?
 
     package init(
         _ members: [ClusterFile.Node],
@@ -117,6 +125,9 @@ package struct ClusterSummary: Encodable, Sendable {
         leader = answers.first { $0.view.term == term && $0.view.leader != nil }?.view.leader
         // The leader exchanges heartbeats with all; another node only with the leader.
         let judge = answers.first { $0.node == leader } ?? answers.first
+        best_leader = judge?.view.best_leader
+        decision_ms = judge?.view.decision_ms
+        best_decision_ms = judge?.view.best_decision_ms
         for member in members {
             var row = Node(node: member.node, region: member.region, answers: false)
             if let answer = answers.first(where: { $0.node == member.node }) {
@@ -167,6 +178,13 @@ package struct ClusterSummary: Encodable, Sendable {
             rows,
             right: [0, 3, 4, 5, 7]
         )
+        if let best = nodes.first(where: { $0.node == best_leader }) {
+            text += "\nbest leader: node \(best.node) (\(best.region))"
+            if let decision_ms, let best_decision_ms {
+                text += ", a decision takes \(milliseconds(best_decision_ms)) of round trips"
+                text += best_leader == leader ? "" : ", with this one \(milliseconds(decision_ms))"
+            }
+        }
         for node in nodes {
             if let problem = node.problem { text += "\nnode \(node.node): \(problem)" }
             if let condition = node.condition, condition != "healthy" {

@@ -67,6 +67,15 @@ enum FrameSamples {
             .message(.readIndexReply(round: 1 << 63, index: LogIndex(0))),
             .message(.readIndexReply(round: 4, index: LogIndex(.max))),
             .message(.ping(sentAt: Instant(nanoseconds: .max), status)),
+            .message(.roundTrips(RoundTripReport([]))),
+            .message(
+                .roundTrips(
+                    RoundTripReport([
+                        .init(node: NodeID(1), roundTrip: nil, silence: .max),
+                        .init(node: NodeID(.max), roundTrip: 217_000, silence: 40),
+                    ])
+                )
+            ),
             .message(
                 .pong(
                     sentAt: Instant(nanoseconds: 0),
@@ -100,6 +109,12 @@ enum FrameSamples {
             )
         ),
         .requestVoteReply(VoteReply(granted: false)),
+        .requestVoteReply(
+            VoteReply(
+                granted: true,
+                lastEntry: EntryID(term: Term(7), index: LogIndex(.max))
+            )
+        ),
         .appendEntries(append(entries: [])),
         .appendEntries(
             append(entries: [
@@ -252,6 +267,20 @@ struct FrameGenerator {
             )
         case 7: .message(.members(identity().members, isFormed: flag()))
         case 5: .message(.ping(sentAt: Instant(nanoseconds: number()), status()))
+        case 8:
+            .message(
+                .roundTrips(
+                    RoundTripReport(
+                        (0..<random.below(4)).map { _ in
+                            .init(
+                                node: node(),
+                                roundTrip: flag() ? UInt32(truncatingIfNeeded: number()) | 1 : nil,
+                                silence: UInt32(truncatingIfNeeded: number())
+                            )
+                        }
+                    )
+                )
+            )
         case 6:
             .message(
                 .pong(
@@ -272,7 +301,7 @@ struct FrameGenerator {
         case 0: .preVote(VoteRequest(lastEntry: entryID(), isTransfer: flag()))
         case 1: .preVoteReply(VoteReply(granted: flag()))
         case 2: .requestVote(VoteRequest(lastEntry: entryID(), isTransfer: flag()))
-        case 3: .requestVoteReply(VoteReply(granted: flag()))
+        case 3: .requestVoteReply(VoteReply(granted: flag(), lastEntry: entryID()))
         case 4: .timeoutNow
         case 5:
             .appendEntriesReply(

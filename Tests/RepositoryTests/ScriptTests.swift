@@ -32,7 +32,7 @@ struct ScriptTests {
 
     @Test("the scripts that others rely on are there")
     func present() throws {
-        for name in ["up", "down", "kill", "start", "pause", "resume", "chaos"] {
+        for name in ["up", "down", "kill", "start", "pause", "resume", "chaos", "regions"] {
             #expect(try ScriptTests.scripts().contains("cluster/\(name)"))
         }
     }

@@ -81,6 +81,7 @@ extension PeerMessage {
         static let pong: UInt8 = 7
         static let members: UInt8 = 8
         static let pull: UInt8 = 16
+        static let roundTrips: UInt8 = 24
     }
 
     func encode(into out: inout [UInt8]) {
@@ -118,6 +119,9 @@ extension PeerMessage {
         case .pull(let message):
             out.append(Tag.pull)
             message.encode(into: &out)
+        case .roundTrips(let report):
+            out.append(Tag.roundTrips)
+            report.encode(into: &out)
         }
     }
 
@@ -143,6 +147,7 @@ extension PeerMessage {
             let isFormed = try reader.bool()
             self = .members(try reader.members(), isFormed: isFormed)
         case Tag.pull: self = .pull(try PullMessage(from: &reader))
+        case Tag.roundTrips: self = .roundTrips(try RoundTripReport(from: &reader))
         default: throw .invalid(field: "message type")
         }
     }

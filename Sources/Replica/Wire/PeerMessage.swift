@@ -18,6 +18,8 @@ package enum PeerMessage: Hashable, Sendable {
     case pong(sentAt: Instant, wall: WallTime, NodeStatus)
     /// Which directory stands for which member, by what the sender's disk has.
     case members([MemberTag], isFormed: Bool)
+    /// The sender's ways to all nodes.
+    case roundTrips(RoundTripReport)
     /// What one node fetches from another.
     case pull(PullMessage)
 }

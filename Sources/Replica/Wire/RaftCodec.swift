@@ -28,6 +28,7 @@ extension Message {
         case .requestVoteReply(let reply):
             out.append(Tag.requestVoteReply)
             out.append(flag: reply.granted)
+            reply.lastEntry.encode(into: &out)
         case .appendEntries(let append):
             out.append(Tag.appendEntries)
             append.encode(into: &out)
@@ -48,7 +49,11 @@ extension Message {
         case Tag.preVote: body = .preVote(try VoteRequest(from: &reader))
         case Tag.preVoteReply: body = .preVoteReply(VoteReply(granted: try reader.bool()))
         case Tag.requestVote: body = .requestVote(try VoteRequest(from: &reader))
-        case Tag.requestVoteReply: body = .requestVoteReply(VoteReply(granted: try reader.bool()))
+        case Tag.requestVoteReply:
+            let isGranted = try reader.bool()
+            body = .requestVoteReply(
+                VoteReply(granted: isGranted, lastEntry: try EntryID(from: &reader))
+            )
         case Tag.appendEntries: body = .appendEntries(try AppendEntries(from: &reader))
         case Tag.appendEntriesReply:
             body = .appendEntriesReply(try AppendEntriesReply(from: &reader))

@@ -85,6 +85,14 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
     package var node: UInt32
     /// Sorted by number.
     package var nodes: [Node]
+    /// The node that would lead best; `nil` until all round trips are known.
+    package var bestLeader: UInt32?
+    /// The mean of a decision over all regions, in milliseconds of round trips: with the leader there
+    /// is, and with the best one.
+    package var decisionMilliseconds: Double?
+    package var bestDecisionMilliseconds: Double?
+    /// The silence of a leader that starts an election, in milliseconds.
+    package var electionTimeoutMilliseconds: Double?
 
     package init(leader: UInt32?, term: UInt64, node: UInt32, nodes: [Node]) {
         self.leader = leader
@@ -100,6 +108,10 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
         json.member("leader", orNull: leader.map { UInt64($0) })
         json.member("term", term)
         json.member("node", node)
+        json.member("best_leader", orNull: bestLeader.map { UInt64($0) })
+        json.milliseconds("decision_ms", decisionMilliseconds)
+        json.milliseconds("best_decision_ms", bestDecisionMilliseconds)
+        json.milliseconds("election_timeout_ms", electionTimeoutMilliseconds)
         json.key("nodes")
         json.beginArray()
         for node in nodes {
@@ -112,14 +124,7 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
             json.member("commit_index", orNull: node.commitIndex)
             json.member("applied_index", orNull: node.appliedIndex)
             json.member("reachable", node.isReachable)
-            json.key("round_trip_ms")
-            if let milliseconds = node.roundTripMilliseconds,
-                let microseconds = UInt64(exactly: (milliseconds * 1000).rounded())
-            {
-                json.thousandths(microseconds)
-            } else {
-                json.null()
-            }
+            json.milliseconds("round_trip_ms", node.roundTripMilliseconds)
             json.member("http", node.http)
             json.member("condition", node.condition)
             json.member("directory", orNull: node.directory)
@@ -180,6 +185,15 @@ package enum RebuildBody {
 }
 
 extension JSONText {
+    fileprivate mutating func milliseconds(_ name: String, _ value: Double?) {
+        key(name)
+        if let value, let microseconds = UInt64(exactly: (value * 1000).rounded()) {
+            thousandths(microseconds)
+        } else {
+            null()
+        }
+    }
+
     fileprivate mutating func member(_ name: String, orNull value: String?) {
         key(name)
         if let value { string(value) } else { null() }

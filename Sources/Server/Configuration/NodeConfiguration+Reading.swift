@@ -53,6 +53,10 @@ extension NodeConfiguration {
             journal.integer("reserve_mib", 0...1_048_576, default: 64) * 1024 * 1024
         dataMayMove = journal.flag("may_move", default: false)
         journal.close()
+        let placement = fields.object("placement")
+        movesLeader = placement.flag("move_leader", default: true)
+        leaderStableFor = .seconds(placement.integer("stable_seconds", 1...86_400, default: 10))
+        placement.close()
         let digest = fields.object("digest")
         let seconds = digest.integer("check_seconds", 0...86_400, default: 10)
         digestInterval = seconds == 0 ? nil : .seconds(seconds)
@@ -159,6 +163,26 @@ extension NodeConfiguration.Timers {
                 default: Int(diskStall.components.seconds)
             )
         )
+        isHeartbeatFixed = fields.has("heartbeat_ms")
+        isElectionTimeoutFixed = fields.has("election_timeout_ms")
+        leastElectionTimeout = milliseconds(
+            "election_timeout_min_ms",
+            50...60_000,
+            leastElectionTimeout
+        )
+        mostElectionTimeout = milliseconds(
+            "election_timeout_max_ms",
+            50...60_000,
+            mostElectionTimeout
+        )
+        if mostElectionTimeout < leastElectionTimeout {
+            fields.report(
+                fields.has("election_timeout_max_ms")
+                    ? "election_timeout_max_ms" : "election_timeout_min_ms",
+                "election_timeout_max_ms must be at least election_timeout_min_ms, "
+                    + "is \(mostElectionTimeout) with a minimum of \(leastElectionTimeout)"
+            )
+        }
         // One lost heartbeat must not cost an election.
         if electionTimeout < heartbeat * 2 {
             fields.report(

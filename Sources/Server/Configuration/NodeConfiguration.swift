@@ -24,6 +24,12 @@ package struct NodeConfiguration: Sendable {
     package struct Timers: Hashable, Sendable {
         package var heartbeat: Duration = .milliseconds(100)
         package var electionTimeout: Duration = .milliseconds(1000)
+        /// Whether the two above were set; else they follow measured round trips.
+        package var isHeartbeatFixed = false
+        package var isElectionTimeoutFixed = false
+        /// Bounds of what follows them.
+        package var leastElectionTimeout: Duration = .milliseconds(400)
+        package var mostElectionTimeout: Duration = .milliseconds(5000)
         /// Whether followers may infer commits while this node leads.
         package var commitInference = true
         /// How long a request may wait for a leader or a commit before it is answered 503.
@@ -103,6 +109,9 @@ package struct NodeConfiguration: Sendable {
     package var limits: Limits
     package var state: State
     package var log: Log
+    /// Whether leadership moves to where it is best, after so long.
+    package var movesLeader: Bool
+    package var leaderStableFor: Duration
     /// Size of one segment of the journal, in bytes.
     package var journalSegmentBytes: Int
     /// Bytes of the file system that the node leaves free when it makes a file.

@@ -83,6 +83,34 @@ extension NodeLoop {
         }
     }
 
+    func note(_ notice: PlacementNotice) {
+        switch notice {
+        case .movesToBest(let node):
+            let view = replica.placementView
+            log.info(
+                "placement",
+                "leadership moves to where decisions take less time",
+                [
+                    "to": .number(Int64(node.number)),
+                    "mean_us": .count((view.mean ?? 0) / 1000),
+                    "best_mean_us": .count((view.bestMean ?? 0) / 1000),
+                ]
+            )
+        case .movesToReach(let node, let other):
+            log.warning(
+                "placement",
+                "leadership moves to a node that hears one that this node does not",
+                ["to": .number(Int64(node.number)), "hears": .number(Int64(other.number))]
+            )
+        case .electionTimeout(let timeout):
+            log.info(
+                "placement",
+                "the election time-out follows the round trips",
+                ["election_timeout": .text("\(timeout)")]
+            )
+        }
+    }
+
     func note(_ notice: DigestNotice) {
         switch notice {
         case .quarantined(let mismatch):

@@ -55,12 +55,19 @@ extension NodeLoop {
             node.refused = state?.refusal?.description
             return node
         }
-        return ClusterBody(
+        var body = ClusterBody(
             leader: replica.raft.leader?.number,
             term: replica.raft.currentTerm.number,
             node: configuration.node.number,
             nodes: nodes
         )
+        let placement = replica.placementView
+        func milliseconds(_ nanoseconds: UInt64) -> Double { Double(nanoseconds / 1000) / 1000 }
+        body.bestLeader = placement.best?.number
+        body.decisionMilliseconds = placement.mean.map(milliseconds)
+        body.bestDecisionMilliseconds = placement.bestMean.map(milliseconds)
+        body.electionTimeoutMilliseconds = milliseconds(replica.raft.timing.electionTimeout)
+        return body
     }
 
     func readiness() -> Response {
@@ -230,6 +237,12 @@ extension NodeLoop {
         gauges.role = Gauges.Role(rawValue: replica.raft.role.rawValue) ?? .follower
         gauges.term = replica.raft.currentTerm.number
         gauges.leader = replica.raft.leader?.number ?? 0
+        let placement = replica.placementView
+        gauges.bestLeader = placement.best?.number ?? 0
+        gauges.meanDecision = placement.mean
+        gauges.bestMeanDecision = placement.bestMean
+        gauges.electionTimeout = replica.raft.timing.electionTimeout
+        gauges.placementMoves = replica.counters.placementMoves
         gauges.commitIndex = replica.raft.commitIndex.number
         gauges.appliedIndex = replica.appliedIndex.number
         gauges.lastLogIndex = replica.raft.lastIndex.number

@@ -396,6 +396,7 @@ final class NodeLoop {
             noteIntake(notice)
         case .identity(let notice): note(notice)
         case .digest(let notice): note(notice)
+        case .placement(let notice): note(notice)
         case .tornTailCut(let tail):
             log.info(
                 "journal",

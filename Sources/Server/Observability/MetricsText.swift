@@ -42,6 +42,13 @@ package struct Gauges: Sendable {
     package var term: UInt64 = 0
     /// The node that leads; 0 when none is known.
     package var leader: UInt32 = 0
+    /// The node that would lead best; 0 while not known.
+    package var bestLeader: UInt32 = 0
+    /// Nanoseconds, as is the next.
+    package var meanDecision: UInt64?
+    package var bestMeanDecision: UInt64?
+    package var electionTimeout: UInt64 = 0
+    package var placementMoves: UInt64 = 0
     package var commitIndex: UInt64 = 0
     package var appliedIndex: UInt64 = 0
     package var lastLogIndex: UInt64 = 0
@@ -230,6 +237,31 @@ extension Metrics {
             "verdict_raft_inferred_commits_total",
             gauges.inferredCommits,
             "Moves of the commit index that this node inferred rather than was told."
+        )
+        text.gauge(
+            "verdict_raft_best_leader",
+            UInt64(gauges.bestLeader),
+            "Number of the node that would lead best by measured round trips; 0 while not known."
+        )
+        text.begin(
+            "verdict_raft_mean_decision_seconds",
+            .gauge,
+            help: "Mean of a decision over all regions, in round trips, by leader: this one, the best."
+        )
+        if let mean = gauges.meanDecision { text.sample([("leader", "this")], nanoseconds: mean) }
+        if let mean = gauges.bestMeanDecision {
+            text.sample([("leader", "best")], nanoseconds: mean)
+        }
+        text.begin(
+            "verdict_raft_election_timeout_seconds",
+            .gauge,
+            help: "The silence of a leader that starts an election."
+        )
+        text.sample([], nanoseconds: gauges.electionTimeout)
+        text.counter(
+            "verdict_raft_placement_moves_total",
+            gauges.placementMoves,
+            "Times that this node, leading, handed over by itself to a better place."
         )
         text.counter(
             "verdict_raft_leader_changes_total",

@@ -248,11 +248,13 @@ final class ChaosClient {
         loop.after(milliseconds: 20) { [weak self] in self?.sweep() }
     }
 
-    /// Gives up all that is under way.
+    /// Gives up all that is under way, and every connection.
     func abandon() {
         for node in queues.indices {
             queues[node] = []
             heads[node] = 0
+            for connection in idle[node] { close(connection) }
+            idle[node] = []
         }
         for connection in busy { close(connection) }
         busy = []

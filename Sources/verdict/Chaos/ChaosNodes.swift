@@ -85,7 +85,7 @@ final class ChaosNodes {
     }
 
     /// Below the range that the system hands out by itself, where nothing listens.
-    private static func freeBasePort(nodes: Int) throws(CommandFailure) -> Int {
+    static func freeBasePort(nodes: Int) throws(CommandFailure) -> Int {
         for _ in 0..<200 {
             let base = Int.random(in: 1024...3000) * 10
             let ports = (1...nodes).flatMap {

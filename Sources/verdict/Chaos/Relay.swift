@@ -49,9 +49,17 @@ final class Relay: ChaosWatcher {
         if breaks { breakAll() } else { for one in connections.values { one.resume() } }
     }
 
+    /// Takes no more connections, and breaks those that there are.
+    func close() {
+        if let token { loop.unwatch(token, listener.descriptor) }
+        token = nil
+        breakAll()
+    }
+
     func breakAll() { for connection in Array(connections.values) { connection.close() } }
 
     func setDelay(milliseconds: Int) { delay = UInt64(milliseconds) * 1_000_000 }
+    func setDelay(nanoseconds: UInt64) { delay = nanoseconds }
 
     func isReady(_ event: Poller.Event) {
         while case .connection(let accepted) = listener.accept() {
@@ -84,9 +92,12 @@ final class RelayedConnection {
         var waiting: [(due: UInt64, bytes: [UInt8])] = []
         var waitingBytes = 0
         var output = OutputBuffer()
-        /// The other side has ended: nothing comes after what waits.
-        var endsThen = false
+        /// The other side has ended: nothing comes after what waits, and this side hears of it then.
+        var endsAt: UInt64?
+        var endsThen: Bool { endsAt != nil }
         var isConnected: Bool
+        /// What is to come for it goes nowhere.
+        var isBroken = false
 
         init(_ descriptor: FileDescriptorBox, _ connection: RelayedConnection, isConnected: Bool) {
             self.descriptor = descriptor
@@ -132,7 +143,7 @@ final class RelayedConnection {
 
     func resume() {
         guard !isClosed else { return }
-        for side in sides where side.token == nil {
+        for side in sides where side.token == nil && !side.isBroken {
             side.interest = wanted(side)
             side.token = loop.watch(side.descriptor.descriptor, side.interest, side)
         }
@@ -185,20 +196,27 @@ final class RelayedConnection {
         }
         switch Socket.read(side.descriptor.descriptor, into: &buffer) {
         case .bytes(let count):
+            if other.isBroken { break }
             let due = max(other.waiting.last?.due ?? 0, loop.now + relay.delay)
             other.waiting.append((due, Array(buffer[..<count])))
             other.waitingBytes += count
             flush(other)
         case .wouldBlock: break
         case .closed, .failed:
-            other.endsThen = true
-            flush(other)
+            end(other)
             if !isClosed, event.isBroken { unwatch(side) }
         }
         if !isClosed {
             update(side)
             update(other)
         }
+    }
+
+    /// One side has ended: the other hears of it as late as of anything else.
+    private func end(_ side: Side) {
+        guard !side.endsThen else { return }
+        side.endsAt = max(side.waiting.last?.due ?? 0, loop.now + relay.delay)
+        flush(side)
     }
 
     /// A broken end is told of again and again.
@@ -208,7 +226,7 @@ final class RelayedConnection {
     }
 
     private func flush(_ side: Side) {
-        guard !isClosed, !relay.isCut, side.isConnected else { return }
+        guard !isClosed, !relay.isCut, side.isConnected, !side.isBroken else { return }
         let now = loop.now
         while let first = side.waiting.first, first.due <= now {
             side.output.bytes.append(contentsOf: first.bytes)
@@ -218,15 +236,26 @@ final class RelayedConnection {
         if !side.output.isEmpty {
             switch side.output.write(to: side.descriptor.descriptor) {
             case nil, .wouldBlock, .bytes: break
-            case .closed, .failed: return close()
+            case .closed, .failed:
+                // What came from it before is still on its way.
+                side.output.removeAll()
+                side.waiting.removeAll()
+                side.waitingBytes = 0
+                unwatch(side)
+                side.isBroken = true
+                guard let other = other(of: side), !side.endsThen else { return close() }
+                return end(other)
             }
         }
         if let first = side.waiting.first {
             loop.at(first.due) { [weak self, weak side] in
                 if let self, let side { self.flush(side) }
             }
-        } else if side.endsThen, side.output.isEmpty {
-            return close()
+        } else if let end = side.endsAt, side.output.isEmpty {
+            guard now < end else { return close() }
+            loop.at(end) { [weak self, weak side] in
+                if let self, let side { self.flush(side) }
+            }
         }
         update(side)
         if let other = other(of: side) { update(other) }
