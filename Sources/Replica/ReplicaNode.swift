@@ -148,7 +148,6 @@ package struct ReplicaNode: ~Copyable {
             )
         )
         if let fault = start.stateFault { giveUpState(fault) }
-        noteFound()
         refreshRoom()
     }
 
