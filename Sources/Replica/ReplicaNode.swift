@@ -160,7 +160,6 @@ package struct ReplicaNode: ~Copyable {
             )
         )
         if let fault = start.stateFault { giveUpState(fault) }
-        noteFound()
         refreshRoom()
     }
 

@@ -123,52 +123,6 @@ struct DirectoryTests {
         cluster.expectEqualStates()
     }
 
-    @Test("a log that a newer leader cut is no older copy; one that lacks what it acknowledged is")
-    func cutLog() throws {
-        let cluster = try formed()
-        let leader = try cluster.awaitLeader()
-        let node = (leader + 1) % 3
-        for i in 0..<5 { try cluster.open("more\(i)", at: i % 3) }
-        cluster.run(for: .seconds(1))
-        let found = try #require(cluster.look(node) { $0.greeting } ?? nil)
-        let term = try #require(cluster.look(node) { $0.raft.currentTerm })
-        let run = cluster.members[node].run
-        func judge(_ greeting: PeerIdentity, run: UInt64) -> IdentityRefusal? {
-            cluster.with(leader) {
-                $0.refusal(
-                    of: greeting,
-                    from: cluster.members[node].id,
-                    run: run,
-                    isRunning: false,
-                    at: cluster.now
-                )
-            } ?? nil
-        }
-        // It says what it found when it started, which is less than it has promised since.
-        #expect(found.lastEntry.index < cluster.look(node) { $0.raft.lastIndex } ?? .zero)
-        #expect(judge(found, run: run) == nil)
-
-        var next = found
-        next.starts += 1
-        next.term = term
-        next.lastEntry = EntryID(term: Term(1), index: LogIndex(2))
-        let older = judge(next, run: run + 1)
-        guard case .brokenPromise = older else {
-            Issue.record("\(String(describing: older))")
-            return
-        }
-        next.term = Term(term.number - 1)
-        next.lastEntry = EntryID(term: term, index: LogIndex(100))
-        guard case .brokenPromise = judge(next, run: run + 1) else {
-            Issue.record("an older term passes")
-            return
-        }
-        // The disk has a newer term: its leader may have begun to replace what was there.
-        next.term = Term(term.number + 1)
-        next.lastEntry = EntryID(term: Term(1), index: LogIndex(2))
-        #expect(judge(next, run: run + 1) == nil)
-    }
-
     @Test("promises are remembered over a restart of those who know them")
     func promisesOutlive() throws {
         let cluster = try formed()

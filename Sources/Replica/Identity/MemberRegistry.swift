@@ -23,9 +23,6 @@ struct MemberRegistry {
     private(set) var knocks: [NodeID: DirectoryID] = [:]
     /// Why the cluster does not take this node, if it said so.
     private(set) var exclusion: String?
-    /// What this process found on its disk when it started, or had there when it had repaired.
-    private(set) var foundTerm = Term.zero
-    private(set) var foundEntry = EntryID.zero
     /// Members whose directory changed: links to the old one have to go.
     var replaced: [NodeID] = []
 
@@ -97,7 +94,7 @@ struct MemberRegistry {
         }
         if greeting.isRepairing {
             record.promisedEntry = .zero
-        } else if run != record.run, record.isBroken(by: greeting) {
+        } else if greeting.term < record.promisedTerm || greeting.lastEntry < record.promisedEntry {
             return .brokenPromise(
                 peer,
                 found: greeting.lastEntry,
@@ -239,23 +236,11 @@ struct MemberRegistry {
     /// A member is known to have promised this much.
     mutating func note(_ peer: NodeID, term: Term, entry: EntryID) {
         guard var record = identity[member: peer] else { return }
-        if term > record.promisedTerm {
-            // What was acknowledged in an earlier term a newer leader may cut.
-            record.promisedTerm = term
-            record.promisedEntry = entry
-        } else if term == record.promisedTerm, entry > record.promisedEntry {
-            record.promisedEntry = entry
-        } else {
-            return
-        }
+        guard term > record.promisedTerm || entry > record.promisedEntry else { return }
+        record.promisedTerm = max(record.promisedTerm, term)
+        record.promisedEntry = max(record.promisedEntry, entry)
         file.identity.set(record)
         isNoted = true
-    }
-
-    /// The disk has this term and log, at least, by which peers may tell it from an older copy.
-    mutating func found(_ term: Term, _ entry: EntryID) {
-        foundTerm = term
-        foundEntry = entry
     }
 
     /// What was noted shall be on the disk soon.
@@ -333,16 +318,5 @@ extension MemberRegistry {
             fresh: directory.fresh
         )
         return (registry, notices)
-    }
-}
-
-extension MemberRecord {
-    /// A process starts on a disk that holds less than this member had promised before.
-    ///
-    /// Within a term no log shrinks behind what it acknowledged in that term; a leader of a newer
-    /// term may cut what was acknowledged in an earlier one, and then the disk has the newer term.
-    fileprivate func isBroken(by greeting: PeerIdentity) -> Bool {
-        if greeting.term != promisedTerm { return greeting.term < promisedTerm }
-        return greeting.lastEntry < promisedEntry
     }
 }

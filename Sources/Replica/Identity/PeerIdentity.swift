@@ -7,8 +7,7 @@ package struct PeerIdentity: Hashable, Sendable {
     package var directory: DirectoryID
     /// Processes that have started on it, this one included.
     package var starts: UInt64
-    /// What its disk had when the process started, or had repaired: never less than processes before
-    /// it promised anybody.
+    /// What its log and promises have come to: never less than it promised anybody.
     package var term: Term
     package var lastEntry: EntryID
     /// It belongs to a cluster.

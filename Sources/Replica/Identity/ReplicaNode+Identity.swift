@@ -63,11 +63,12 @@ extension ReplicaNode {
     /// What this node says of its directory when it greets a peer; `nil` where nobody asks.
     package var greeting: PeerIdentity? {
         guard let registry else { return nil }
+        let last = raft.lastIndex
         return PeerIdentity(
             directory: registry.identity.directory,
             starts: registry.identity.starts,
-            term: registry.foundTerm,
-            lastEntry: registry.foundEntry,
+            term: raft.currentTerm,
+            lastEntry: EntryID(term: raft.term(at: last) ?? .zero, index: last),
             isFormed: registry.durable.isFormed && registry.identity.isFormed,
             isRepairing: raft.participation != .full,
             members: registry.tags
@@ -180,17 +181,7 @@ extension ReplicaNode {
     /// This node's log makes up for all that it lost.
     mutating func repairEnded(through index: LogIndex) {
         registry?.repaired()
-        noteFound()
         output.notices.append(.identity(.repaired(through: index)))
-    }
-
-    /// By what is on the disk now, peers may tell it from an older copy.
-    mutating func noteFound() {
-        let last = raft.lastIndex
-        registry?.found(
-            raft.currentTerm,
-            EntryID(term: raft.term(at: last) ?? .zero, index: last)
-        )
     }
 
     /// Remembers what a peer promises with a message.
