@@ -4,9 +4,9 @@ package import Raft
 package struct PlacementSettings: Hashable, Sendable {
     /// Whether leadership moves by itself; where it should be is known all the same.
     package var moves = true
-    /// The mean of a decision over all regions has to be shorter there by so much…
+    /// The mean of a decision over all regions has to be shorter there by so much.
     package var leastGain: Duration = .milliseconds(5)
-    /// …and by so many hundredths of what it is here.
+    /// And by so many hundredths of what it is here.
     package var leastGainPercent: UInt64 = 10
     /// For so long, with all nodes well, without a break.
     package var stableFor: Duration = .seconds(10)

@@ -246,7 +246,7 @@ extension Metrics {
         text.begin(
             "verdict_raft_mean_decision_seconds",
             .gauge,
-            help: "Mean of a decision over all regions, in round trips, by leader: this one, the best."
+            help: "Mean of a decision over all regions, in round trips: with this leader, the best."
         )
         if let mean = gauges.meanDecision { text.sample([("leader", "this")], nanoseconds: mean) }
         if let mean = gauges.bestMeanDecision {
