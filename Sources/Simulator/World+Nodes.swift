@@ -39,7 +39,7 @@ extension World {
         replica.diskStall = .nanoseconds(Int64(plan.diskStall))
         replica.digestInterval = .nanoseconds(Int64(plan.digestInterval))
         replica.scrubInterval = .nanoseconds(Int64(plan.scrubInterval))
-        replica.intake.fileSize = 16 * 1024
+        replica.intake.fileSize = 4096
         replica.intake.bytes = plan.requestHold / WorldPlan.second % 3 == 0 ? 2048 : 256 * 1024
         replica.placement = plan.placement
         replica.timing = plan.timing

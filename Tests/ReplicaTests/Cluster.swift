@@ -199,6 +199,12 @@ final class Cluster {
         schedule(done, after: Cluster.diskTime)
     }
 
+    func releaseIntake(_ node: Int) {
+        members[node].holdsIntake = false
+        guard members[node].process?.intake != nil else { return }
+        schedule(.intakeDone(node, run: members[node].run), after: Cluster.diskTime)
+    }
+
     func releaseReads(_ node: Int) {
         members[node].holdsReads = false
         for read in members[node].heldReads {

@@ -147,6 +147,29 @@ struct IntakeTests {
         IntakeTests.expectOnce(IntakeTests.late, cluster)
     }
 
+    @Test("is not taken for durable by the next process because it can read it")
+    func readIsNotDurable() throws {
+        let cluster = try IntakeTests.cluster()
+        _ = cluster.takeIn(IntakeTests.late, at: 2)
+        cluster.run(for: .milliseconds(50))
+        cluster.crash(2)
+        cluster.members[2].holdsIntake = true
+        try cluster.start(2)
+        // What was read may be in the system's memory only: it is written again before it counts.
+        let (context, submission) = cluster.takeIn(IntakeTests.late, at: 2)
+        guard case .taken = submission else {
+            Issue.record("it counts as durable: \(String(describing: submission))")
+            return
+        }
+        cluster.run(for: .seconds(1))
+        #expect(IntakeTests.result(context, cluster) == nil)
+        cluster.releaseIntake(2)
+        cluster.run(for: .milliseconds(50))
+        #expect(IntakeTests.result(context, cluster) == .takenIn)
+        cluster.heal()
+        IntakeTests.expectOnce(IntakeTests.late, repeats: 1, cluster)
+    }
+
     @Test("may come again while it waits: known, counted, and counted once")
     func again() throws {
         let cluster = try IntakeTests.cluster()

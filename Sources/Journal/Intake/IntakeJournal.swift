@@ -31,7 +31,7 @@ package struct IntakeJournal: Sendable {
 
     package init(_ configuration: JournalConfiguration, fileSize: Int = 1024 * 1024) {
         self.configuration = configuration
-        self.fileSize = Sector.roundUp(max(fileSize, 16 * 1024))
+        self.fileSize = Sector.roundUp(max(fileSize, 4096))
     }
 
     /// Bytes of items in one batch, at most.
