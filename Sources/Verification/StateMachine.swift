@@ -274,10 +274,10 @@ package struct StateMachine: ~Copyable {
     ///
     /// - Returns: `late` or `contradicted`; nil if only the log can say.
     package func lateDecision(on callback: Callback) -> Decision? {
-        guard callback.event != .poll, let position = positions[callback.attempt] else {
-            return nil
-        }
-        return attempts[position].lateDecision(on: callback, limits: limits)
+        guard callback.event != .poll else { return nil }
+        return look(callback.attempt) { record -> Decision? in
+            record.isCompact ? nil : record.lateDecision(on: callback, limits: limits)
+        } ?? nil
     }
 
     /// The answer to an open that is known here with the same meaning, without the log.

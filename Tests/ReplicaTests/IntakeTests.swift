@@ -54,7 +54,7 @@ struct IntakeTests {
         let cluster = try IntakeTests.cluster()
         #expect(cluster.look(2) { $0.isWithoutQuorum(at: cluster.now) } == true)
         let decision = try #require(
-            cluster.look(2) { $0.lateDecision(on: IntakeTests.late) } ?? nil
+            cluster.with(2) { $0.lateDecision(on: IntakeTests.late) } ?? nil
         )
         #expect(decision.disposition == .contradicted)
         let first = try #require(
@@ -82,12 +82,12 @@ struct IntakeTests {
     @Test("is not for the intake to answer while its attempt is open, or its key is known")
     func undecided() throws {
         let cluster = try IntakeTests.cluster(isDecided: false)
-        #expect(cluster.look(2) { $0.lateDecision(on: IntakeTests.late) } == .some(nil))
+        #expect(cluster.with(2) { $0.lateDecision(on: IntakeTests.late) } == .some(nil))
         let decided = try IntakeTests.cluster()
-        #expect(decided.look(2) { $0.lateDecision(on: IntakeTests.right) } == .some(nil))
+        #expect(decided.with(2) { $0.lateDecision(on: IntakeTests.right) } == .some(nil))
         var other = IntakeTests.right
         other.digits = Example.wrong
-        #expect(decided.look(2) { $0.lateDecision(on: other) } == .some(nil))
+        #expect(decided.with(2) { $0.lateDecision(on: other) } == .some(nil))
     }
 
     @Test("is acknowledged by nobody before it is durable")

@@ -50,9 +50,16 @@ extension ReplicaNode {
     /// outcome, for ever and on every node.
     ///
     /// The caller must have it taken in before it answers.
-    package func lateDecision(on callback: Callback) -> Decision? {
-        guard isServing, condition != .excluded else { return nil }
+    package mutating func lateDecision(on callback: Callback) -> Decision? {
+        guard isServing, condition != .excluded, isAtHand(callback.attempt) else { return nil }
         return machine.lateDecision(on: callback)
+    }
+
+    /// Whether an attempt can be asked for without a load.
+    ///
+    /// Who has waited for a commit may find that its record has left memory meanwhile.
+    package mutating func isAtHand(_ attempt: AttemptID) -> Bool {
+        machine.presence(of: attempt) != .unloaded
     }
 
     /// Whether no majority could be reached for so long that it is more than an election.

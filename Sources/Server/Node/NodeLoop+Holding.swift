@@ -19,7 +19,9 @@ extension NodeLoop {
         _ form: Exchange.ReplyForm,
         _ connection: HTTPConnection
     ) {
-        if let known = replica.isServing ? replica.machine.knownAnswer(to: callback) : nil {
+        if replica.isServing, replica.isAtHand(callback.attempt),
+            let known = replica.machine.knownAnswer(to: callback)
+        {
             answer(connection, response(known, form))
             return
         }
