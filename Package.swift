@@ -51,25 +51,25 @@ let package = Package(
 
         // Wiring: still sans-I/O.
         room("Journal", ["Raft", "Digest"]),
-        room("Replica", ["Raft", "Verification", "Journal", "Digest"]),
+        room("Store", ["Raft", "Verification", "Journal", "Digest"]),
+        room("Replica", ["Raft", "Verification", "Journal", "Store", "Digest"]),
 
-        room("Simulator", ["Replica", "Raft", "Verification", "Journal", "Digest"]),
+        room("Simulator", ["Replica", "Raft", "Verification", "Journal", "Store", "Digest"]),
 
         // Effects.
         room("Reactor", ["CLinux", "Journal"]),
         room(
             "Server",
             [
-                "Raft", "Verification", "Journal", "Replica", "Digest", "HTTP", "Providers",
-                "Reactor",
+                "Raft", "Verification", "Journal", "Store", "Replica", "Digest", "HTTP",
+                "Providers", "Reactor",
             ]
         ),
         .executableTarget(
             name: "verdict",
             dependencies: [
-                "Server", "Reactor", "Journal", "HTTP", "Digest", "Providers", "Raft", "Simulator",
-                "Chaos", "Replica",
-                "Verification",
+                "Server", "Reactor", "Journal", "Store", "HTTP", "Digest", "Providers", "Raft",
+                "Simulator", "Chaos", "Verification", "Replica",
             ],
             swiftSettings: strict
         ),
@@ -88,6 +88,7 @@ let package = Package(
             ["Journal", "Raft", "Digest"],
             resources: [.copy("Fixtures")]
         ),
+        tests(of: "Store", ["Store", "Raft", "Verification", "Journal"]),
         tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal"]),
         tests(of: "Simulator", ["Simulator"]),
         tests(of: "Chaos", ["Chaos"]),

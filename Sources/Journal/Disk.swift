@@ -60,13 +60,20 @@ package struct DiskBatch: Hashable, Sendable {
         self.operations = operations
     }
 
-    /// Whether a failure of the step at `position` leaves everything as it was, so that the batch may
-    /// be tried again: the first step was to make a file, and there is no room for it.
+    /// Whether a failure of the step at `position` leaves all that counts as it was, so that the batch
+    /// may be tried again: there was no room, and the first step was to make a file, or nothing was
+    /// touched but a segment in the making.
     package func isUntouched(by error: DiskError, at position: Int) -> Bool {
-        guard position == 0, error.isLackOfRoom, case .create = operations.first else {
-            return false
+        guard error.isLackOfRoom else { return false }
+        if position == 0, case .create = operations.first { return true }
+        return operations[...position].allSatisfy { operation in
+            switch operation {
+            case .create(let file, _), .write(let file, _, _), .sync(let file):
+                file.hasSuffix(SegmentName.unfinished)
+            case .syncDirectory: true
+            default: false
+            }
         }
-        return true
     }
 }
 

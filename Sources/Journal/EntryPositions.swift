@@ -97,6 +97,15 @@ struct EntryPositions: Sendable {
         spans.insert(contentsOf: found, at: at)
     }
 
+    /// Forgets that the first entries of the first hole ever were.
+    mutating func giveUpHole(before index: LogIndex) {
+        guard let at = spans.firstIndex(where: { $0.segment == Self.nowhere }), at == 0 else {
+            return
+        }
+        let end = spans.count > 1 ? spans[1].first : index
+        if index >= end { spans.removeFirst() } else { spans[0].first = max(spans[0].first, index) }
+    }
+
     /// Forgets entries whose segments were removed.
     mutating func removeFirst(through segment: UInt64) {
         var count = 0

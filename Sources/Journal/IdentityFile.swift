@@ -21,6 +21,8 @@ package struct IdentityFile: Sendable {
     /// Counted up with each change.
     package private(set) var generation: UInt64
     private var exists: Bool
+    /// The slot that is written next: never the only one that is whole.
+    private var firstSlot = 0
 
     /// A file that is not there yet.
     package init(_ identity: DirectoryIdentity) {
@@ -57,7 +59,13 @@ package struct IdentityFile: Sendable {
                 }
                 continue
             }
-            if file.generation > best?.generation ?? 0 { best = file }
+            if let known = best, known.generation >= file.generation {
+                // A slot that is behind was not reached by the last change.
+                if known.generation > file.generation { best?.firstSlot = slot }
+                continue
+            }
+            best = file
+            best?.firstSlot = slot == 0 ? 1 : 0
         }
         if best == nil, !bytes.isEmpty {
             // Nobody was told of an identity that was not whole yet; the file is written anew.
@@ -79,7 +87,7 @@ package struct IdentityFile: Sendable {
             operations.append(.create(file: Self.name, size: Self.size))
         }
         let bytes = encoded()
-        for slot in 0..<2 {
+        for slot in [firstSlot, 1 - firstSlot] {
             operations.append(
                 .write(file: Self.name, offset: slot * Self.slotSize, bytes: bytes)
             )

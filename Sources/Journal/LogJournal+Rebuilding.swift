@@ -7,8 +7,12 @@ struct Rebuilding: Sendable {
     var waiting: [Entry] = []
     /// The segment in the making.
     var segment: Segment?
+    /// The batch under way makes its file.
+    var creates = false
     /// The last batch completes it.
     var finishes = false
+    /// The file of one that was given up, in the way of the next.
+    var leftover: String?
     /// Sequence numbers of segments whose files are there but of no use, and whether an index is too.
     var ruins: [UInt64: Bool] = [:]
 
@@ -20,6 +24,8 @@ struct Rebuilding: Sendable {
         var last: EntryID
         var time = Timestamp.zero
         var positions = EntryPositions()
+
+        var file: String { SegmentName.file(header.sequence) + SegmentName.unfinished }
     }
 }
 
@@ -71,18 +77,38 @@ extension LogJournal {
         return true
     }
 
+    /// Entries before this one are too old: nobody has them any more.
+    package mutating func giveUp(before index: LogIndex) {
+        guard rebuilding.segment == nil, rebuilding.waiting.isEmpty else { return }
+        positions.giveUpHole(before: index)
+    }
+
+    /// An entry that the log has is not on this disk: it was removed, or is still to be fetched.
+    package func lacks(_ index: LogIndex) -> Bool {
+        guard index > .zero, index <= readable else { return false }
+        guard let at = positions.span(of: index) else { return true }
+        return positions.spans[at].segment == EntryPositions.nowhere
+    }
+
+    /// The whole log is on this disk, from its first entry on.
+    package var reachesBack: Bool { !lacks(LogIndex(1)) && holes.isEmpty }
+
     // MARK: Writing
 
     /// The next piece of a segment in the making.
+    ///
+    /// Nothing counts on it before it is complete: where there is no room for a piece, it is given up.
     mutating func rebuildBatch() -> [DiskOperation]? {
-        guard !rebuilding.waiting.isEmpty, let hole = holes.first else { return nil }
-        var operations: [DiskOperation] = []
-        if rebuilding.segment == nil, !beginSegment(hole, &operations) {
-            rebuilding.waiting = []
-            return nil
+        if let leftover = rebuilding.leftover {
+            return [.remove(file: leftover), .syncDirectory]
         }
-        guard var segment = rebuilding.segment else { return nil }
-        let file = SegmentName.file(segment.header.sequence) + SegmentName.unfinished
+        guard !rebuilding.waiting.isEmpty, let hole = holes.first else { return nil }
+        guard var segment = rebuilding.segment else { return beginSegment(hole) }
+        var operations: [DiskOperation] = []
+        let file = segment.file
+        if segment.offset == Sector.size {
+            operations.append(.write(file: file, offset: 0, bytes: segment.header.encoded()))
+        }
         operations.append(
             .write(file: file, offset: segment.offset, bytes: batch(&segment, rebuilding.waiting))
         )
@@ -106,16 +132,16 @@ extension LogJournal {
         return sequence < after && !segments.contains { $0.sequence == sequence }
     }
 
-    /// - Returns: false if there is no sequence number left for it.
-    private mutating func beginSegment(
-        _ hole: ClosedRange<LogIndex>,
-        _ operations: inout [DiskOperation]
-    ) -> Bool {
+    /// Makes the file of a segment, unless there is no sequence number left for it.
+    private mutating func beginSegment(_ hole: ClosedRange<LogIndex>) -> [DiskOperation]? {
         let at = positions.span(of: hole.lowerBound) ?? 0
         let before = at > 0 ? positions.spans[at - 1].segment : promise.firstSegment - 1
         var sequence = before + 1
         while segments.contains(where: { $0.sequence == sequence }) { sequence += 1 }
-        guard hasNumber(sequence, in: hole) else { return false }
+        guard hasNumber(sequence, in: hole) else {
+            rebuilding.waiting = []
+            return nil
+        }
         let previous = hole.lowerBound.previous
         var header = SegmentHeader(
             configuration: configuration,
@@ -126,11 +152,10 @@ extension LogJournal {
         )
         header.flags = .rebuilt
         header.fileSize = 0
-        rebuilding.segment = Rebuilding.Segment(header: header, last: header.start.last)
-        let file = SegmentName.file(sequence) + SegmentName.unfinished
-        operations.append(.create(file: file, size: 0))
-        operations.append(.write(file: file, offset: 0, bytes: header.encoded()))
-        return true
+        let segment = Rebuilding.Segment(header: header, last: header.start.last)
+        rebuilding.segment = segment
+        rebuilding.creates = true
+        return [.create(file: segment.file, size: 0), .syncDirectory]
     }
 
     private func batch(_ segment: inout Rebuilding.Segment, _ entries: [Entry]) -> [UInt8] {
@@ -179,7 +204,7 @@ extension LogJournal {
             if hadIndex { operations.append(.remove(file: SegmentName.index(sequence))) }
         }
         operations.append(.rename(from: file + SegmentName.unfinished, to: file))
-        SegmentIndex(record(of: segment), spans: segment.positions.spans).append(to: &operations)
+        operations.append(.syncDirectory)
     }
 
     private func record(of segment: Rebuilding.Segment) -> Segment {
@@ -191,17 +216,31 @@ extension LogJournal {
             lastBatch: segment.nextBatch - 1,
             lastChecksum: segment.previousChecksum,
             lastEntry: segment.last,
-            lastTime: segment.time,
-            isIndexed: true
+            lastTime: segment.time
         )
     }
 
-    /// The piece is durable.
+    /// What `rebuildBatch` said is done.
     mutating func rebuilt() {
-        guard rebuilding.finishes, let segment = rebuilding.segment else { return }
+        if rebuilding.leftover != nil {
+            rebuilding.leftover = nil
+        } else if rebuilding.creates {
+            rebuilding.creates = false
+        } else if rebuilding.finishes, let segment = rebuilding.segment {
+            rebuilding.finishes = false
+            rebuilding.segment = nil
+            insertSegment(record(of: segment))
+            positions.fill(segment.positions.spans, through: segment.last.index)
+        }
+    }
+
+    /// There was no room for what `rebuildBatch` said: it is begun anew when there is.
+    mutating func giveUpRebuilding() {
+        guard let segment = rebuilding.segment else { return }
+        if !rebuilding.creates { rebuilding.leftover = segment.file }
+        rebuilding.creates = false
         rebuilding.finishes = false
         rebuilding.segment = nil
-        insertSegment(record(of: segment))
-        positions.fill(segment.positions.spans, through: segment.last.index)
+        rebuilding.waiting = []
     }
 }

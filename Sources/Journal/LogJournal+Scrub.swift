@@ -17,6 +17,12 @@ package struct Scrub: Sendable {
 }
 
 extension LogJournal {
+    /// What is read next is the first piece of a round.
+    package var beginsScrubRound: Bool {
+        guard !scrub.isReading, segments.count > 1 else { return false }
+        return scrub.sequence == 0 || scrub.sequence > segments[segments.count - 2].sequence
+    }
+
     /// Plans to read the next piece of the sealed segments, to see whether they still are what was
     /// written; nil if there are none, or a piece is being read.
     ///

@@ -231,6 +231,14 @@ package struct LogJournal: ~Copyable {
         return segment.used >= segment.capacity / 4 && unindexed < segments.count - 1
     }
 
+    /// The sequence number of the segment that comes next.
+    private var nextSequence: UInt64 {
+        // Lower ones may be removed at any start, even if all segments were lost since.
+        let next = max(segments.last?.sequence ?? 0, promise.firstSegment - 1) + 1
+        // What lies between is fetched from others, into segments that go between.
+        return restartTime == nil ? next : next + SegmentName.restartDistance
+    }
+
     /// Bytes that a batch of all that is pending takes.
     private var pendingSize: Int { Sector.roundUp(pending.count) }
     /// Bytes of the newest segment that are free.
@@ -267,11 +275,6 @@ package struct LogJournal: ~Copyable {
             .removesSpare,
             [.remove(file: SegmentName.file(nextSequence)), .syncDirectory]
         )
-    }
-
-    private var nextSequence: UInt64 {
-        // What lies between is fetched from others, into segments that go between.
-        (segments.last?.sequence ?? 0) + 1 + (restartTime == nil ? 0 : SegmentName.restartDistance)
     }
 
     private mutating func housekeeping(_ work: Work, _ operations: [DiskOperation]) -> DiskBatch {
@@ -411,6 +414,20 @@ package struct LogJournal: ~Copyable {
         restartTime = time
     }
 
+    /// Has the promise say that the log was begun anew after a fetched checkpoint: from now on a log that
+    /// ends before is damaged.
+    mutating func noteRestart(after index: LogIndex) -> [DiskOperation] {
+        promise = promise.next(
+            point.hardState,
+            batch: nextNumber - 1,
+            firstSegment: promise.firstSegment
+        )
+        promise.restartedAfter = index
+        var operations: [DiskOperation] = []
+        promise.append(to: &operations, node: configuration.node)
+        return operations
+    }
+
     /// A batch that repeats the hard state, for recovery to carry out.
     mutating func hardStateBatch(_ state: HardState) -> DiskBatch {
         if pending.isEmpty {
@@ -493,7 +510,12 @@ package struct LogJournal: ~Copyable {
             fatalError("invariant broken: disk batch \(number) is not under way")
         }
         underWay = nil
-        if case .makesSpare = tried.work { isOutOfRoom = true } else { keepingHouseWaits = true }
+        if case .makesSpare = tried.work {
+            isOutOfRoom = true
+            return
+        }
+        keepingHouseWaits = true
+        if case .rebuilds = tried.work { giveUpRebuilding() }
     }
 
     /// Has `nextBatch` try once more to make the next segment, if there was no room for it.
@@ -505,6 +527,7 @@ package struct LogJournal: ~Copyable {
     /// False from when the next segment could not be made, until it could.
     ///
     /// What the newest segment still holds is the reserve then.
+    @inline(__always)
     package var hasRoom: Bool { !isOutOfRoom }
 
     /// Bytes that records of entries may take up now, with all that waits counted off.
@@ -512,6 +535,7 @@ package struct LogJournal: ~Copyable {
     /// Exact while there is no room for another segment: what is appended within it can be written,
     /// and a few sectors are left for terms and votes, without which no leader could be elected. While
     /// there is room it only bounds what may wait for a disk that does not get on.
+    @inline(__always)
     package var room: Int {
         guard isOutOfRoom else {
             return max(0, configuration.maxPendingBytes - waitingSize)
@@ -521,12 +545,15 @@ package struct LogJournal: ~Copyable {
 
     /// Bytes of the batch in the making, and of what goes along with entries: a truncation, a hard
     /// state.
+    @inline(__always)
     private var waitingSize: Int { max(pending.count, BatchHeader.size) + 128 }
 
     /// Bytes of the last segment that no entry may take.
+    @inline(__always)
     private var keptForPromises: Int { min(64 * 1024, configuration.segmentSize / 8) }
 
     /// Whether a change of term or vote could be written.
+    @inline(__always)
     package var canPromise: Bool {
         !isOutOfRoom || Sector.roundUp(max(pending.count, BatchHeader.size) + 64) <= left
     }
@@ -615,6 +642,8 @@ package struct LogJournal: ~Copyable {
 
     // MARK: Metrics
 
+    /// Term and vote have been written once, so that they have a second copy.
+    package var hasPromise: Bool { promise.sequence > 0 }
     /// The oldest entry that is on this disk.
     package var firstIndex: LogIndex {
         positions.spans.first { $0.segment != EntryPositions.nowhere }?.first ?? readable.next
@@ -625,10 +654,12 @@ package struct LogJournal: ~Copyable {
     /// Bytes that wait for the next batch.
     package var pendingBytes: Int { pendingRecords == 0 ? 0 : pending.count }
     /// The batch under way carries records, and with them all that was appended when it was made.
+    @inline(__always)
     package var isWritingRecords: Bool {
         if case .records? = underWay?.work { true } else { false }
     }
     /// Whether a batch was handed out and is not completed.
+    @inline(__always)
     package var isBatchUnderWay: Bool { underWay != nil }
     /// Segments that hold batches.
     package var segmentCount: Int { segments.count }

@@ -15,6 +15,8 @@ struct Promise: Hashable, Sendable {
     var batch: UInt64 = 0
     /// The oldest segment that should be there; older ones were removed on purpose.
     var firstSegment: UInt64 = 1
+    /// The last entry of the newest fetched checkpoint after which the log was begun anew.
+    var restartedAfter = LogIndex.zero
 
     static let file = "PROMISE"
     static let magic: UInt64 = 0x5349_4D4F_5250_4456  // "VDPROMIS"
@@ -42,7 +44,8 @@ struct Promise: Hashable, Sendable {
             vote: state.votedFor,
             isRepairing: state.isRepairing,
             batch: batch,
-            firstSegment: firstSegment
+            firstSegment: firstSegment,
+            restartedAfter: restartedAfter
         )
     }
 
@@ -67,6 +70,7 @@ struct Promise: Hashable, Sendable {
         bytes.append(littleEndian: UInt32(isRepairing ? 1 : 0))
         bytes.append(littleEndian: batch)
         bytes.append(littleEndian: firstSegment)
+        bytes.append(littleEndian: restartedAfter.number)
         bytes.append(contentsOf: repeatElement(0, count: Promise.copySize - 4 - bytes.count))
         bytes.append(littleEndian: CRC32C.checksum(of: bytes, in: 0..<bytes.count))
         return bytes
@@ -106,6 +110,7 @@ struct Promise: Hashable, Sendable {
         isRepairing = bytes.uint32(at: offset + 36) & 1 != 0
         batch = bytes.uint64(at: offset + 40)
         firstSegment = bytes.uint64(at: offset + 48)
+        restartedAfter = LogIndex(bytes.uint64(at: offset + 56))
     }
 }
 
@@ -116,8 +121,10 @@ extension Promise {
         vote: NodeID?,
         isRepairing: Bool,
         batch: UInt64,
-        firstSegment: UInt64
+        firstSegment: UInt64,
+        restartedAfter: LogIndex = .zero
     ) {
+        self.restartedAfter = restartedAfter
         self.sequence = sequence
         self.term = term
         self.vote = vote

@@ -63,14 +63,24 @@ enum Record: Hashable, Sendable {
 
     /// The bytes of the record at `offset`, padding left out.
     ///
+    /// - Parameters:
+    ///   - bytes: a batch, or a part of one.
+    ///   - offset: where the record begins.
+    ///   - isChecked: the checksum of its batch matched, which covers the record's.
+    /// - Returns: where it lies.
     /// - Throws: `RecordFault` if it does not lie within `bytes` or its checksum is wrong.
-    static func extent(in bytes: [UInt8], at offset: Int) throws(RecordFault) -> Range<Int> {
+    static func extent(
+        in bytes: [UInt8],
+        at offset: Int,
+        isChecked: Bool = false
+    ) throws(RecordFault) -> Range<Int> {
         guard offset + prefix <= bytes.count else { throw RecordFault("record cut short") }
         let length = Int(bytes.uint32(at: offset + 4))
         guard length >= 1, length <= maxLength, length <= bytes.count - offset - prefix else {
             throw RecordFault("record of impossible length \(length)")
         }
         let end = offset + prefix + length
+        if isChecked { return offset..<end }
         guard CRC32C.checksum(of: bytes, in: offset + 4..<end) == bytes.uint32(at: offset) else {
             throw RecordFault("checksum of a record does not match")
         }

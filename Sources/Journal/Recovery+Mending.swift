@@ -194,6 +194,11 @@ extension Recovery {
                 for operation in batch.operations { try disk.perform(operation) }
                 _ = journal.completed(batch.number)
             }
+            if checkpoint.isFetched, kept.restartedAfter < checkpoint.last.index {
+                for operation in journal.noteRestart(after: checkpoint.last.index) {
+                    try disk.perform(operation)
+                }
+            }
             journal.rebuilding.ruins = sealed.ruins
             journal.checkpointed(through: checkpoint.last.index)
             return Recovered(log: log, tornTail: tornTail, damage: damage, journal: journal)

@@ -219,7 +219,8 @@ struct SegmentScan {
     private let end: Int?
     private(set) var isDone = false
 
-    /// Walks to `end`, the bytes that are taken; nil to go on as far as batches follow.
+    /// Begins with a segment's first batch; `end` is where its last one ends, nil to go on as far as
+    /// batches follow.
     init(_ header: SegmentHeader, file: String, end: Int? = nil) {
         self.header = header
         self.file = file
@@ -301,7 +302,7 @@ struct SegmentScan {
     ) throws(RecordFault) {
         var at = body.lowerBound
         for _ in 0..<batch.records {
-            let extent = try Record.extent(in: bytes, at: at)
+            let extent = try Record.extent(in: bytes, at: at, isChecked: true)
             guard extent.upperBound <= body.upperBound else {
                 throw RecordFault("record reaches beyond its batch")
             }

@@ -67,8 +67,12 @@ package struct LogCheckpoint: Hashable, Sendable {
     package var time: Timestamp
     /// The term of every index through it.
     package var terms: [TermRun]
+    /// It was fetched from another node when the log here ended before `last`: the log begins anew
+    /// after it, and nothing is lost by that.
+    package var isFetched: Bool
 
-    package init(last: EntryID, time: Timestamp, terms: [TermRun]) {
+    package init(last: EntryID, time: Timestamp, terms: [TermRun], isFetched: Bool = false) {
+        self.isFetched = isFetched
         self.last = last
         self.time = time
         self.terms = terms
@@ -502,6 +506,10 @@ struct Recovery {
     mutating func checkReach(_ committed: (Entry) -> Void) throws(JournalError) {
         let last = checkpoint.last
         guard last.index > .zero else { return }
+        if replay.point.last.index < last.index, isNewlyFetched {
+            restarts = true
+            return
+        }
         guard replay.point.last.index >= last.index else {
             try refuse("a checkpoint stands for entries through \(last)")
             return
@@ -511,6 +519,15 @@ struct Recovery {
             return
         }
         commitCheckpoint(committed)
+    }
+
+    /// The checkpoint came from another node, and the log has not been begun anew after it yet.
+    ///
+    /// Whatever this node acknowledged before lies at or before the checkpoint's entry, or in entries
+    /// that were never committed.
+    var isNewlyFetched: Bool {
+        guard let promise = promise.newest, !self.promise.mayBeStale else { return false }
+        return checkpoint.isFetched && promise.restartedAfter < checkpoint.last.index
     }
 
     /// What the checkpoint stands for is committed, though the log may not say so yet.

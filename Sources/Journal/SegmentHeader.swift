@@ -147,11 +147,11 @@ struct LogPoint: Hashable, Sendable {
 ///
 /// By sequence and not by index, since a segment is made before it is known what goes into it,
 /// and since indexes go back when a log is truncated.
-enum SegmentName {
+package enum SegmentName {
     /// How many sequence numbers are left free before a segment in which the log begins anew.
     static let restartDistance: UInt64 = 1 << 16
 
-    static func file(_ sequence: UInt64) -> String {
+    package static func file(_ sequence: UInt64) -> String {
         let digits = String(sequence, radix: 16)
         return "log-" + String(repeating: "0", count: 16 - digits.count) + digits + ".seg"
     }

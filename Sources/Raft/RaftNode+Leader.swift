@@ -61,6 +61,7 @@ extension RaftNode {
     }
 
     /// Why a proposal would be refused now; nil if it would be taken.
+    @inline(__always)
     package var proposalRefusal: ProposalRefusal? {
         guard role == .leader else { return .notLeader(known: leader) }
         if let transfer { return .transferring(to: transfer.target) }

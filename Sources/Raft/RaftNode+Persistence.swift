@@ -20,6 +20,7 @@ extension RaftNode {
     }
 
     /// Term and vote are on disk; while they are not, nothing is sent, not even that entries arrived.
+    @inline(__always)
     package var isTermDurable: Bool { writes.isHardStateDurable }
 
     /// This write and all before it are on stable storage.

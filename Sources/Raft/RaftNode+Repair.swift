@@ -32,11 +32,14 @@ extension RaftNode {
     var restingRole: Role { isSilent ? .repairing : isVoter ? .follower : .learner }
 
     /// Counts for nothing at present.
+    @inline(__always)
     var isSilent: Bool { isRepairing || isBarred }
 
     /// May stand for election.
+    @inline(__always)
     var mayCampaign: Bool { isVoter && !isSilent && !isReluctant }
 
+    @inline(__always)
     package var participation: Participation {
         isBarred ? .barred : isRepairing ? .repairing(through: repair.through) : .full
     }

@@ -144,14 +144,22 @@ package struct RaftNode: ~Copyable {
 
     package var id: NodeID { configuration.node }
     /// The last entry in memory, durable or not.
+    @inline(__always)
     package var lastIndex: LogIndex { log.lastIndex }
     /// The own log is known to be durable through here.
+    @inline(__always)
     package var durableIndex: LogIndex { writes.durableIndex }
     /// Entries through this index are not in memory any more.
+    @inline(__always)
     package var evictedIndex: LogIndex { log.evicted }
     /// Cost of the entries in memory, in bytes.
+    @inline(__always)
     package var cachedBytes: Int { log.cachedBytes }
     package func term(at index: LogIndex) -> Term? { log.term(at: index) }
+    /// The terms of the log through an index.
+    package func terms(through index: LogIndex) -> [TermRun] {
+        Array(log.runs.prefix { $0.first <= index })
+    }
 
     /// What this node, as leader, knows of the others' logs; without meaning in other roles.
     package var progress: [Progress] { peers }
@@ -188,6 +196,7 @@ package struct RaftNode: ~Copyable {
     }
 
     /// When `deadlineReached` must be called next.
+    @inline(__always)
     package var nextDeadline: Instant {
         var next = Instant.distantFuture
         if role == .leader {

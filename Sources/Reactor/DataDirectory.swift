@@ -68,6 +68,11 @@ package struct DataDirectory: ~Copyable {
         return max(1, z ^ (z >> 31))
     }
 
+    /// The same for who only reads, beside another who writes and removes.
+    package borrowing func readingDisk() throws(SystemError) -> FileDisk {
+        try FileDisk(directory: path, opensAnew: true)
+    }
+
     private static func holder(_ number: Int32) -> String? {
         var bytes = [UInt8](repeating: 0, count: 16)
         let count = unsafe bytes.withUnsafeMutableBytes { buffer in

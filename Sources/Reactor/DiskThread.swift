@@ -32,16 +32,24 @@ package final class DiskThread: Sendable {
     ///
     /// - Parameters:
     ///   - disk: the files; no other owner should change them from here on.
+    ///   - endsAtFailure: whether a failed batch is the last one, as for the log. Otherwise the next
+    ///     ones are performed all the same, and each is answered.
     ///   - completion: called on the disk's thread, once for each read and, up to the first failure,
     ///     for each batch; it should only pass on, for instance to a `Mailbox`.
     /// - Throws: `SystemError` if there can be no more threads or descriptors.
     package init(
         disk: consuming FileDisk,
+        endsAtFailure: Bool = true,
         completion: @escaping @Sendable (DiskCompletion) -> Void
     ) throws(SystemError) {
         let queue = try DiskQueue()
         self.queue = queue
-        let worker = DiskWorker(queue: queue, disk: disk, completion: completion)
+        let worker = DiskWorker(
+            queue: queue,
+            disk: disk,
+            endsAtFailure: endsAtFailure,
+            completion: completion
+        )
         var started = pthread_t()
         let argument = unsafe Unmanaged.passRetained(worker)
         let code = unsafe pthread_create(
@@ -162,15 +170,18 @@ private final class DiskWorker {
     private let queue: DiskQueue
     private var disk: FileDisk
     private let completion: @Sendable (DiskCompletion) -> Void
+    private let endsAtFailure: Bool
     private var failure: DiskError?
 
     init(
         queue: DiskQueue,
         disk: FileDisk,
+        endsAtFailure: Bool,
         completion: @escaping @Sendable (DiskCompletion) -> Void
     ) {
         self.queue = queue
         self.disk = disk
+        self.endsAtFailure = endsAtFailure
         self.completion = completion
     }
 
@@ -205,11 +216,11 @@ private final class DiskWorker {
                 position += 1
             }
         } catch {
-            if batch.isUntouched(by: error, at: position) {
+            if endsAtFailure, batch.isUntouched(by: error, at: position) {
                 completion(.noRoom(number: batch.number, error))
                 return
             }
-            failure = error
+            if endsAtFailure { failure = error }
             result = .failure(error)
         }
         completion(

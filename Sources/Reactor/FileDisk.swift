@@ -30,6 +30,10 @@ package struct FileDisk: Disk, Sendable {
         var size: Int
     }
 
+    /// Files are opened anew for each operation: for who only reads, so that no file that another
+    /// removes is kept by being open here.
+    private let opensAnew: Bool
+
     private static let maxOpenFiles = 64
     private static let zeroesAhead = 256 * 1024
     /// A write that ends nearer than this to the frontier moves it.
@@ -39,8 +43,11 @@ package struct FileDisk: Disk, Sendable {
     /// Opens a directory that exists.
     ///
     /// No file is made that would leave less than `reserve` bytes of its file system free.
-    package init(directory path: String, reserve: Int = 0) throws(SystemError) {
+    package init(directory path: String, reserve: Int = 0, opensAnew: Bool = false)
+        throws(SystemError)
+    {
         self.reserve = reserve
+        self.opensAnew = opensAnew
         let number = uninterrupted {
             unsafe Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         }
@@ -91,9 +98,12 @@ package struct FileDisk: Disk, Sendable {
         at offset: Int,
         count: Int
     ) throws(DiskError) -> [UInt8] {
-        let number = try open(file).descriptor.number
+        let opened = try open(file)
+        let number = opened.descriptor.number
         // Not to be asked for more memory than the file has bytes.
-        let room = try max(0, min(count, size(of: file) - offset))
+        var status = stat()
+        _ = try perform("stat \(file)") { unsafe fstat(number, &status) }
+        let room = max(0, min(count, Int(status.st_size) - offset))
         var code: Int32 = 0
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: room) { buffer, filled in
             while filled < room, let base = buffer.baseAddress {
@@ -106,6 +116,7 @@ package struct FileDisk: Disk, Sendable {
                 filled += got
             }
         }
+        withExtendedLifetime(opened) {}
         guard code == 0 else { throw DiskError(operation: "read \(file)", code: code) }
         return bytes
     }
@@ -229,6 +240,7 @@ package struct FileDisk: Disk, Sendable {
             unsafe openat(directory, file, O_RDWR | O_CLOEXEC | flags, 0o640)
         }
         let opened = FileDescriptorBox(FileDescriptor(owning: number))
+        if opensAnew { return opened }
         if files.count >= Self.maxOpenFiles { files.removeAll(keepingCapacity: true) }
         files[file] = opened
         return opened

@@ -1,5 +1,6 @@
 package import Journal
 package import Raft
+package import Store
 package import Verification
 
 /// Settings of a `ReplicaNode` that do not change while it runs.
@@ -22,6 +23,7 @@ package struct ReplicaConfiguration: Sendable {
     package var repeatReportInterval: Duration = .seconds(1)
     /// Different repeated callbacks counted between two reports, at most; see `RepeatLedger`.
     package var maxRepeatItems: Int = 100_000
+    package var state = StateSettings()
     /// Peers are pinged this often.
     package var pingInterval: Duration = .milliseconds(500)
     /// A disk on which a batch takes longer than this counts as stalled: a leader leaves its office.
@@ -32,6 +34,38 @@ package struct ReplicaConfiguration: Sendable {
     package var digestInterval: Duration? = .seconds(10)
     /// Bytes of sealed segments that are read a second to look for damage; 0 for none.
     package var scrubBytesPerSecond = 4 * 1024 * 1024
+    /// All of them are read once in this time, unless that takes longer.
+    package var scrubInterval: Duration = .seconds(60)
+    /// The log is kept for the retention time; if not, only as much as a restart needs.
+    package var keepsLog = true
+    /// A follower without any entry gets a checkpoint that stands for so many, instead of the entries.
+    package var snapshotLag: UInt64 = 200_000
+
+    /// Settings of the state store: when checkpoints are made and what stays in memory.
+    package struct StateSettings: Sendable {
+        /// Bytes of entries applied since the newest checkpoint after which the next one is made.
+        package var checkpointBytes = 64 * 1024 * 1024
+        /// Changed attempts after which it is made, too.
+        package var checkpointAttempts = 100_000
+        /// Bytes of records that are encoded in one turn, about.
+        package var encodedPerTurn = 64 * 1024
+        /// Records whose new places are noted in one turn.
+        package var settledPerTurn = 2000
+        /// Cost of the decided attempts that stay in memory although they are on disk, in bytes.
+        package var cacheBytes = 128 * 1024 * 1024
+        /// Records loaded at a time, at most, but for what an entry needs.
+        package var maxLoads = 512
+        /// After a checkpoint that failed the next is made after this.
+        package var retryAfter: Duration = .seconds(10)
+        /// Bytes of one write to a run; `nil`: as the store has it.
+        package var pieceSize: Int?
+        /// Bits of the hash of attempts; fewer than 64 only where collisions are wanted.
+        package var hashBits = 64
+        package var merge = MergePolicy()
+        /// How long attempts are kept; a leader proposes it where the state has something else.
+        package var retention: RetentionSettings?
+        package init() {}
+    }
 
     /// Where leadership should be and whether it moves there; `nil`: it stays where it is.
     package var placement: PlacementSettings?

@@ -11,27 +11,30 @@ extension ReplicaNode {
     /// - Returns: whether some are left.
     package mutating func applyCommitted(at now: Instant) -> Bool {
         var budget = ReplicaNode.maxAppliedPerTurn
-        if isRebuilding { readForRebuild() }
-        while budget > 0, appliedIndex < raft.commitIndex, appliedIndex >= raft.evictedIndex {
+        isApplyBlocked = stateFault != nil
+        while budget > 0, appliedIndex < raft.commitIndex, !isApplyBlocked {
             let entries = raft.entries(
                 from: appliedIndex.next,
                 through: raft.commitIndex,
                 maxBytes: 1 << 20
             )
-            for entry in entries.prefix(budget) { apply(entry, at: now) }
+            for entry in entries.prefix(budget) {
+                guard isLoaded(entry) else {
+                    isApplyBlocked = true
+                    break
+                }
+                apply(entry, at: now)
+            }
             budget -= entries.count
             raft.applied(through: appliedIndex)
         }
-        guard !isRebuilding else {
-            endRebuildIfDone(at: now)
-            return appliedIndex < raft.commitIndex && appliedIndex >= raft.evictedIndex
-        }
         if isServing { reads.serve(applied: appliedIndex, into: &output.reads) }
-        return appliedIndex < raft.commitIndex
+        return appliedIndex < raft.commitIndex && !isApplyBlocked
     }
 
     mutating func apply(_ entry: Entry, at now: Instant) {
         counters.applied += 1
+        checkpointing.appliedBytes += entry.cost
         let index = EntryIndex(entry.index.number)
         let time = LogTime(milliseconds: entry.time.milliseconds)
         guard entry.kind == .command else {
@@ -52,7 +55,7 @@ extension ReplicaNode {
         case .repeats(let batch): reportApplied(batch)
         case .readmit(let readmission): applyReadmission(readmission, at: entry.index, now)
         case .checkDigest: noteMismatch(at: now)
-        case .open, .callback, .defineFlow, .tick: break
+        case .open, .callback, .defineFlow, .tick, .settings: break
         }
         // A state that is not to be trusted answers nobody: who waits is answered by its deadline.
         guard isServing, let id = command.request, id.node == node.number,
@@ -85,31 +88,23 @@ extension ReplicaNode {
     }
 
     /// Applies an entry found on disk at start.
-    ///
-    /// - Returns: the directory that it lets stand for a node, if that is what it does.
     static func replay(
         _ entry: Entry,
         into machine: inout StateMachine,
         _ counters: inout ReplicaCounters
-    ) -> MemberTag? {
+    ) {
         counters.applied += 1
         let index = EntryIndex(entry.index.number)
         let time = LogTime(milliseconds: entry.time.milliseconds)
         guard entry.kind == .command else {
             machine.applyNothing(at: index, time: time)
-            return nil
+            return
         }
         guard let command = try? Command(decoding: entry.payload) else {
             counters.undecodable += 1
             machine.applyUndecodable(at: index, time: time)
-            return nil
+            return
         }
         _ = machine.apply(command, at: index, time: time)
-        guard case .readmit(let readmission) = command else { return nil }
-        return MemberTag(
-            node: NodeID(readmission.node),
-            directory: DirectoryID(high: readmission.high, low: readmission.low),
-            admittedAt: entry.index
-        )
     }
 }

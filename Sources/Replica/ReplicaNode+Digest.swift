@@ -1,11 +1,12 @@
 internal import Journal
+internal import Store
 package import Raft
 package import Verification
 
 /// Why a replica does not serve: its state is not what the others have.
 package struct Quarantine: Hashable, Sendable {
     package var mismatch: DigestMismatch
-    /// The state was built anew from the log since, and differed again.
+    /// The state was built from the log alone, and differs.
     package var isConfirmed = false
 }
 
@@ -15,25 +16,29 @@ package enum DigestNotice: Hashable, Sendable {
     /// No majority of the nodes has the same digest.
     case noMajority(index: EntryIndex)
     case rebuilding
-    case rebuilt(through: LogIndex)
-    /// The state was built anew from the log, and differs as before.
+    /// The owner starts anew from the disk.
+    case startsAnew
+    /// The state was built from the log alone, and differs.
     case rebuiltInVain(DigestMismatch)
-    case rebuildFailed(String)
 }
 
 extension ReplicaNode {
     /// Whether answers from this node's state may be given.
+    @inline(__always)
     package var isServing: Bool { quarantine == nil && !isRebuilding }
 
     /// The newest digest of this node's state that others can compare.
+    @inline(__always)
     var newestMark: DigestMark? { isRebuilding ? nil : machine.digest.marks.last }
 
-    /// Looks whether an applied entry has shown that this replica differs.
-    mutating func noteMismatch(at now: Instant) {
+    /// Looks whether an applied entry has shown that this replica differs; `isFromLogAlone` if the state was
+    /// built from the log just now, without a checkpoint.
+    mutating func noteMismatch(isFromLogAlone: Bool = false, at now: Instant) {
         guard quarantine == nil, let mismatch = machine.mismatch else { return }
-        quarantine = Quarantine(mismatch: mismatch)
-        if isRebuilding { return }
-        output.notices.append(.digest(.quarantined(mismatch)))
+        quarantine = Quarantine(mismatch: mismatch, isConfirmed: isFromLogAlone)
+        output.notices.append(
+            .digest(isFromLogAlone ? .rebuiltInVain(mismatch) : .quarantined(mismatch))
+        )
         beginQuarantine(at: now)
     }
 
@@ -46,7 +51,7 @@ extension ReplicaNode {
         handOverInQuarantine(at: now)
     }
 
-    private mutating func handOverInQuarantine(at now: Instant) {
+    mutating func handOverInQuarantine(at now: Instant) {
         guard raft.role == .leader, !isServing else { return }
         _ = raft.transferLeadership(to: nil, at: now, into: &actions)
         settle(at: now)
@@ -94,67 +99,25 @@ extension ReplicaNode {
 
     // MARK: Rebuilding
 
-    /// Builds this replica's state anew from its log, beside all else that it does.
+    /// Has this replica's state built anew, after which whoever owns it starts anew from the disk.
     ///
-    /// - Returns: false if it is doing so already.
+    /// The log is sound and the others may count on it, so it stays as it is. A state that came from the
+    /// log alone comes from there again. Otherwise the leader's checkpoint takes the place of the own one:
+    /// going back behind that would take every entry from the beginning, and a start has no use for a log
+    /// with a hole, which as long as there is a checkpoint is mended on the way.
+    ///
+    /// - Returns: false if it is being done already.
     package mutating func rebuild(at now: Instant) -> Bool {
-        guard !isRebuilding else { return false }
+        guard !isRebuilding, !isRetired else { return false }
         isRebuilding = true
-        rebuiltFrom = quarantine
-        quarantine = nil
         output.completions += requests.giveUpAll()
-        machine = StateMachine(limits: configuration.limits)
         raft.avoidOffice(true, at: now)
         output.notices.append(.digest(.rebuilding))
         handOverInQuarantine(at: now)
+        if store.manifest == nil {
+            isRetired = true
+            output.notices.append(.digest(.startsAnew))
+        }
         return true
     }
-
-    /// Asks the journal for the next entries to apply, if they are not in memory.
-    mutating func readForRebuild() {
-        guard isRebuilding, rebuildRead == nil, appliedIndex < raft.commitIndex,
-            appliedIndex.next <= raft.evictedIndex
-        else { return }
-        let from = appliedIndex.next
-        guard var read = journal.planRead(from: from, maxBytes: 1 << 20) else { return }
-        read.number = nextDiskReadNumber
-        nextDiskReadNumber += 1
-        rebuildRead = JournalReadTicket(peer: node, from: from, maxBytes: 1 << 20, read: read)
-        output.diskReads.append(read)
-    }
-
-    /// Entries for the new state have been read.
-    mutating func rebuildWasRead(_ result: Result<[Entry], RebuildFailure>, at now: Instant) {
-        rebuildRead = nil
-        switch result {
-        case .success(let entries):
-            for entry in entries where entry.index == appliedIndex.next {
-                guard entry.index <= raft.commitIndex else { break }
-                apply(entry, at: now)
-            }
-            endRebuildIfDone(at: now)
-        case .failure(let failure):
-            // What there is of the state is of no use; the old one was none either.
-            isRebuilding = false
-            quarantine = rebuiltFrom
-            output.notices.append(.digest(.rebuildFailed(failure.reason)))
-        }
-    }
-
-    mutating func endRebuildIfDone(at now: Instant) {
-        guard isRebuilding, appliedIndex == raft.commitIndex else { return }
-        isRebuilding = false
-        if let quarantine {
-            self.quarantine?.isConfirmed = true
-            output.notices.append(.digest(.rebuiltInVain(quarantine.mismatch)))
-            return
-        }
-        rebuiltFrom = nil
-        raft.avoidOffice(false, at: now)
-        output.notices.append(.digest(.rebuilt(through: appliedIndex)))
-    }
-}
-
-struct RebuildFailure: Error {
-    var reason: String
 }

@@ -62,12 +62,14 @@ extension ReplicaNode {
     static var roomRetryInterval: Duration { .seconds(1) }
 
     /// What this node's disk has room for.
+    @inline(__always)
     package var diskRoom: DiskRoom {
         if journal.hasRoom { return .enough }
         return journal.room >= RaftNode.leastRoom ? .reserve : .none
     }
 
     /// A batch has been under way for longer than `ReplicaConfiguration.diskStall`.
+    @inline(__always)
     package var isDiskStalled: Bool { diskWatch.isStalled }
 
     /// Whether this node learns nothing new.

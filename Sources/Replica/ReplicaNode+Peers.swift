@@ -11,6 +11,7 @@ package struct PeerState: Hashable, Sendable {
     /// How far its wall clock is ahead of this node's, in milliseconds, as of the last round trip.
     package var clockOffset: Int64?
     package var lastHeardAt: Instant?
+    @inline(__always)
     package var status: NodeStatus?
     /// Its directory is the one that stands for it.
     var isWelcome = false
@@ -161,6 +162,7 @@ extension ReplicaNode {
             if underWay.from != ticket.from { deferredReads.append(ticket) }
             return
         }
+        if offerCheckpoint(to: ticket.peer, lacking: ticket.from) { return }
         guard var read = journal.planRead(from: ticket.from, maxBytes: ticket.maxBytes) else {
             // Applied here but not on this disk yet: it will be, or the node will stop.
             deferredReads.append(ticket)
@@ -181,8 +183,7 @@ extension ReplicaNode {
         at now: Instant
     ) {
         if pulled(number, result) { return }
-        if let ticket = rebuildRead, let read = ticket.read, read.number == number {
-            rebuildWasRead(entries(result, read, from: ticket.from), at: now)
+        if loadCompleted(number, result, at: now) || mergeReadCompleted(number, result, at: now) {
             return
         }
         guard let i = journalReads.firstIndex(where: { $0.read?.number == number }),
@@ -207,25 +208,6 @@ extension ReplicaNode {
         } catch {
             // The core asks again after an election time-out, if the peer still needs it.
             readFailed(error)
-        }
-    }
-
-    private func entries(
-        _ result: Result<[UInt8], DiskError>,
-        _ read: DiskRead,
-        from index: LogIndex
-    ) -> Result<[Entry], RebuildFailure> {
-        do {
-            return .success(
-                try journal.entries(
-                    in: try result.get(),
-                    of: read,
-                    from: index,
-                    maxBytes: 1 << 20
-                )
-            )
-        } catch {
-            return .failure(RebuildFailure(reason: "\(error)"))
         }
     }
 }

@@ -15,6 +15,12 @@ struct Pulling {
     var scrub: DiskRead?
     /// Bytes that may be looked at now.
     var scrubBudget = 0
+    /// Reads of the checkpoint's files for peers that asked, one a peer.
+    var files: [(peer: NodeID, read: DiskRead)] = []
+    /// The oldest entry that each peer says it has, asked for an older one.
+    var oldest: [NodeID: LogIndex] = [:]
+    /// When the round began that is under way, or was the last one.
+    var scrubBegan: Instant?
 
     struct Read {
         var peer: NodeID
@@ -58,16 +64,34 @@ extension ReplicaNode {
         switch message {
         case .entriesWanted(let from, let maxBytes):
             serve(peer, from: from, maxBytes: Int(maxBytes))
-        case .entries(let from, let entries):
+        case .checkpointOffered(let entry): receiveOffer(entry, from: peer, at: now)
+        case .fileWanted(let file, let offset, let count):
+            serveFile(file, offset: offset, count: count, to: peer)
+        case .file(let file, let offset, let bytes):
+            receiveFile(file, offset: offset, bytes, from: peer, at: now)
+        case .entries(let from, let first, let entries):
             guard let asked = pulling.asked, asked.peer == peer, asked.from == from else { return }
             pulling.asked = nil
             if journal.fill(entries) {
                 counters.entriesFetched += UInt64(entries.count)
+                pulling.oldest.removeAll()
+            } else if entries.isEmpty, first > from {
+                skip(from, peer, first)
             } else {
                 // Somebody else may have them.
                 pulling.restsUntil = now.advanced(by: .milliseconds(500))
             }
         }
+    }
+
+    /// A peer has only newer entries than the one that is wanted: if all have, it is gone for its age.
+    private mutating func skip(_ wanted: LogIndex, _ peer: NodeID, _ first: LogIndex) {
+        pulling.oldest[peer] = first
+        guard pulling.oldest.count == peers.count, let oldest = pulling.oldest.values.min(),
+            oldest > wanted
+        else { return }
+        pulling.oldest.removeAll()
+        journal.giveUp(before: oldest)
     }
 
     // MARK: Answering
@@ -101,16 +125,27 @@ extension ReplicaNode {
 
     private mutating func answer(_ peer: NodeID, _ from: LogIndex, _ entries: [Entry]) {
         output.messages.append(
-            .init(to: peer, message: .pull(.entries(from: from, entries)))
+            .init(
+                to: peer,
+                message: .pull(.entries(from: from, first: journal.firstIndex, entries))
+            )
         )
     }
 
     // MARK: Looking for damage
 
     /// Reads a little of the sealed segments, to find damage before it is needed or has company.
-    mutating func scrub() {
+    mutating func scrub(at now: Instant) {
         let rate = configuration.scrubBytesPerSecond
         guard pulling.scrub == nil, rate > 0 else { return }
+        if journal.beginsScrubRound {
+            if let began = pulling.scrubBegan,
+                began.advanced(by: configuration.scrubInterval) > now
+            {
+                return
+            }
+            pulling.scrubBegan = now
+        }
         pulling.scrubBudget = min(pulling.scrubBudget + rate / 10, rate)
         guard pulling.scrubBudget > 0, var read = journal.planScrub() else { return }
         read.number = nextDiskReadNumber
@@ -124,6 +159,7 @@ extension ReplicaNode {
     ///
     /// - Returns: whether it was.
     mutating func pulled(_ number: UInt64, _ result: Result<[UInt8], DiskError>) -> Bool {
+        if fileRead(number, result) { return true }
         if let read = pulling.scrub, read.number == number {
             pulling.scrub = nil
             scrubbed(read, result)

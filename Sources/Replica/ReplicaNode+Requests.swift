@@ -103,6 +103,7 @@ extension ReplicaNode {
     static var maxForwardBytes: Int { 256 * 1024 }
 
     /// Requests are left that did not fit into this turn's proposal.
+    @inline(__always)
     var canProposeMore: Bool {
         raft.role == .leader && requests.hasQueued && raft.proposalRefusal == nil
             && !isQueueWaitingForRoom
@@ -248,6 +249,20 @@ extension ReplicaNode {
         tickIndex = raft.lastIndex.advanced(by: 1)
     }
 
+    /// How long attempts are kept, where the state has something else than this leader's
+    /// configuration.
+    mutating func proposeSettingsIfDue() {
+        guard let wanted = configuration.state.retention, raft.role == .leader,
+            settingsIndex <= appliedIndex, machine.retention.settings != wanted,
+            raft.proposalRefusal == nil, raft.term(at: raft.commitIndex) == raft.currentTerm,
+            appliedIndex == raft.commitIndex
+        else { return }
+        var bytes: [UInt8] = []
+        Command.settings(wanted).encode(into: &bytes)
+        forwarded.append(bytes)
+        settingsIndex = raft.lastIndex.advanced(by: 1)
+    }
+
     /// Reports the repeats counted so far at once rather than in time; for an orderly stop.
     package mutating func reportRepeats(at now: Instant) { makeReport(at: now) }
 
@@ -292,7 +307,7 @@ extension Command {
             case .open(let open): open.origin.request
             case .callback(let callback): callback.origin.request
             case .readmit(let readmission): readmission.request
-            case .defineFlow, .repeats, .tick, .checkDigest: nil
+            case .defineFlow, .repeats, .tick, .checkDigest, .settings: nil
             }
         }
         set {
@@ -307,7 +322,7 @@ extension Command {
             case .readmit(var readmission):
                 readmission.request = newValue
                 self = .readmit(readmission)
-            case .defineFlow, .repeats, .tick, .checkDigest:
+            case .defineFlow, .repeats, .tick, .checkDigest, .settings:
                 fatalError("invariant broken: nobody waits for \(self)")
             }
         }

@@ -1,5 +1,6 @@
 package import Journal
 package import Raft
+import Store
 package import Verification
 
 /// One copy of the system: a Raft node, its journal and the state machine, wired together.
@@ -58,12 +59,33 @@ package struct ReplicaNode: ~Copyable {
     /// Set while this replica's state is known to differ from the others'.
     package internal(set) var quarantine: Quarantine?
     package internal(set) var isRebuilding = false
-    /// The quarantine that the rebuild under way is to end.
-    var rebuiltFrom: Quarantine?
-    var rebuildRead: JournalReadTicket?
     var nextDigestAt: Instant
     var pulling = Pulling()
     var placement: Placement
+    var installing: Installing?
+    /// Above the numbers of all runs that were fetched, for good or not.
+    var nextFetchedRun: UInt64 = 0
+    /// Another state was put in the place of this one: the owner starts anew from the disk.
+    package internal(set) var isRetired = false
+
+    var store: StateStore
+    var checkpointing = Checkpointing()
+    var merging = Merging()
+    var loads = LoadTable()
+    /// Entries through this one were looked at for what they need loaded.
+    var prefetched = LogIndex.zero
+    /// The next entry to be applied waits for a load.
+    var isApplyBlocked = false
+    /// Why the state cannot be used any more.
+    var stateFault: String?
+    var hasSetAside = false
+    /// Attempts whose waiters were told in this turn or the last, and are asked for right after.
+    var served: [AttemptID] = []
+    var servedBefore = 0
+    /// Used over and over, to save allocations.
+    var placesToLoad: [RecordPlace] = []
+    /// The index of the last settings proposed here.
+    var settingsIndex = LogIndex.zero
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
@@ -78,19 +100,11 @@ package struct ReplicaNode: ~Copyable {
         configuration: ReplicaConfiguration,
         at now: Instant
     ) throws(JournalError) {
-        var machine = StateMachine(limits: configuration.limits)
-        var counters = ReplicaCounters()
-        var readmissions: [MemberTag] = []
-        var journal = configuration.journal
-        // Alone, there is nobody to repair from.
-        journal.canRepair = configuration.raft.membership.voters.count > 1
-        let recovered = try LogJournal.recover(from: &disk, configuration: journal) { entry in
-            let readmission = ReplicaNode.replay(entry, into: &machine, &counters)
-            if let readmission { readmissions.append(readmission) }
-        }
-        if let torn = recovered.tornTail { output.notices.append(.tornTailCut(torn)) }
-        for damage in recovered.damage { output.notices.append(.logDamaged(damage)) }
-        let log = recovered.log
+        let start = try RecoveredState.recover(from: &disk, configuration)
+        if let torn = start.tornTail { output.notices.append(.tornTailCut(torn)) }
+        for damage in start.damage { output.notices.append(.logDamaged(damage)) }
+        if let reason = start.setAside { output.notices.append(.checkpointSetAside(reason)) }
+        let log = start.log
         var registry: MemberRegistry?
         if let identity = configuration.identity {
             let opened = try MemberRegistry.open(
@@ -100,7 +114,7 @@ package struct ReplicaNode: ~Copyable {
                 hasLog: log.lastIndex > .zero || log.hardState.currentTerm > .zero
             )
             registry = opened.registry
-            for readmission in readmissions { registry?.admit(readmission) }
+            for admitted in start.machine.readmissions { registry?.admit(MemberTag(admitted)) }
             output.notices += opened.notices
         }
         self.configuration = configuration
@@ -111,9 +125,11 @@ package struct ReplicaNode: ~Copyable {
             participation: registry?.participation ?? .full,
             at: now
         )
-        self.journal = recovered.takeJournal()
-        self.machine = machine
-        self.counters = counters
+        self.store = start.store
+        self.counters = start.counters
+        self.checkpointing.appliedBytes = start.appliedBytes
+        self.journal = start.journal
+        self.machine = start.machine
         self.requests = RequestTable(limit: configuration.maxPendingRequests)
         self.reads = ReadTable(incarnation: configuration.incarnation)
         self.ledger = RepeatLedger(maxItems: configuration.maxRepeatItems)
@@ -126,12 +142,20 @@ package struct ReplicaNode: ~Copyable {
         self.nextPingAt = now
         self.nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)
         self.nextDigestAt = configuration.digestInterval.map { now.advanced(by: $0) } ?? now
-        noteMismatch(at: now)
-        raft.applied(through: LogIndex(self.machine.appliedIndex.number))
+        noteMismatch(isFromLogAlone: store.manifest == nil, at: now)
+        raft.applied(
+            through: max(
+                LogIndex(self.machine.appliedIndex.number),
+                start.stateFault == nil ? .zero : store.manifest?.entry.index ?? .zero
+            )
+        )
+        if let fault = start.stateFault { giveUpState(fault) }
         refreshRoom()
     }
 
+    @inline(__always)
     package var node: NodeID { configuration.raft.node }
+    @inline(__always)
     package var appliedIndex: LogIndex { LogIndex(machine.appliedIndex.number) }
 
     /// Does what the calls since the last turn made possible: proposals and forwards in one batch,
@@ -155,11 +179,23 @@ package struct ReplicaNode: ~Copyable {
         let hasMore = applyCommitted(at: now)
         forwarded.applied(through: appliedIndex)
         proposeTickIfDue(at: now, wall: wall)
+        proposeSettingsIfDue()
         sendRequests(at: now, wall: wall)
         startReads(at: now)
         settle(at: now)
         takeDiskWork(at: now)
-        return hasMore || canProposeMore
+        prefetch()
+        var hasCheckpointWork = driveCheckpoint(at: now)
+        if driveMerge(at: now) { hasCheckpointWork = true }
+        if output.background == nil { output.background = nextInstallBatch() }
+        if output.background == nil, installing?.isWriting != true, !isRetired {
+            output.background = nextBackground()
+        }
+        // What a blocked entry waits for must be there all at once.
+        let hasEvictions =
+            !isApplyBlocked && machine.evict(keeping: configuration.state.cacheBytes)
+        releaseServed()
+        return hasMore || canProposeMore || hasCheckpointWork || hasEvictions
     }
 
     /// At most one batch is under way, whether it is the journal's or the registry's.
@@ -177,6 +213,7 @@ package struct ReplicaNode: ~Copyable {
     }
 
     /// When `turn` has to be called, if nothing else happens before.
+    @inline(__always)
     package func nextDeadline(at now: Instant, wall: WallTime) -> Instant {
         var deadline = min(raft.nextDeadline, nextHousekeepingAt)
         // While proposals are refused the house-keeping looks again: a deadline that has passed
@@ -275,6 +312,7 @@ package struct ReplicaNode: ~Copyable {
         forgetForwarded()
         tickIndex = .zero
         leaderChanged(change.leader, at: now)
+        settingsIndex = .zero
     }
 
     /// What is due every 100 ms: time-outs, lost forwards, pings, the report of repeats.
@@ -286,6 +324,7 @@ package struct ReplicaNode: ~Copyable {
             output.completions.append(completion)
         }
         for completion in reads.expire(at: now) { output.reads.append(completion) }
+        keepLoads(at: now)
         askAgain(at: now)
         watchDisk(at: now)
         if nextPingAt <= now {
@@ -314,7 +353,8 @@ package struct ReplicaNode: ~Copyable {
             if !ledger.isEmpty { nextReportAt = now }
         }
         pull(at: now)
-        scrub()
+        scrub(at: now)
+        keepInstalling(at: now)
         let deferred = deferredReads
         deferredReads.removeAll()
         // Only a leader has anyone to read for.
@@ -355,5 +395,9 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var entriesFetched: UInt64 = 0
     /// How often this node, leading, handed over by itself to a better place.
     package var placementMoves: UInt64 = 0
+    package var checkpointsBegun: UInt64 = 0
+    package var checkpoints: UInt64 = 0
+    package var merges: UInt64 = 0
+    package var storeFailures: UInt64 = 0
     package init() {}
 }

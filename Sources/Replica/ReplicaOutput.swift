@@ -18,6 +18,12 @@ package struct ReplicaOutput {
     /// `batchFoundNoRoom` if it was not begun for lack of room.
     package var batch: DiskBatch?
     package var diskReads: [DiskRead] = []
+    /// To be done beside `batch`, on a queue of its own; `ReplicaNode.backgroundCompleted` is called
+    /// when it is durable, or has failed.
+    package var background: DiskBatch?
+    /// Reads of records; they may go on beside both batches, and `readCompleted` is called.
+    package var loads: [DiskRead] = []
+    package var loaded: [LoadCompletion] = []
     package var notices: [Notice] = []
     /// Links to these peers have to go: another directory stands for them now.
     package var disconnects: [NodeID] = []
@@ -31,13 +37,17 @@ package struct ReplicaOutput {
         reads.removeAll(keepingCapacity: true)
         batch = nil
         diskReads.removeAll(keepingCapacity: true)
+        background = nil
+        loads.removeAll(keepingCapacity: true)
+        loaded.removeAll(keepingCapacity: true)
         notices.removeAll(keepingCapacity: true)
         disconnects.removeAll(keepingCapacity: true)
     }
 
     package var isEmpty: Bool {
         messages.isEmpty && completions.isEmpty && reads.isEmpty && batch == nil
-            && diskReads.isEmpty && notices.isEmpty && disconnects.isEmpty
+            && diskReads.isEmpty && background == nil && loads.isEmpty && loaded.isEmpty
+            && notices.isEmpty && disconnects.isEmpty
     }
 }
 
@@ -58,6 +68,22 @@ package struct Completion: Hashable, Sendable {
 package struct ReadCompletion: Hashable, Sendable {
     package var context: UInt64
     package var isReady: Bool
+}
+
+/// An attempt that was asked for can be read from the state now, or could not be loaded in time.
+package struct LoadCompletion: Hashable, Sendable {
+    package var context: UInt64
+    package var isReady: Bool
+}
+
+/// Whether an attempt can be read from the state.
+package enum Availability: Hashable, Sendable {
+    /// It is in memory, or does not exist.
+    case ready
+    /// A `LoadCompletion` will tell.
+    case loading
+    /// Too many wait for records already.
+    case refused
 }
 
 /// Something an operator would want in the log.
@@ -81,8 +107,25 @@ package enum Notice: Hashable, Sendable {
     case placement(PlacementNotice)
     /// An unfinished write at the end of the log was cut off.
     case tornTailCut(TornTail)
+    /// The leader's entries begin later than what this node needs: its checkpoint is fetched.
+    case installBegun(EntryID, from: NodeID)
+    case installAbandoned(String)
+    /// A fetched checkpoint has taken the place of the state: `ReplicaNode.isRetired`, and whoever owns it
+    /// makes another from the disk.
+    case installed(EntryID)
     /// Part of the log is not what was written.
     case logDamaged(LogDamage)
+    /// A checkpoint is durable.
+    case checkpointDone(LogIndex, records: Int, runs: Int)
+    /// A checkpoint, a merge or a removal failed; the newest checkpoint still holds.
+    case storeFailed(String, DiskError)
+    /// Runs were merged; bytes of all before and after.
+    case merged(before: Int, after: Int)
+    /// The checkpoint found at start could not be used and was moved aside: the state was rebuilt from
+    /// the log.
+    case checkpointSetAside(String)
+    /// A record of the state cannot be read: this node stops serving until it has another state.
+    case stateDamaged(String, isAlone: Bool)
 }
 
 /// What became of a request that was handed in.

@@ -27,7 +27,10 @@ package func serve(configurationAt path: String) -> Int32 {
         sink: { writer.write($0) }
     )
     do {
-        return try run(configuration, secrets, log)
+        while true {
+            let status = try run(configuration, secrets, log)
+            if status != NodeLoop.startsAnew { return status }
+        }
     } catch {
         log.error("node", "cannot go on", ["error": .text(describe(error))])
         return 1
@@ -52,23 +55,36 @@ private func run(
         configuration: replicaConfiguration(configuration, place: directory.place),
         at: now
     )
-    let thread = try DiskThread(disk: disk) { mailbox.post(.disk($0)) }
+    let threads = DiskThreads(
+        log: try DiskThread(disk: disk) { mailbox.post(.disk($0)) },
+        state: try DiskThread(
+            disk: try directory.disk(reserve: configuration.journalReserveBytes),
+            endsAtFailure: false
+        ) {
+            mailbox.post(.state($0))
+        },
+        reading: try DiskThread(disk: try directory.readingDisk()) { mailbox.post(.disk($0)) }
+    )
     let loop = try NodeLoop(
         configuration: configuration,
         secrets: secrets,
         log: log,
         signals: signals,
         mailbox: mailbox,
-        disk: thread,
+        disk: threads,
         replica: replica,
         at: now
     )
     let status = try loop.run()
     if loop.isDiskStalled {
         log.warning("journal", "the disk hangs: the node ends without waiting for it")
-        thread.abandon()
+        threads.log.abandon()
+        threads.state.abandon()
+        threads.reading.abandon()
     } else {
-        thread.stop()
+        threads.log.stop()
+        threads.state.stop()
+        threads.reading.stop()
     }
     _ = directory.path  // locked until here
     return status
@@ -106,6 +122,10 @@ private func replicaConfiguration(
         if timers.isHeartbeatFixed { timing.fixedHeartbeat = timers.heartbeat }
         replica.timing = timing
     }
+    replica.state.checkpointBytes = configuration.state.checkpointBytes
+    replica.state.checkpointAttempts = configuration.state.checkpointAttempts
+    replica.state.cacheBytes = configuration.state.cacheBytes
+    replica.state.retention = configuration.state.retention
     replica.requestHold = configuration.timers.requestHold
     replica.diskStall = configuration.timers.diskStall
     replica.maxPendingRequests = configuration.limits.pendingRequests

@@ -7,7 +7,7 @@ extension ClusterChecker {
     /// and term and vote are there all the same.
     mutating func recoveredFromDamage(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         _ found: DurableState,
         _ before: NodeRecord,
         at now: UInt64
@@ -24,7 +24,9 @@ extension ClusterChecker {
                 at: now
             )
         }
-        let isWhole = states.contains { $0.log == found.log }
+        let isWhole =
+            states.contains { $0.log == found.log }
+            || isInstalled(found, before, replica.raft.isRepairing)
         if (!isWhole || before.isRepairing) && !replica.raft.isRepairing {
             fail(
                 "damage is no torn tail",
@@ -40,6 +42,17 @@ extension ClusterChecker {
             setRepairing(node, replica.raft.isRepairing, promised: found.log)
         } else {
             setRepairing(node, true, promised: before.promised ?? before.durable.log)
+        }
+    }
+
+    /// The log begins anew after a fetched checkpoint: what was promised before is in it, or was never
+    /// committed; term and vote are what they were.
+    func isInstalled(_ found: DurableState, _ before: NodeRecord, _ isRepairing: Bool) -> Bool {
+        guard let entry = before.installed, found.log.lastID == entry,
+            before.durable.log.last < entry.index || isRepairing
+        else { return false }
+        return [before.durable, before.underWay ?? before.durable].contains {
+            $0.term == found.term && $0.vote == found.vote
         }
     }
 

@@ -1,3 +1,4 @@
+internal import Journal
 internal import Raft
 internal import Replica
 internal import Verification
@@ -24,6 +25,8 @@ struct NodeRecord {
     var stampedAt: UInt64 = 0
     /// Its disk was damaged behind its back: what it finds there may be less than it promised.
     var isRotten = false
+    /// The last entry of a checkpoint that was fetched and not yet started from.
+    var installed: EntryID?
     /// Its directory was emptied or is an older copy: it takes no part until it has caught up.
     var isOut = false
     /// Set until a process has started on the other directory.
@@ -72,6 +75,9 @@ struct CommittedEntry {
 }
 
 /// Checks the promises of consensus after every step (dissertation §3.2, figure 3.2).
+///
+/// Replicas come `inout`, though nothing here changes one: they are large, and borrowing one from an
+/// object copies it.
 struct ClusterChecker {
     private(set) var violation: Violation?
     private(set) var records: [NodeRecord]
@@ -89,6 +95,8 @@ struct ClusterChecker {
     private var formerVotes: [Vote: NodeID] = [:]
     private var digests: [UInt64: UInt64] = [:]
     let quorum: Int
+    /// Read what is on the nodes' disks, past all faults.
+    var disks: [(DiskRead) -> [UInt8]] = []
     private(set) var leadersSeen = 0
     var repairs: UInt64 = 0
 
@@ -117,23 +125,23 @@ struct ClusterChecker {
     // MARK: After every step
 
     /// Looks at a node after something happened to it.
-    mutating func observe(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
-        observeLog(node, replica, at: now)
+    mutating func observe(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
+        observeLog(node, &replica, at: now)
         if records[node].isOut, replica.raft.participation == .full {
             observeReturn(node, at: now)
         }
         if records[node].isRepairing, !replica.raft.isRepairing { repairEnds(node, at: now) }
-        observeRole(node, replica, at: now)
+        observeRole(node, &replica, at: now)
         if replica.raft.commitIndex != records[node].commit {
             observeCommit(node, replica.raft.commitIndex, at: now)
         }
         if replica.appliedIndex != records[node].applied {
-            observeApplied(node, replica, at: now)
+            observeApplied(node, &replica, at: now)
         }
     }
 
     /// A node that has nothing left to do has freed its memory, and takes proposals if it leads.
-    mutating func observeRest(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+    mutating func observeRest(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
         let last = replica.raft.lastIndex
         guard last > .zero, replica.raft.commitIndex == last, replica.appliedIndex == last,
             replica.raft.durableIndex == last
@@ -161,7 +169,7 @@ struct ClusterChecker {
 
     private mutating func observeLog(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         at now: UInt64
     ) {
         let last = replica.raft.lastIndex
@@ -171,10 +179,10 @@ struct ClusterChecker {
         while agreed > .zero, replica.raft.term(at: agreed) != records[node].log.term(at: agreed) {
             agreed = agreed.previous
         }
-        if agreed < known.index { observeTruncation(node, replica, after: agreed, at: now) }
+        if agreed < known.index { observeTruncation(node, &replica, after: agreed, at: now) }
         guard agreed < last else { return }
         let from = max(agreed, replica.raft.evictedIndex).next
-        append(node, replica, after: agreed, before: from, at: now)
+        append(node, &replica, after: agreed, before: from, at: now)
         var previous = records[node].log.lastID
         var next = from
         while next <= last {
@@ -252,7 +260,7 @@ struct ClusterChecker {
     /// Entries found on disk at start that are not in memory: their terms say which they are.
     private mutating func append(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         after agreed: LogIndex,
         before from: LogIndex,
         at now: UInt64
@@ -270,7 +278,7 @@ struct ClusterChecker {
 
     private mutating func observeTruncation(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         after agreed: LogIndex,
         at now: UInt64
     ) {
@@ -299,7 +307,7 @@ struct ClusterChecker {
 
     private mutating func observeRole(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         at now: UInt64
     ) {
         let role = replica.raft.role
@@ -451,7 +459,7 @@ struct ClusterChecker {
 
     private mutating func observeApplied(
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         at now: UInt64
     ) {
         let before = records[node].applied
@@ -467,7 +475,7 @@ struct ClusterChecker {
         }
         for index in before.number..<applied.number {
             for attempt in committed[Int(index)].touched {
-                compare(attempt, node, replica, at: now)
+                compare(attempt, node, &replica, at: now)
             }
         }
     }
@@ -476,13 +484,13 @@ struct ClusterChecker {
     mutating func compare(
         _ id: AttemptID,
         _ node: Int,
-        _ replica: borrowing ReplicaNode,
+        _ replica: inout ReplicaNode,
         at now: UInt64
     ) {
         guard !records[node].isCorrupt else { return }
         let index = replica.appliedIndex.number
         let expected = model.attempts[id]?.snapshot(at: index)
-        let view = replica.machine.attempt(id)
+        let view = replica.attempt(id, reading: disks[node])
         guard let view, let expected else {
             if view != nil || expected != nil {
                 fail(
@@ -594,7 +602,7 @@ struct ClusterChecker {
     // MARK: Disk
 
     /// A batch goes to the disk that carries all that is in memory.
-    mutating func batchBegun(_ node: Int, _ replica: borrowing ReplicaNode) {
+    mutating func batchBegun(_ node: Int, _ replica: inout ReplicaNode) {
         records[node].underWay = DurableState(
             log: records[node].log,
             term: replica.raft.currentTerm,
@@ -609,15 +617,16 @@ struct ClusterChecker {
     }
 
     /// A node came back: its disk must have kept what was promised, and nothing else.
-    mutating func recovered(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+    mutating func recovered(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
         let before = records[node]
         records[node] = NodeRecord()
         records[node].isRotten = before.isRotten
         records[node].isOut = before.isOut
+        records[node].isCorrupt = before.isCorrupt
         records[node].lost = before.lost
         records[node].hadPromised = before.hadPromised
         records[node].admittedAt = before.admittedAt
-        observeLog(node, replica, at: now)
+        observeLog(node, &replica, at: now)
         let found = DurableState(
             log: records[node].log,
             term: replica.raft.currentTerm,
@@ -626,8 +635,10 @@ struct ClusterChecker {
         if before.isReplaced {
             // Whatever it finds, it is not what was promised here.
         } else if before.isRotten {
-            recoveredFromDamage(node, replica, found, before, at: now)
-        } else if found != before.durable, found != before.underWay {
+            recoveredFromDamage(node, &replica, found, before, at: now)
+        } else if found != before.durable, found != before.underWay,
+            !isInstalled(found, before, replica.raft.isRepairing)
+        {
             fail(
                 "durability",
                 """
@@ -640,8 +651,11 @@ struct ClusterChecker {
             )
         }
         records[node].durable = found
-        observe(node, replica, at: now)
-        compareAll(node, replica, at: now)
+        if before.installed != nil, found.log.lastID != before.installed {
+            records[node].installed = before.installed
+        }
+        observe(node, &replica, at: now)
+        compareAll(node, &replica, at: now)
     }
 
     // MARK: Directories and states
@@ -680,12 +694,13 @@ struct ClusterChecker {
     }
 
     mutating func corrupted(_ node: Int) { records[node].isCorrupt = true }
-    mutating func rebuilding(_ node: Int, _ replica: borrowing ReplicaNode) {
-        records[node].applied = replica.appliedIndex
-    }
     mutating func rebuilt(_ node: Int) { records[node].isCorrupt = false }
 
     mutating func damaged(_ node: Int) { records[node].isRotten = true }
+
+    /// A node starts anew from a checkpoint of another one: its log may begin after that, and holds all
+    /// that it stands for.
+    mutating func installed(_ node: Int, _ entry: EntryID) { records[node].installed = entry }
 
     mutating func setRepairing(_ node: Int, _ isRepairing: Bool, promised: LogShape?) {
         records[node].isRepairing = isRepairing
@@ -695,11 +710,26 @@ struct ClusterChecker {
 
     // MARK: Whole states
 
+    /// A checkpoint found on a disk is the state as it was when it was begun.
+    mutating func compareCheckpoint(
+        _ node: Int,
+        _ index: UInt64,
+        _ fingerprint: UInt64,
+        at now: UInt64
+    ) {
+        guard digests[index] != fingerprint else { return }
+        fail(
+            "state store",
+            "n\(node + 1) has a checkpoint at \(index) that is not the state at that entry",
+            at: now
+        )
+    }
+
     /// Replicas that applied the same entries are equal.
-    mutating func compareAll(_ node: Int, _ replica: borrowing ReplicaNode, at now: UInt64) {
+    mutating func compareAll(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
         guard !records[node].isCorrupt else { return }
         var fingerprint = Fingerprint()
-        replica.machine.forEachCanonicalChunk { fingerprint.fold($0) }
+        replica.forEachCanonicalChunk(reading: disks[node]) { fingerprint.fold($0) }
         let index = replica.appliedIndex.number
         if let other = digests[index], other != fingerprint.value {
             fail(
@@ -717,7 +747,7 @@ extension Command {
         switch self {
         case .open(let open): open.attempt
         case .callback(let callback): callback.attempt
-        case .defineFlow, .repeats, .tick, .readmit, .checkDigest: nil
+        case .defineFlow, .repeats, .tick, .readmit, .checkDigest, .settings: nil
         }
     }
 }

@@ -46,9 +46,20 @@ func describe(_ message: PeerMessage) -> String {
         "read index \(index?.description ?? "refused"), round \(round)"
     case .ping: "ping"
     case .pong: "pong"
-    case .pull: "pull"
     case .roundTrips: "round trips"
+    case .pull(let message): describe(message)
     case .members(let tags, let isFormed): "members \(tags.count), formed: \(isFormed)"
+    }
+}
+
+func describe(_ message: PullMessage) -> String {
+    switch message {
+    case .entriesWanted(let from, _): "entries from \(from)?"
+    case .entries(let from, _, let entries): "\(entries.count) entries from \(from)"
+    case .checkpointOffered(let entry): "a checkpoint at \(entry) is here"
+    case .fileWanted(let file, let offset, _): "\(file) from \(offset)?"
+    case .file(let file, let offset, let bytes):
+        "\(bytes.map { "\($0.count) bytes" } ?? "nothing") of \(file) from \(offset)"
     }
 }
 

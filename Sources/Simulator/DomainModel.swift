@@ -83,7 +83,7 @@ struct DomainModel {
         case .defineFlow(let flow):
             flows[flow.digest] = flows[flow.digest] ?? flow
             return .flowDefined
-        case .repeats, .tick, .readmit, .checkDigest, nil: return .noted
+        case .repeats, .tick, .readmit, .checkDigest, .settings, nil: return .noted
         }
     }
 

@@ -18,8 +18,11 @@ enum Event {
     /// The process learns that a batch is durable.
     case batchDone(node: Int, run: Int, number: UInt64)
     /// The process learns that a batch was not begun for lack of room.
-    case batchFoundNoRoom(node: Int, run: Int, number: UInt64, DiskError)
-    case diskRead(node: Int, run: Int, DiskRead)
+    indirect case batchFoundNoRoom(node: Int, run: Int, number: UInt64, DiskError)
+    indirect case diskRead(node: Int, run: Int, DiskRead)
+    /// The same of the batch beside the log's, which may fail without stopping the process.
+    case backgroundStep(node: Int, run: Int)
+    indirect case backgroundDone(node: Int, run: Int, number: UInt64, Result<Void, DiskError>)
     case restart(node: Int, run: Int)
     case fault(Int)
     case faultEnds(Int)
@@ -30,7 +33,7 @@ enum Event {
     /// A platform sends a planned post, for the n-th time.
     case post(attempt: Int, post: Int, tries: Int)
     case request(UInt64)
-    case reply(UInt64, Reply)
+    indirect case reply(UInt64, Reply)
     /// The platform's time-out.
     case giveUp(UInt64)
     /// An operator lets a node in with the directory that it has.
@@ -43,7 +46,7 @@ enum Event {
         switch self {
         case .turn(let node, _), .linkUp(let node, _, _), .linkDown(let node, _, _, _),
             .diskRead(let node, _, _), .batchDone(let node, _, _),
-            .batchFoundNoRoom(let node, _, _, _):
+            .batchFoundNoRoom(let node, _, _, _), .backgroundDone(let node, _, _, _):
             node
         case .arrive(let parcel): parcel.to
         default: nil
@@ -57,14 +60,21 @@ extension Event {
     }
 }
 
-/// A message under way.
-struct Parcel {
-    var from: Int
-    var to: Int
+/// A message under way; an object, so that the queue moves references about.
+final class Parcel {
+    let from: Int
+    let to: Int
     /// The link it was sent on.
-    var epoch: Int
-    var message: PeerMessage
+    let epoch: Int
+    let message: PeerMessage
     /// What is on the wire, if the run encodes messages.
     var bytes: [UInt8] = []
     var isCorrupt = false
+
+    init(from: Int, to: Int, epoch: Int, message: PeerMessage) {
+        self.from = from
+        self.to = to
+        self.epoch = epoch
+        self.message = message
+    }
 }

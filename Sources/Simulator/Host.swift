@@ -35,9 +35,16 @@ final class Host {
     /// What happened while the process was paused.
     var inbox: [Event] = []
 
+    /// When its whole state was last compared with the others'.
+    var comparedAt: UInt64 = 0
+
     // Disk work.
     var batch: DiskBatch?
     var nextOperation = 0
+    /// What goes to the disk beside the log's batch.
+    var background: DiskBatch?
+    var nextBackgroundOperation = 0
+    var isBackgroundStalled = false
     var slowFactor: UInt64 = 1
     var isHung = false
     /// The operation under way would be done if the disk did not hang.
@@ -60,10 +67,20 @@ final class Host {
     var isOut = false
     /// Its identity was looked at since.
     var wasMet = true
+    /// The process that ran last on the directory before this one.
+    var runBefore = 0
+    /// Every directory that was this node's, or was put in its place.
+    private(set) var directoriesMet: [DirectoryID] = []
     /// An older copy of its directory.
     var copy: SimulatedDisk?
     /// Its replica's state is not what its log says.
     var isCorrupt = false
+    /// The checkpoint that it had before that; a later one may be wrong.
+    var soundCheckpoint: EntryID?
+    /// Its directory is not the one that had the wrong state.
+    var isDirectorySound = false
+    /// The node whose checkpoint it fetched last, or fetches.
+    var installSource: Int?
     /// Chance about directories.
     var directories: SeededRandom
 
@@ -85,6 +102,10 @@ final class Host {
         disk.place = UInt64(number + 1)
         clockOffset = plan.clockOffsets[number]
         newFlowsFrom = plan.chaosEnds / 3 + random.below(30 * WorldPlan.second)
+    }
+
+    func meet(_ directory: DirectoryID) {
+        if !directoriesMet.contains(directory) { directoriesMet.append(directory) }
     }
 
     /// Virtual time zero, in milliseconds since the Unix epoch.

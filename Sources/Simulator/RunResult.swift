@@ -23,7 +23,12 @@ package struct RunStatistics: Hashable, Sendable {
     package var refusedStarts: UInt64 = 0
     package var damaged: UInt64 = 0
     package var repaired: UInt64 = 0
+    package var installs: UInt64 = 0
     package var journalReads: UInt64 = 0
+    package var checkpoints: UInt64 = 0
+    package var merges: UInt64 = 0
+    /// Requests that waited for a record of the state.
+    package var loads: UInt64 = 0
     package var replacedDirectories: UInt64 = 0
     package var corruptStates: UInt64 = 0
     package var foundByDigest: UInt64 = 0

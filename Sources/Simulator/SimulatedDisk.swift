@@ -19,12 +19,26 @@ struct SimulatedDisk: Disk {
         /// Where the newest write that was synced began: damage above it cannot be told from an
         /// unfinished write (FAST'18, protocol-aware recovery).
         var lastWrite = 0
+        /// Bits that were flipped behind everyone's back.
+        var flips: [(offset: Int, mask: UInt8)] = []
+    }
+
+    private struct Name {
+        let name: String
+        let file: Int
+        let isOfLog: Bool
+
+        init(_ name: String, _ file: Int) {
+            self.name = name
+            self.file = file
+            isOfLog = name == "PROMISE" || name.hasPrefix("log-") && name.hasSuffix(".seg")
+        }
     }
 
     private var files: [File] = []
     /// Sorted by name.
-    private var names: [(name: String, file: Int)] = []
-    private var durableNames: [(name: String, file: Int)] = []
+    private var names: [Name] = []
+    private var durableNames: [Name] = []
     private(set) var operations: UInt64 = 0
     /// Tells the directory from a copy of it.
     var place: UInt64 = 0
@@ -85,7 +99,7 @@ struct SimulatedDisk: Disk {
             let file = files.count
             files.append(File(now: [UInt8](repeating: 0, count: size)))
             files[file].unsynced = [0..<0]
-            names.insert((name, file), at: names.firstIndex { $0.name > name } ?? names.count)
+            names.insert(Name(name, file), at: place(of: name))
         case .write(let name, let offset, let bytes):
             let file = try number(of: name)
             if failsNextWrite {
@@ -94,6 +108,7 @@ struct SimulatedDisk: Disk {
             }
             if offset + bytes.count > files[file].now.count { try takeRoom("write \(name)") }
             files[file].now.lay(bytes[...], at: offset)
+            files[file].flips.removeAll { (offset..<offset + bytes.count).contains($0.offset) }
             files[file].unsynced.append(offset..<offset + bytes.count)
         case .sync(let name):
             let file = try number(of: name)
@@ -110,7 +125,7 @@ struct SimulatedDisk: Disk {
         case .rename(let from, let to):
             let file = try number(of: from)
             names.removeAll { $0.name == from || $0.name == to }
-            names.insert((to, file), at: names.firstIndex { $0.name > to } ?? names.count)
+            names.insert(Name(to, file), at: place(of: to))
         case .remove(let name):
             _ = try number(of: name)
             names.removeAll { $0.name == name }
@@ -126,26 +141,50 @@ struct SimulatedDisk: Disk {
         }
     }
 
-    /// All that was written of the log is on the disk, and so are the names.
+    /// All that was written of the log is on the disk, and so are its files' names.
     ///
-    /// The indexes of segments do not count: nothing that was promised is in them.
-    var isClean: Bool {
-        let names = names.filter { !$0.name.hasSuffix(".idx") }
-        let durableNames = durableNames.filter { !$0.name.hasSuffix(".idx") }
-        guard names.count == durableNames.count else { return false }
-        for (name, durable) in zip(names, durableNames) {
-            guard name.name == durable.name, name.file == durable.file,
-                files[name.file].unsynced.isEmpty
+    /// The indexes of segments and segments in the making do not count: nothing that was promised is in
+    /// them.
+    var isLogClean: Bool {
+        var other = 0
+        for name in names where name.isOfLog {
+            while other < durableNames.count, !durableNames[other].isOfLog { other += 1 }
+            guard other < durableNames.count, durableNames[other].file == name.file,
+                durableNames[other].name == name.name, files[name.file].unsynced.isEmpty
             else { return false }
+            other += 1
         }
-        return true
+        return !durableNames[other...].contains(where: \.isOfLog)
+    }
+
+    /// What a checker reads: no fault comes in between, and no bit has flipped.
+    func peek(_ read: DiskRead) -> [UInt8] {
+        guard let position = position(of: read.file) else { return [] }
+        let file = files[names[position].file]
+        var bytes = file.now
+        for flip in file.flips where flip.offset < bytes.count { bytes[flip.offset] ^= flip.mask }
+        let start = min(read.offset, bytes.count)
+        return Array(bytes[start..<min(start + read.count, bytes.count)])
     }
 
     private func takeRoom(_ operation: String) throws(DiskError) {
         if isFull { throw DiskError(operation: operation, code: SimulatedDisk.noSpace) }
     }
 
-    private func position(of name: String) -> Int? { names.firstIndex { $0.name == name } }
+    /// Where a name stands, or would.
+    private func place(of name: String) -> Int {
+        var (low, high) = (0, names.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if names[middle].name < name { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    private func position(of name: String) -> Int? {
+        let place = place(of: name)
+        return place < names.count && names[place].name == name ? place : nil
+    }
 
     private func number(of name: String) throws(DiskError) -> Int {
         guard let position = position(of: name) else {
@@ -255,18 +294,21 @@ struct SimulatedDisk: Disk {
         case 0...4:
             let candidates = durableNames.filter { files[$0.file].lastWrite > 0 }
             guard !candidates.isEmpty else { return nil }
-            let (name, file) = random.pick(candidates)
+            let picked = random.pick(candidates)
+            let (name, file) = (picked.name, picked.file)
             return kind < 3 ? flip(name, file, &random) : zeroPage(name, file, &random)
         case 5, 6:
             guard !full.isEmpty else { return nil }
-            let (name, file) = random.pick(full)
+            let picked = random.pick(full)
+            let (name, file) = (picked.name, picked.file)
             let size = random.below(files[file].durable.count)
             replace(file, Array(files[file].durable.prefix(size)))
             return "\(name) is cut to \(size) bytes"
         case 7, 8:
             // The newest one, and one made ahead, leave nothing behind that tells of them.
             guard full.count > 1 else { return nil }
-            let (name, file) = random.pick(full.dropLast())
+            let picked = random.pick(full.dropLast())
+            let (name, file) = (picked.name, picked.file)
             files[file].unsynced = []
             durableNames.removeAll { $0.name == name }
             names.removeAll { $0.name == name }
@@ -293,7 +335,9 @@ struct SimulatedDisk: Disk {
         let limit = min(files[file].lastWrite, files[file].durable.count)
         guard limit > 0, files[file].unsynced.isEmpty else { return nil }
         let offset = random.below(limit)
-        files[file].durable[offset] ^= 1 << UInt8(random.below(8))
+        let mask: UInt8 = 1 << UInt8(random.below(8))
+        files[file].durable[offset] ^= mask
+        files[file].flips.append((offset, mask))
         files[file].now[offset] = files[file].durable[offset]
         return "a bit flips in \(name) at \(offset)"
     }

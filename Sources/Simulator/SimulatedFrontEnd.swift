@@ -50,6 +50,15 @@ struct SimulatedFrontEnd {
     /// Looked up only.
     var readings: [UInt64: Reading] = [:]
     var waiting: Set<UInt64> = []
+    /// What goes on once an attempt's record is loaded; looked up only.
+    var loadings: [UInt64: Loading] = [:]
+
+    enum Loading {
+        /// The post is served from the start.
+        case post
+        /// A linearizable read is answered.
+        case read(Reading)
+    }
     /// What operators asked for; nobody else waits for it.
     var operations: Set<UInt64> = []
 }
@@ -71,6 +80,11 @@ extension World {
         request.floor = oracle.acknowledgedIndex
         requests[number] = request
         statistics.requests += 1
+        serveNow(number, request, host, process)
+    }
+
+    /// Serves a post, once its attempt's record is in memory.
+    private func serveNow(_ number: UInt64, _ request: Request, _ host: Host, _ process: Process) {
         guard process.replica.isServing else {
             answer(number, .unavailable)
             return
@@ -80,6 +94,10 @@ extension World {
             return
         }
         let plan = plan.attempts[request.attempt]
+        guard isAvailable(plan.id, number, .post, process) else {
+            wake(request.node, after: self.plan.turnDelay)
+            return
+        }
         switch plan.posts[request.post].post {
         case .open(let changes):
             open(number, plan, changes: changes, host, process)
@@ -93,8 +111,48 @@ extension World {
         case .localRead:
             readLocally(number, plan.id, process)
         }
-        checker.observe(request.node, process.replica, at: now)
+        checker.observe(request.node, &process.replica, at: now)
         wake(request.node, after: self.plan.turnDelay)
+    }
+
+    private func isAvailable(
+        _ id: AttemptID,
+        _ number: UInt64,
+        _ loading: SimulatedFrontEnd.Loading,
+        _ process: Process
+    ) -> Bool {
+        switch process.replica.makeAvailable(id, context: number, at: instant) {
+        case .ready: return true
+        case .loading:
+            statistics.loads += 1
+            process.frontEnd.loadings[number] = loading
+            process.frontEnd.waiting.insert(number)
+            return false
+        case .refused:
+            answer(number, .unavailable)
+            return false
+        }
+    }
+
+    /// A record was loaded for a request, or could not be.
+    func loadCompleted(_ completion: LoadCompletion, _ process: Process) {
+        let number = completion.context
+        guard process.frontEnd.waiting.remove(number) != nil,
+            let loading = process.frontEnd.loadings.removeValue(forKey: number),
+            let request = requests[number]
+        else {
+            checker.fail("one answer a request", "load \(number) is answered again", at: now)
+            return
+        }
+        guard completion.isReady else {
+            answer(number, .unavailable)
+            return
+        }
+        switch loading {
+        case .post: serveNow(number, request, hosts[request.node], process)
+        case .read(let reading): finishRead(number, request, reading, process)
+        }
+        wake(request.node, after: plan.turnDelay)
     }
 
     /// Where and when a request came; the replica numbers it when it takes it.
@@ -208,7 +266,7 @@ extension World {
     private func readLocally(_ number: UInt64, _ id: AttemptID, _ process: Process) {
         statistics.localReads += 1
         guard let request = requests[number] else { return }
-        checker.compare(id, request.node, process.replica, at: now)
+        checker.compare(id, request.node, &process.replica, at: now)
         answer(
             number,
             .local(
@@ -282,7 +340,17 @@ extension World {
                 at: now
             )
         }
+        finishRead(number, request, reading, process)
+    }
+
+    private func finishRead(
+        _ number: UInt64,
+        _ request: Request,
+        _ reading: SimulatedFrontEnd.Reading,
+        _ process: Process
+    ) {
         let plan = plan.attempts[request.attempt]
+        guard isAvailable(plan.id, number, .read(reading), process) else { return }
         switch reading {
         case .view:
             let view = process.replica.machine.attempt(plan.id)

@@ -30,10 +30,16 @@ extension World {
         var place: UInt64 = 0
         while place == 0 { place = host.directories.next() }
         host.disk = copy ?? SimulatedDisk()
+        // Its name is met, though perhaps no process has come up on it.
+        if let found = try? IdentityFile.load(from: &host.disk), let file = found.file {
+            host.meet(file.identity.directory)
+        }
         host.disk.place = place
         host.isOut = true
+        host.isDirectorySound = true
         host.hasLost = true
         host.wasMet = false
+        host.runBefore = host.run
         checker.replaced(host.number)
         statistics.replacedDirectories += 1
         trace.note(
@@ -49,7 +55,7 @@ extension World {
 
     /// What could be put back later: what a power cut would leave now.
     func copyDirectory(_ host: Host) {
-        guard !host.isOut, host.disk.hasFiles else { return }
+        guard !host.isOut, !host.isCorrupt, host.disk.hasFiles else { return }
         var copy = host.disk
         copy.clearFaults()
         copy.cutPower(.nothing, &host.directories)
@@ -91,9 +97,8 @@ extension World {
             guard host.isOut else { return }
             host.isOut = false
             calmSince = now
-        case .opened(_, let origin, _, _):
-            // A copy must be known for one.
-            if host.isOut, origin == .known, !host.wasMet {
+        case .opened(let directory, let origin, let starts, _):
+            if host.isOut, origin == .known, !host.wasMet, !isNew(directory, starts, host) {
                 checker.fail(
                     "directories",
                     "n\(host.number + 1) takes a copy of its directory for the directory",
@@ -101,8 +106,19 @@ extension World {
                 )
             }
             host.wasMet = true
+            host.meet(directory)
         case .excluded, .repairing, .damaged, .readmitted: break
         }
+    }
+
+    /// A directory that is met for the first time, and yet is known where it lies.
+    ///
+    /// A copy must be known for one. But a start that fails, for
+    /// want of power as a rule, may have drawn a new name before; it counts no more starts than there
+    /// were since the directory was replaced.
+    private func isNew(_ directory: DirectoryID, _ starts: UInt64, _ host: Host) -> Bool {
+        !host.directoriesMet.contains(directory) && starts > 1
+            && starts <= UInt64(host.run - host.runBefore)
     }
 
     // MARK: Greetings
@@ -139,7 +155,7 @@ extension World {
                 kind: refusal.kind,
                 at: instant
             )
-            checker.observe(node, process.replica, at: now)
+            checker.observe(node, &process.replica, at: now)
             if !hosts[node].isOut, !hosts[peer].isOut, refusal.kind != .other {
                 checker.fail(
                     "directories",
@@ -148,7 +164,7 @@ extension World {
                 )
             }
         }
-        checker.observe(peer, judge.replica, at: now)
+        checker.observe(peer, &judge.replica, at: now)
         return refusal
     }
 
@@ -156,7 +172,10 @@ extension World {
 
     /// A replica's state changes behind its back: it is as if an entry had not been applied.
     func corruptState(_ host: Host) {
-        guard hosts.count > 2, !host.isOut, let process = host.process, process.replica.isServing,
+        // Else a second node could have its checkpoint before anybody sees that it is wrong.
+        guard plan.keepsLog, hosts.count > 2, !host.isOut, let process = host.process,
+            process.replica.isServing,
+            process.replica.isStateAtRest,
             !hosts.contains(where: {
                 $0.isCorrupt || $0.isQuarantined || checker.records[$0.number].isRotten
             })
@@ -167,7 +186,10 @@ extension World {
         let candidates = (marked..<applied).filter { checker.committed[Int($0)].changesState }
         guard !candidates.isEmpty else { return }
         let skipped = candidates[host.directories.below(candidates.count)]
-        var machine = StateMachine(limits: process.replica.configuration.limits)
+        var machine = StateMachine(
+            limits: process.replica.configuration.limits,
+            hash: process.replica.machine.hash
+        )
         for committed in checker.committed.prefix(Int(applied)) {
             let index = EntryIndex(committed.id.index.number)
             guard let entry = checker.book[committed.id]?.entry else { return }
@@ -182,6 +204,8 @@ extension World {
         }
         process.replica.machine = machine
         host.isCorrupt = true
+        host.soundCheckpoint = process.replica.checkpoint
+        host.isDirectorySound = false
         checker.corrupted(host.number)
         statistics.corruptStates += 1
         calmSince = now
@@ -208,16 +232,16 @@ extension World {
         case .noMajority:
             guard !hosts.contains(where: \.isCorrupt) else { return }
             checker.fail("digest", "no majority has a digest, but all states are right", at: now)
-        case .rebuilt: stateIsRight(host)
         case .rebuiltInVain(let mismatch):
             checker.fail(
                 "digest",
                 "n\(host.number + 1) built its state anew, and it is wrong: \(mismatch)",
                 at: now
             )
-        case .rebuildFailed:
-            queue.schedule(.rebuild(node: host.number), at: now + WorldPlan.second)
         case .rebuilding: break
+        case .startsAnew:
+            kill(host.number)
+            restartLater(host, after: WorldPlan.millisecond)
         }
     }
 
@@ -225,17 +249,25 @@ extension World {
         let host = hosts[node]
         guard host.isCorrupt, let process = host.process else { return }
         guard process.replica.rebuild(at: instant) else { return }
-        checker.rebuilding(node, process.replica)
         wake(node, after: plan.turnDelay)
     }
 
-    /// A process that starts builds its state from the log, too.
-    func stateIsRight(_ host: Host) {
+    /// A process has started: its state is right again, unless it began with a checkpoint of the wrong one.
+    func started(_ host: Host, _ process: Process) {
         guard host.isCorrupt else { return }
+        if !host.isDirectorySound, let checkpoint = process.replica.checkpoint,
+            checkpoint != host.soundCheckpoint
+        {
+            return
+        }
+        stateIsRight(host)
+    }
+
+    private func stateIsRight(_ host: Host) {
         host.isCorrupt = false
         calmSince = now
         guard let process = host.process else { return }
         checker.rebuilt(host.number)
-        checker.compareAll(host.number, process.replica, at: now)
+        checker.compareAll(host.number, &process.replica, at: now)
     }
 }

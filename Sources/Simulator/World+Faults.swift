@@ -138,7 +138,7 @@ extension World {
         }
         guard let leader, let process = leader.process else { return }
         _ = process.replica.transferLeadership(to: nil, at: instant)
-        checker.observe(leader.number, process.replica, at: now)
+        checker.observe(leader.number, &process.replica, at: now)
         wake(leader.number, after: plan.turnDelay)
         guard fault.amount > 0, deafNode == nil else { return }
         deafNode = leader.number
@@ -175,6 +175,10 @@ extension World {
 
     func unhang(_ host: Host) {
         host.isHung = false
+        if host.isBackgroundStalled, let process = host.process {
+            host.isBackgroundStalled = false
+            queue.schedule(.backgroundStep(node: host.number, run: process.run), at: now)
+        }
         guard host.isStalled, let process = host.process else { return }
         host.isStalled = false
         queue.schedule(.diskStep(node: host.number, run: process.run), at: now)
@@ -243,7 +247,12 @@ extension World {
     func inspect() {
         for host in hosts {
             guard let process = host.process else { continue }
-            checker.compareAll(host.number, process.replica, at: now)
+            // In the calm it is looked at every second, and seldom anything has moved.
+            if isHealing, now < plan.endsAt, now < host.comparedAt + 5 * WorldPlan.second {
+                continue
+            }
+            host.comparedAt = now
+            checker.compareAll(host.number, &process.replica, at: now)
         }
         guard isHealing else {
             queue.schedule(.inspect, at: now + 20 * WorldPlan.second)
@@ -321,7 +330,9 @@ extension World {
         for host in hosts {
             guard let process = host.process else { continue }
             let missing = oracle.missing(
-                in: { process.replica.machine.timeline($0) },
+                in: { id in
+                    process.replica.timeline(id, reading: { host.disk.peek($0) })
+                },
                 plan.attempts
             )
             if let missing {

@@ -9,7 +9,7 @@ extension World {
             statistics.unsent += 1
             return
         }
-        var parcel = Parcel(
+        let parcel = Parcel(
             from: from,
             to: to,
             epoch: network.link(from, to).epoch,
@@ -129,7 +129,7 @@ extension World {
         if let timer, case .raft(let message) = message, message.isVoteRequest {
             checkTimer(timer, message, process, to)
         }
-        checker.observe(to, process.replica, at: now)
+        checker.observe(to, &process.replica, at: now)
         wake(to, after: plan.turnDelay)
     }
 
@@ -208,7 +208,7 @@ extension World {
         trace.note(now, "n\(node + 1) is connected to n\(peer + 1)")
         network.isTold[node][peer] = true
         process.replica.peerConnected(hosts[peer].id, at: instant)
-        checker.observe(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
         wake(node, after: plan.turnDelay)
     }
 
@@ -217,7 +217,7 @@ extension World {
         // A newer link may be up by now.
         guard network.link(node, peer).epoch == epoch, !network.isTold[node][peer] else { return }
         process.replica.peerDisconnected(hosts[peer].id, broken: broken, at: instant)
-        checker.observe(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
         wake(node, after: plan.turnDelay)
     }
 

@@ -33,10 +33,14 @@ extension World {
         replica.requestHold = .nanoseconds(Int64(plan.requestHold))
         replica.forwardRetry = .nanoseconds(Int64(plan.forwardRetry))
         replica.maxForwardedBytes = plan.maxUncommittedBytes
+        replica.state = plan.state
+        replica.keepsLog = plan.keepsLog
+        if !plan.keepsLog { replica.snapshotLag = 30 }
         replica.diskStall = .nanoseconds(Int64(plan.diskStall))
         replica.digestInterval = .nanoseconds(Int64(plan.digestInterval))
         replica.placement = plan.placement
         replica.timing = plan.timing
+        replica.scrubInterval = .nanoseconds(Int64(plan.scrubInterval))
         replica.identity = IdentityConfiguration(
             fresh: DirectoryID(high: host.directories.next(), low: host.directories.next()),
             place: host.disk.place
@@ -53,6 +57,7 @@ extension World {
         host.run += 1
         statistics.restarts += 1
         let configuration = configuration(of: host)
+        compareCheckpoint(host, configuration)
         let replica: ReplicaNode
         do throws(JournalError) {
             replica = try ReplicaNode(
@@ -77,13 +82,37 @@ extension World {
             \(process.replica.raft.lastIndex), applied \(process.replica.appliedIndex)
             """
         )
-        stateIsRight(host)
-        checker.recovered(node, process.replica, at: now)
+        started(host, process)
+        checker.recovered(node, &process.replica, at: now)
         for peer in hosts.indices where peer != node && hosts[peer].process != nil {
             queue.schedule(.connect(node, peer), at: now + 1000)
         }
         host.turnAt = .max
         wake(node, after: 0)
+    }
+
+    /// The checkpoint on a disk is the state as it was at its entry.
+    private func compareCheckpoint(_ host: Host, _ configuration: ReplicaConfiguration) {
+        guard !checker.records[host.number].isRotten, !host.isCorrupt else { return }
+        var disk = host.disk
+        disk.clearFaults()
+        var fingerprint = Fingerprint()
+        let entry: EntryID?
+        do throws(JournalError) {
+            entry = try ReplicaNode.forEachCanonicalChunk(
+                ofCheckpointOn: &disk,
+                configuration: configuration
+            ) { fingerprint.fold($0) }
+        } catch {
+            checker.fail(
+                "state store",
+                "n\(host.number + 1) has a checkpoint that cannot be used: \(error)",
+                at: now
+            )
+            return
+        }
+        guard let entry else { return }
+        checker.compareCheckpoint(host.number, entry.index.number, fingerprint.value, at: now)
     }
 
     private func refusedToStart(_ host: Host, _ error: JournalError) {
@@ -121,9 +150,7 @@ extension World {
         trace.note(now, "n\(node + 1) dies")
         host.process = nil
         host.isPaused = false
-        host.batch = nil
-        host.isStalled = false
-        host.termWhenStalled = nil
+        forgetDiskWork(host)
         host.inbox = []
         linksLost(of: node, isMachine: false)
         connectionsLost(process)
@@ -144,16 +171,28 @@ extension World {
                 host.disk.clearFaults()
                 _ = try? host.disk.perform(batch.operations[host.nextOperation])
             }
+            if let batch = host.background, host.nextBackgroundOperation < batch.operations.count,
+                host.random.chance(percent: 50)
+            {
+                host.disk.clearFaults()
+                _ = try? host.disk.perform(batch.operations[host.nextBackgroundOperation])
+            }
             host.process = nil
             linksLost(of: node, isMachine: true)
             connectionsLost(process)
         }
         host.isPaused = false
         host.inbox = []
+        forgetDiskWork(host)
+        powerLost(node)
+    }
+
+    private func forgetDiskWork(_ host: Host) {
         host.batch = nil
         host.isStalled = false
         host.termWhenStalled = nil
-        powerLost(node)
+        host.background = nil
+        host.isBackgroundStalled = false
     }
 
     private func powerLost(_ node: Int) {
@@ -183,9 +222,13 @@ extension World {
         guard host.turnAt <= now else { return }
         host.turnAt = .max
         let wall = host.wall(at: now)
+        let begun = process.replica.counters.checkpointsBegun
         let hasMore = process.replica.turn(at: instant, wall: wall)
-        checker.observe(node, process.replica, at: now)
-        checker.observeRest(node, process.replica, at: now)
+        if process.replica.counters.checkpointsBegun != begun {
+            checker.compareAll(node, &process.replica, at: now)
+        }
+        checker.observe(node, &process.replica, at: now)
+        checker.observeRest(node, &process.replica, at: now)
         let isIdle = process.replica.output.isEmpty && !hasMore
         carryOut(host, process)
         guard host.process === process else { return }
@@ -222,12 +265,25 @@ extension World {
                 at: now + delay
             )
         }
-        for notice in output.notices { note(notice, host) }
         for peer in output.disconnects {
             breakLink(host.number, Int(peer.number) - 1, broken: false)
         }
+        if let batch = output.background { beginBackground(batch, host, process) }
+        for read in output.loads {
+            let delay = (10_000 + host.random.below(400_000)) * host.slowFactor
+            queue.schedule(
+                .diskRead(node: host.number, run: process.run, read),
+                at: now + delay
+            )
+        }
+        for notice in output.notices {
+            note(notice, host)
+            // It cannot be used any more: the process ends, and a restart goes by the log.
+            guard host.process === process else { return }
+        }
         for completion in output.completions { completed(completion, process) }
         for read in output.reads { readCompleted(read, process) }
+        for load in output.loaded { loadCompleted(load, process) }
     }
 
     private func note(_ notice: Notice, _ host: Host) {
@@ -249,11 +305,52 @@ extension World {
             )
         case .journalReadFailed(let what):
             trace.note(now, "n\(host.number + 1) cannot read its journal: \(what)")
+        case .installBegun(let entry, let peer):
+            host.installSource = Int(peer.number) - 1
+            trace.note(now, "n\(host.number + 1) fetches the checkpoint at \(entry) from \(peer)")
+        case .installAbandoned(let what):
+            trace.note(now, "n\(host.number + 1) gives up fetching a checkpoint: \(what)")
+        case .installed(let entry):
+            statistics.installs += 1
+            trace.note(now, "n\(host.number + 1) has the checkpoint at \(entry) of another node")
+            checker.installed(host.number, entry)
+            let isOfCorrupt = host.installSource.map { hosts[$0].isCorrupt } ?? false
+            if isOfCorrupt {
+                host.isCorrupt = true
+                host.soundCheckpoint = nil
+                checker.corrupted(host.number)
+            } else {
+                host.soundCheckpoint = entry
+            }
+            kill(host.number)
+            restartLater(host, after: WorldPlan.millisecond)
         case .tornTailCut(let tail):
             trace.note(now, "n\(host.number + 1) cut \(tail.file) at \(tail.offset): \(tail.what)")
         case .logDamaged(let damage):
             statistics.damaged += 1
             trace.note(now, "n\(host.number + 1) found damage: \(damage.error)")
+        case .checkpointDone(let index, let records, let runs):
+            statistics.checkpoints += 1
+            trace.note(
+                now,
+                "n\(host.number + 1) has a checkpoint at \(index): \(records) records, \(runs) runs"
+            )
+        case .merged(let before, let after):
+            statistics.merges += 1
+            trace.note(now, "n\(host.number + 1) merged runs: \(before) bytes became \(after)")
+        case .storeFailed(let work, let error):
+            trace.note(now, "n\(host.number + 1): a \(work) failed: \(error)")
+        case .checkpointSetAside(let what):
+            trace.note(now, "n\(host.number + 1) does without its checkpoint: \(what)")
+        case .stateDamaged(let what, _):
+            trace.note(now, "n\(host.number + 1)'s state is damaged: \(what)")
+            if !checker.records[host.number].isRotten, !statistics.faults.keys.contains(.failRead) {
+                checker.fail(
+                    "state store",
+                    "n\(host.number + 1) cannot read a record that nothing damaged: \(what)",
+                    at: now
+                )
+            }
         case .undecodableEntry(let index, let what):
             checker.fail(
                 "no entry from nowhere",
@@ -330,7 +427,7 @@ extension World {
         host.nextOperation = 0
         let carriesLog =
             ReplicaNode.carriesLog(batch) && process.replica.journal.isWritingRecords
-        if carriesLog { checker.batchBegun(host.number, process.replica) }
+        if carriesLog { checker.batchBegun(host.number, &process.replica) }
         scheduleDiskStep(host, process)
     }
 
@@ -396,7 +493,7 @@ extension World {
             return
         }
         host.batch = nil
-        checker.batchEnded(node, isClean: host.disk.isClean)
+        checker.batchEnded(node, isClean: host.disk.isLogClean)
         if host.isPaused {
             host.inbox.append(.batchDone(node: node, run: run, number: batch.number))
         } else {
@@ -408,7 +505,7 @@ extension World {
     func batchDone(_ node: Int, run: Int, number: UInt64) {
         guard let process = hosts[node].process, process.run == run else { return }
         process.replica.batchCompleted(number, at: instant)
-        checker.observe(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
         wake(node, after: plan.turnDelay / 4)
     }
 
@@ -416,7 +513,7 @@ extension World {
     func batchFoundNoRoom(_ node: Int, run: Int, number: UInt64, _ error: DiskError) {
         guard let process = hosts[node].process, process.run == run else { return }
         process.replica.batchFoundNoRoom(number, error, at: instant)
-        checker.observe(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
         wake(node, after: plan.turnDelay / 4)
     }
 
@@ -440,7 +537,88 @@ extension World {
             result = .failure(error)
         }
         process.replica.readCompleted(read.number, result, at: instant)
-        checker.observe(node, process.replica, at: now)
+        checker.observe(node, &process.replica, at: now)
+        wake(node, after: plan.turnDelay / 4)
+    }
+}
+
+extension World {
+    // MARK: Beside the log
+
+    private func beginBackground(_ batch: DiskBatch, _ host: Host, _ process: Process) {
+        guard host.background == nil else {
+            checker.fail(
+                "one batch at a time",
+                "n\(host.number + 1) starts batch \(batch.number) of its state beside another",
+                at: now
+            )
+            return
+        }
+        host.background = batch
+        host.nextBackgroundOperation = 0
+        scheduleBackgroundStep(host, process)
+    }
+
+    private func scheduleBackgroundStep(_ host: Host, _ process: Process) {
+        guard let batch = host.background else { return }
+        var delay = plan.diskWrite
+        switch batch.operations[host.nextBackgroundOperation] {
+        case .sync, .syncDirectory: delay = plan.diskSync
+        default: break
+        }
+        delay = (delay / 2 + host.random.below(delay + 1)) * host.slowFactor
+        queue.schedule(.backgroundStep(node: host.number, run: process.run), at: now + delay)
+    }
+
+    func backgroundStep(_ node: Int, run: Int) {
+        let host = hosts[node]
+        guard let process = host.process, process.run == run, let batch = host.background else {
+            return
+        }
+        guard !host.isHung else {
+            host.isBackgroundStalled = true
+            return
+        }
+        let operation = batch.operations[host.nextBackgroundOperation]
+        trace.fold(UInt64(node) << 8 | 6)
+        var result: Result<Void, DiskError> = .success(())
+        do throws(DiskError) {
+            try host.disk.perform(operation)
+            trace.note(now, "n\(node + 1) disk, beside: \(describe(operation))")
+        } catch {
+            if error.code == SimulatedDisk.powerLost {
+                cutPower(node)
+                restartLater(
+                    host,
+                    after: WorldPlan.second + host.random.below(5 * WorldPlan.second)
+                )
+                return
+            }
+            result = .failure(error)
+        }
+        host.nextBackgroundOperation += 1
+        if case .success = result, host.nextBackgroundOperation < batch.operations.count {
+            scheduleBackgroundStep(host, process)
+            return
+        }
+        host.background = nil
+        let done = Event.backgroundDone(node: node, run: run, number: batch.number, result)
+        if host.isPaused {
+            host.inbox.append(done)
+        } else {
+            backgroundDone(node, run: run, number: batch.number, result)
+        }
+    }
+
+    /// The process hears what became of its batch.
+    func backgroundDone(
+        _ node: Int,
+        run: Int,
+        number: UInt64,
+        _ result: Result<Void, DiskError>
+    ) {
+        guard let process = hosts[node].process, process.run == run else { return }
+        process.replica.backgroundCompleted(number, result, at: instant)
         wake(node, after: plan.turnDelay / 4)
     }
 }

@@ -65,6 +65,7 @@ package final class World {
         oracle = DomainOracle(attempts: plan.attempts.count)
         trace = Trace(since: since, print: print)
         platforms = plan.attempts.map { SeededRandom(seed: $0.seed, stream: "platform") }
+        checker.disks = hosts.map { host in { host.disk.peek($0) } }
         schedulePlan()
     }
 
@@ -145,6 +146,9 @@ package final class World {
         case .batchFoundNoRoom(let node, let run, let number, let error):
             batchFoundNoRoom(node, run: run, number: number, error)
         case .diskRead(let node, let run, let read): diskRead(node, run: run, read)
+        case .backgroundStep(let node, let run): backgroundStep(node, run: run)
+        case .backgroundDone(let node, let run, let number, let result):
+            backgroundDone(node, run: run, number: number, result)
         case .restart(let node, let run): restart(node, run: run)
         case .fault(let number): begin(plan.faults[number], number)
         case .faultEnds(let number): end(aimed[number] ?? plan.faults[number])

@@ -1,4 +1,5 @@
 internal import Replica
+internal import Store
 internal import Verification
 
 /// All that a seed decides before the first step of a run.
@@ -49,7 +50,12 @@ package struct WorldPlan: Sendable {
     private(set) var diskStall: UInt64
     private(set) var requestHold: UInt64
     private(set) var forwardRetry: UInt64
+    /// The nodes keep their logs; else a follower that was away for long needs a checkpoint.
+    private(set) var keepsLog = true
+    private(set) var state = ReplicaConfiguration.StateSettings()
     private(set) var digestInterval: UInt64 = 0
+    /// Sealed segments are read for damage once in this time.
+    private(set) var scrubInterval: UInt64
     /// Wall clocks' error at the start, in milliseconds.
     private(set) var clockOffsets: [Int64]
     /// Whether leadership moves to where it is best, and timers follow the round trips.
@@ -128,6 +134,9 @@ package struct WorldPlan: Sendable {
         let share: UInt64 = inference.pick([100, 100, 50, 0])
         infers = (0..<nodes).map { _ in inference.chance(percent: share) }
 
+        var scrubbing = SeededRandom(seed: seed, stream: "scrubbing")
+        scrubInterval = scrubbing.pick([5, 20, 60]) * WorldPlan.second
+
         faultKinds = []
         faults = WorldPlan.drawFaults(
             options,
@@ -138,6 +147,7 @@ package struct WorldPlan: Sendable {
         addDirectoryFaults(options)
         drawPlacement(options)
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
+        drawStateSettings(options.seed)
         restAttempts = attempts.count
         attempts += WorkloadPlan.drawRest(
             options,
@@ -164,6 +174,26 @@ package struct WorldPlan: Sendable {
             settings.least = .milliseconds(Int(random.between(150, 400)))
             timing = settings
         }
+    }
+
+    /// From a stream of its own, so that what else a seed draws stays as it is.
+    ///
+    /// Mostly so small that checkpoints, evictions and loads happen all the time.
+    private mutating func drawStateSettings(_ seed: UInt64) {
+        var random = SeededRandom(seed: seed, stream: "state")
+        state.checkpointBytes = random.pick([600, 4000, 40_000, 1 << 26])
+        state.checkpointAttempts = random.pick([3, 30, 100_000])
+        state.encodedPerTurn = random.pick([1, 2000, 65_536])
+        state.settledPerTurn = random.pick([1, 20, 2000])
+        state.cacheBytes = random.pick([0, 0, 5000, 1 << 27])
+        state.maxLoads = random.pick([1, 8, 512])
+        state.retryAfter = .milliseconds(Int64(random.between(50, 3000)))
+        state.pieceSize = random.pick([512, 4096, 1 << 20])
+        state.hashBits = random.pick([64, 64, 3])
+        state.merge.maxBytes = random.pick([4000, 100_000, 1 << 28])
+        state.merge.maxSmallRuns = random.pick([2, 5, 16])
+        state.merge.minDeadBytes = random.pick([100, 10_000])
+        keepsLog = random.chance(percent: 60)
     }
 
     /// What happens to directories and states, in some runs.

@@ -1,18 +1,19 @@
-/// Where attempts are in the slab, by ID.
+/// Where attempts in memory are in the slab, by ID.
 ///
-/// Split into shards so that growing never rehashes more than a sliver of it at once: a single
-/// dictionary of some million attempts would hold up the node for most of a second when it
-/// doubles. Never iterated, so the order of hashing shows nowhere.
+/// Split into shards so that growing never rehashes more than a sliver of it at once. Never iterated,
+/// so the order of hashing shows nowhere.
 struct AttemptIndex: Sendable {
     private static let shardCount = 1024
     private var shards = [[AttemptID: Int]](repeating: [:], count: shardCount)
 
     subscript(id: AttemptID) -> Int? { shards[AttemptIndex.shard(of: id)][id] }
 
-    mutating func insert(_ id: AttemptID, at position: Int) {
-        let previous = shards[AttemptIndex.shard(of: id)].updateValue(position, forKey: id)
-        invariant(previous == nil, "\(id) is held twice")
+    /// Puts an attempt in; one that is forgotten, but was still held, may have had the ID.
+    mutating func set(_ id: AttemptID, at position: Int) {
+        shards[AttemptIndex.shard(of: id)][id] = position
     }
+
+    mutating func remove(_ id: AttemptID) { shards[AttemptIndex.shard(of: id)][id] = nil }
 
     /// FNV-1a, 32 bits.
     private static func shard(of id: AttemptID) -> Int {
@@ -22,14 +23,45 @@ struct AttemptIndex: Sendable {
     }
 }
 
-/// All attempts, in order of opening, changed in place.
+/// How an attempt in memory stands to the state store.
+struct Residence: Sendable {
+    enum Freeze: UInt8, Sendable {
+        case none
+        /// Belongs to the checkpoint under way, which has not encoded it yet.
+        case waiting
+        /// The checkpoint under way has it as it was when that began.
+        case encoded
+    }
+    /// Where its newest durable version lies, if there is one.
+    var location: RecordLocation?
+    /// What its place in the cache is counted with while it is clean and decided.
+    var cost: UInt32 = 0
+    /// Not evicted before the state machine's clock of turns is beyond this.
+    var keptUntil: UInt32 = 0
+    var freeze = Freeze.none
+    /// Changed since the newest checkpoint began.
+    var isDirty = false
+    /// Asked for since the clock's hand came by.
+    var isReferenced = false
+    var isFree = false
+    /// Counted in the cache: decided, and all of it durable.
+    var isCached = false
+    /// Forgotten, and its ID taken by another: no lookup finds it.
+    var isDetached = false
+}
+
+/// All attempts in memory, changed in place.
 ///
-/// Kept in chunks so that growing moves none of them.
+/// Kept in chunks so that growing moves none of them; places of evicted ones are used again.
 struct AttemptSlab: Sendable {
     private static let chunkBits = 10
     private static let chunkSize = 1 << chunkBits
     private var chunks: [[AttemptRecord]] = []
-    private(set) var count = 0
+    var residences: [Residence] = []
+    private var free: [Int] = []
+    /// Places, free ones included.
+    private(set) var end = 0
+    var count: Int { end - free.count }
 
     subscript(position: Int) -> AttemptRecord {
         _read { yield chunks[position >> Self.chunkBits][position & (Self.chunkSize - 1)] }
@@ -38,12 +70,25 @@ struct AttemptSlab: Sendable {
 
     /// - Returns: the record's position.
     mutating func append(_ record: AttemptRecord) -> Int {
-        if count & (Self.chunkSize - 1) == 0 {
+        if let position = free.popLast() {
+            self[position] = record
+            residences[position] = Residence()
+            return position
+        }
+        if end & (Self.chunkSize - 1) == 0 {
             chunks.append([])
             chunks[chunks.count - 1].reserveCapacity(Self.chunkSize)
         }
         chunks[chunks.count - 1].append(record)
-        count += 1
-        return count - 1
+        residences.append(Residence())
+        end += 1
+        return end - 1
+    }
+
+    mutating func remove(at position: Int) {
+        self[position] = AttemptRecord.placeholder
+        residences[position] = Residence()
+        residences[position].isFree = true
+        free.append(position)
     }
 }

@@ -32,7 +32,7 @@ extension AttemptRecord {
     }
 
     /// The one answer of a decided attempt; a function of the attempt alone.
-    private var terminalAnswer: Answer {
+    var terminalAnswer: Answer {
         guard let verdict else { fatalError("invariant broken: \(id) has no verdict") }
         let target = targets.first { $0.state == state }
         return Answer(
@@ -65,6 +65,7 @@ extension AttemptRecord {
         view.triesLeft = triesLeft
         view.outcome = outcome
         view.counts = counts
+        view.isCompact = isCompact
         return view
     }
 
@@ -83,6 +84,7 @@ extension AttemptRecord {
 
     /// Everything recorded, in log order.
     var timeline: [TimelineEntry] {
+        if isCompact, let verdict { return [compactLine(verdict.moment)] }
         var lines: [TimelineEntry] = []
         lines.reserveCapacity(callbacks.count + 2)
         lines.append(openedLine)
@@ -113,6 +115,17 @@ extension AttemptRecord {
         line.repeats = openRepeats.count
         line.lastRepeatAt = openRepeats.lastAt
         return line
+    }
+
+    /// What is left of a timeline whose retention time is over.
+    private func compactLine(_ moment: Moment) -> TimelineEntry {
+        TimelineEntry(
+            index: moment.index,
+            at: moment.time,
+            what: .decided,
+            stateBefore: .open,
+            stateAfter: state
+        )
     }
 
     private func deadlineLine(_ moment: Moment) -> TimelineEntry {

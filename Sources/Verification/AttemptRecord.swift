@@ -1,7 +1,12 @@
 /// A flow's definition as attempts hold it: one object, however many attempts name it.
 final class FlowReference: Sendable {
     let definition: FlowDefinition
-    init(_ definition: FlowDefinition) { self.definition = definition }
+    /// Counted from 0 in the order in which the log defined them: the same on every replica.
+    let number: Int
+    init(_ definition: FlowDefinition, number: Int) {
+        self.definition = definition
+        self.number = number
+    }
 }
 
 /// What is known of one call of an open attempt.
@@ -27,16 +32,18 @@ struct Verdict: Hashable, Sendable {
 /// An attempt in memory.
 struct AttemptRecord: Sendable {
     let id: AttemptID
+    /// Counted from 0 in the order of opening: the same on every replica.
+    let ordinal: UInt64
     let flow: FlowReference
-    let subject: String
+    var subject: String
     let expiresInSeconds: UInt32
-    let challenge: [UInt8]?
+    var challenge: [UInt8]?
     let maxTries: UInt8
-    let targets: [Target]
+    var targets: [Target]
     let stated: OpenAttempt.Stated
     let opened: Moment
     let expiresAt: LogTime
-    let origin: Origin
+    var origin: Origin
     var openRepeats = RepeatCount()
 
     var state: AttemptState = .open
@@ -57,9 +64,13 @@ struct AttemptRecord: Sendable {
     /// Bytes of variable length held, for the bound.
     var bytes: Int
     var counts = AttemptView.Counts()
+    /// Its retention time is over: all that is left is its outcome, when and where it was decided,
+    /// and the final answer.
+    var isCompact = false
 
-    init(_ open: OpenAttempt, flow: FlowReference, at moment: Moment) {
+    init(_ open: OpenAttempt, ordinal: UInt64, flow: FlowReference, at moment: Moment) {
         id = open.attempt
+        self.ordinal = ordinal
         self.flow = flow
         subject = open.subject
         expiresInSeconds = open.expiresInSeconds
@@ -111,6 +122,31 @@ struct AttemptRecord: Sendable {
         calls = []
     }
 
+    /// Drops all that the retention time was for.
+    ///
+    /// Not a change of the state: an attempt decided before the mark is read as compact whether its
+    /// bytes were dropped or not.
+    mutating func dropDetails() {
+        guard let verdict, !isCompact else { return }
+        subject = ""
+        challenge = nil
+        targets = targets.filter { $0.state == state }
+        origin = .none
+        openRepeats = RepeatCount()
+        triesUsed = 0
+        holdsUnjudgedDigits = false
+        movedIndex = verdict.moment.index
+        self.verdict = Verdict(moment: verdict.moment, callback: nil)
+        lastEnded = 0
+        callbacks = []
+        counts = AttemptView.Counts()
+        bytes = 0
+        isCompact = true
+    }
+
+    /// Roughly what it takes in memory, in bytes.
+    var memoryCost: Int { 640 + 2 * bytes + 320 * callbacks.count }
+
     /// Counts an open of the same meaning.
     mutating func countRepeatedOpen(_ origin: Origin) {
         _ = openRepeats.add(origin, after: self.origin.request)
@@ -142,6 +178,15 @@ struct AttemptRecord: Sendable {
         }
         return names
     }
+}
+
+extension Origin {
+    static let none = Origin(
+        node: 0,
+        region: "",
+        receivedAt: WallTime(milliseconds: 0),
+        request: RequestID(node: 0, incarnation: 0, sequence: 0)
+    )
 }
 
 extension OpenAttempt {

@@ -3,7 +3,22 @@ struct RepeatCount: Hashable, Sendable {
     private(set) var count: UInt64 = 0
     /// The latest receipt time that any node claimed.
     private(set) var lastAt: WallTime?
-    private(set) var lastRequest: RequestID?
+    /// The newest requests that were counted one by one, oldest first.
+    private(set) var requests: [RequestID] = []
+
+    /// Requests remembered, at most.
+    ///
+    /// A copy stands in the log behind those repeats only that were on their way to the leader when it
+    /// was sent: a node that has applied the first receipt answers the next ones itself.
+    static let maxRequests = 16
+
+    init() {}
+
+    init(count: UInt64, lastAt: WallTime?, requests: [RequestID]) {
+        self.count = count
+        self.lastAt = lastAt
+        self.requests = requests
+    }
 
     /// Counts one receipt, unless it is a command that was proposed twice.
     ///
@@ -12,8 +27,9 @@ struct RepeatCount: Hashable, Sendable {
     ///   - first: the request of the first receipt.
     /// - Returns: whether it counted.
     mutating func add(_ origin: Origin, after first: RequestID) -> Bool {
-        guard origin.request != first, origin.request != lastRequest else { return false }
-        lastRequest = origin.request
+        guard origin.request != first, !requests.contains(origin.request) else { return false }
+        if requests.count == RepeatCount.maxRequests { requests.removeFirst() }
+        requests.append(origin.request)
         add(1, lastAt: origin.receivedAt)
         return true
     }

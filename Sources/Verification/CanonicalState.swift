@@ -3,122 +3,182 @@ extension StateMachine {
     /// alone: two replicas are equal where the concatenated bytes are.
     ///
     /// Takes time in proportion to the state: for comparing replicas in tests and simulation.
-    /// Counters take no part; they say what one process has seen.
+    /// Counters and the digest take no part; they say what came, not only what it left. Nor does it show which attempts are
+    /// in memory, or which bytes were dropped of those whose retention time is over.
+    ///
+    /// - Parameters:
+    ///   - read: reads a record that is not in memory.
+    ///   - consume: gets the pieces.
+    package func forEachCanonicalChunk(
+        reading read: (RecordPlace) -> [UInt8],
+        _ consume: ([UInt8]) -> Void
+    ) {
+        consume(canonicalHead)
+        var records: [(id: AttemptID, bytes: [UInt8])] = []
+        records.reserveCapacity(attempts.count + settled.count)
+        for position in 0..<attempts.end {
+            let residence = attempts.residences[position]
+            guard !residence.isFree, !residence.isDetached else { continue }
+            if let record = canonical(attempts[position]) { records.append(record) }
+        }
+        settled.forEachUnloaded { place in
+            do {
+                let record = try AttemptRecord(decoding: read(place)[...], flows: flowList)
+                if let record = canonical(record) { records.append(record) }
+            } catch {
+                fatalError("invariant broken: a record that was read does not decode: \(error)")
+            }
+        }
+        records.sort { $0.id < $1.id }
+        for record in records { consume(record.bytes) }
+    }
+
+    /// The same where all attempts are in memory.
     package func forEachCanonicalChunk(_ consume: ([UInt8]) -> Void) {
+        forEachCanonicalChunk(
+            reading: { place in
+                guard let read = paging.reader else {
+                    fatalError("invariant broken: the state is compared and not all of it loaded")
+                }
+                return read(place)
+            },
+            consume
+        )
+    }
+
+    private func canonical(_ record: AttemptRecord) -> (AttemptID, [UInt8])? {
+        guard !retention.isForgotten(record) else { return nil }
+        var record = record
+        if retention.isCompact(record) { record.dropDetails() }
         var bytes: [UInt8] = []
+        record.encode(into: &bytes)
+        return (record.id, bytes)
+    }
+
+    private var canonicalHead: [UInt8] {
+        var bytes: [UInt8] = []
+        encodeHead(isForManifest: false, into: &bytes)
+        return bytes
+    }
+}
+
+/// All of the state but the attempts, as a checkpoint's manifest holds it.
+extension StateMachine {
+    private static let headVersion: UInt8 = 1
+
+    func encodeHead() -> [UInt8] {
+        var bytes: [UInt8] = []
+        encodeHead(isForManifest: true, into: &bytes)
+        return bytes
+    }
+
+    private func encodeHead(isForManifest: Bool, into bytes: inout [UInt8]) {
+        bytes.append(Self.headVersion)
         bytes.append(fixed: appliedIndex.number)
         bytes.append(fixed: time.milliseconds)
+        retention.settings.encode(into: &bytes)
+        bytes.append(fixed: retention.detailsMark.milliseconds)
+        bytes.append(fixed: retention.forgetMark.milliseconds)
+        bytes.append(varint: openedCount)
         bytes.append(varint: UInt64(reporters.newest.count))
         for request in reporters.newest { bytes.append(request) }
-        let sortedFlows = flows.values.map(\.definition).sorted {
-            $0.digest.bytes.lexicographicallyPrecedes($1.digest.bytes)
+        bytes.append(varint: UInt64(flowList.count))
+        for flow in flowList {
+            bytes.append(counted: flow.definition.digest.bytes)
+            flow.definition.encodeDefinition(into: &bytes)
         }
-        bytes.append(varint: UInt64(sortedFlows.count))
-        for flow in sortedFlows {
-            bytes.append(counted: flow.digest.bytes)
-            flow.encodeDefinition(into: &bytes)
+        bytes.append(varint: UInt64(readmissions.count))
+        for admission in readmissions {
+            bytes.append(varint: UInt64(admission.readmission.node))
+            bytes.append(fixed: admission.readmission.high)
+            bytes.append(fixed: admission.readmission.low)
+            bytes.append(admission.readmission.request)
+            bytes.append(varint: admission.index.number)
         }
-        bytes.append(varint: UInt64(attempts.count))
-        consume(bytes)
-        var order: [(id: AttemptID, position: Int)] = []
-        order.reserveCapacity(attempts.count)
-        for position in 0..<attempts.count { order.append((attempts[position].id, position)) }
-        order.sort { $0.id < $1.id }
-        for (_, position) in order {
-            bytes.removeAll(keepingCapacity: true)
-            attempts[position].appendCanonical(to: &bytes)
-            consume(bytes)
+        guard isForManifest else { return }
+        var digest: [UInt8] = []
+        self.digest.save(into: &digest)
+        bytes.append(counted: digest)
+        bytes.append(mismatch == nil ? 0 : 1)
+        if let mismatch {
+            bytes.append(varint: mismatch.at.number)
+            bytes.append(varint: mismatch.agreed.index.number)
+            bytes.append(contentsOf: mismatch.agreed.digest)
+            bytes.append(contentsOf: mismatch.own)
+        }
+        bytes.append(varint: UInt64(counters.rows.count))
+        for row in counters.rows {
+            bytes.append(varint: UInt64(row.count))
+            for value in row { bytes.append(varint: value) }
         }
     }
-}
 
-extension AttemptRecord {
-    fileprivate func appendCanonical(to bytes: inout [UInt8]) {
-        bytes.append(text: id.text)
-        bytes.append(counted: flow.definition.digest.bytes)
-        bytes.append(text: subject)
-        bytes.append(varint: UInt64(expiresInSeconds))
-        bytes.append(optional: challenge) { $0.append(counted: $1) }
-        bytes.append(varint: UInt64(stated.rawValue))
-        bytes.append(maxTries)
-        bytes.append(targets)
-        bytes.append(opened)
-        bytes.append(fixed: expiresAt.milliseconds)
-        bytes.append(origin)
-        bytes.append(openRepeats)
-        bytes.append(state.rawValue)
-        bytes.append(triesUsed)
-        bytes.append(holdsUnjudgedDigits ? 1 : 0)
-        bytes.append(varint: movedIndex.number)
-        bytes.append(optional: graceEnds) { $0.append(fixed: $1.milliseconds) }
-        bytes.append(varint: UInt64(lastEnded))
-        bytes.append(optional: verdict) {
-            $0.append($1.moment)
-            $0.append(optional: $1.callback) { $0.append(varint: UInt64($1)) }
+    /// The state as a checkpoint has it, its attempts not loaded yet: `place` tells of each.
+    package init(
+        restoring head: [UInt8],
+        limits: VerificationLimits,
+        hash: AttemptHash
+    ) throws(CommandDecodeError) {
+        self.init(limits: limits, hash: hash)
+        var reader = ByteReader(head[...])
+        let version = try reader.byte()
+        guard version == Self.headVersion else { throw .unsupportedVersion(version) }
+        appliedIndex = EntryIndex(try reader.fixed())
+        time = LogTime(milliseconds: try reader.fixed())
+        retention.settings = try RetentionSettings(from: &reader)
+        retention.detailsMark = LogTime(milliseconds: try reader.fixed())
+        retention.forgetMark = LogTime(milliseconds: try reader.fixed())
+        paging.durable = retention
+        openedCount = try reader.varint()
+        var newest: [RequestID] = []
+        for _ in 0..<(try reader.count(ofAtLeast: 10)) { newest.append(try reader.request()) }
+        reporters = RepeatReporters(newest: newest)
+        for _ in 0..<(try reader.count(ofAtLeast: 10)) {
+            let digest = FlowDigest(bytes: Array(try reader.counted()))
+            define(try FlowDefinition(digest: digest, from: &reader))
         }
-        bytes.append(varint: UInt64(self.bytes))
-        for count in [
-            counts.callbacks, counts.repeated, counts.mismatched, counts.late,
-            counts.contradicted, counts.stale,
-        ] {
-            bytes.append(varint: count)
+        for _ in 0..<(try reader.count(ofAtLeast: 19)) {
+            let node: UInt32 = try reader.number("node")
+            let high = try reader.fixed()
+            let low = try reader.fixed()
+            let request = try reader.request()
+            readmissions.append(
+                Admission(
+                    Readmission(node: node, high: high, low: low, request: request),
+                    index: EntryIndex(try reader.varint())
+                )
+            )
         }
-        bytes.append(varint: UInt64(calls.count))
-        for call in calls { call.appendCanonical(to: &bytes) }
-        bytes.append(varint: UInt64(callbacks.count))
-        for callback in callbacks { callback.appendCanonical(to: &bytes) }
-    }
-}
-
-extension CallRecord {
-    fileprivate func appendCanonical(to bytes: inout [UInt8]) {
-        bytes.append(optional: id) { $0.append(text: $1) }
-        bytes.append(progress.rawValue)
-        bytes.append(wasAnswered ? 1 : 0)
-        bytes.append(optional: status) { $0.append($1.rawValue) }
-        bytes.append(optional: sequence) { $0.append(varint: $1) }
-    }
-}
-
-extension CallbackRecord {
-    fileprivate func appendCanonical(to bytes: inout [UInt8]) {
-        bytes.append(text: key.text)
-        bytes.append(text: provider)
-        bytes.append(optional: call) { $0.append(text: $1) }
-        bytes.append(text: channel)
-        bytes.append(optional: digits) { $0.append(counted: $1) }
-        bytes.append(optional: sequence) { $0.append(varint: $1) }
-        bytes.append(event.rawValue)
-        bytes.append(optional: status) { $0.append($1.rawValue) }
-        bytes.append(optional: outcome) { $0.append($1.rawValue) }
-        bytes.append(optional: occurredAt) { $0.append(fixed: $1.milliseconds) }
-        bytes.append(origin)
-        bytes.append(Moment(index: index, time: at))
-        bytes.append(disposition.rawValue)
-        bytes.append(differs.rawValue)
-        bytes.append(reply.rawValue)
-        bytes.append(triesUsed)
-        bytes.append(repeats)
-    }
-}
-
-extension [UInt8] {
-    fileprivate mutating func append<Value>(
-        optional value: Value?,
-        _ encode: (inout [UInt8], Value) -> Void
-    ) {
-        append(value == nil ? 0 : 1)
-        if let value { encode(&self, value) }
+        digest = try StateDigest(saved: Array(try reader.counted()))
+        switch try reader.byte() {
+        case 0: break
+        case 1:
+            let at = EntryIndex(try reader.varint())
+            let agreed = DigestMark(
+                index: EntryIndex(try reader.varint()),
+                digest: try reader.bytes(DigestMark.byteCount)
+            )
+            mismatch = DigestMismatch(
+                at: at,
+                agreed: agreed,
+                own: try reader.bytes(DigestMark.byteCount)
+            )
+        default: throw .invalid(field: "mismatch")
+        }
+        var rows: [[UInt64]] = []
+        for _ in 0..<(try reader.count(ofAtLeast: 1)) {
+            var row: [UInt64] = []
+            for _ in 0..<(try reader.count(ofAtLeast: 1)) { row.append(try reader.varint()) }
+            rows.append(row)
+        }
+        counters.restore(rows)
+        guard reader.remaining == 0 else { throw .trailingBytes(reader.remaining) }
     }
 
-    fileprivate mutating func append(_ moment: Moment) {
-        append(varint: moment.index.number)
-        append(fixed: moment.time.milliseconds)
-    }
+    /// Makes room for the places of so many attempts.
+    package mutating func reservePlaces(_ count: Int) { settled.reserve(count) }
 
-    fileprivate mutating func append(_ repeats: RepeatCount) {
-        append(varint: repeats.count)
-        append(optional: repeats.lastAt) { $0.append(fixed: $1.milliseconds) }
-        append(optional: repeats.lastRequest) { $0.append($1) }
-    }
+    /// An attempt's newest durable version lies here; open ones have to be loaded before anything is
+    /// applied.
+    package mutating func place(_ place: RecordPlace) { settled.insertUnloaded(place) }
 }

@@ -8,6 +8,8 @@ package enum Command: Hashable, Sendable {
     case repeats(RepeatBatch)
     /// Carries nothing but its time, so that deadlines pass when there is no traffic.
     case tick
+    /// How long attempts are kept from now on.
+    case settings(RetentionSettings)
     /// Lets a data directory stand for a node; moves nothing in this state machine.
     case readmit(Readmission)
     /// What most replicas had come to at an earlier entry, for each to compare with its own; and the
@@ -27,6 +29,16 @@ package struct Readmission: Hashable, Sendable {
         self.high = high
         self.low = low
         self.request = request
+    }
+}
+
+/// A readmission that was applied.
+package struct Admission: Hashable, Sendable {
+    package var readmission: Readmission
+    package var index: EntryIndex
+    init(_ readmission: Readmission, index: EntryIndex) {
+        self.readmission = readmission
+        self.index = index
     }
 }
 

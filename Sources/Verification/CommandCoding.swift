@@ -15,6 +15,7 @@ extension Command {
         case tick = 5
         case readmit = 6
         case checkDigest = 7
+        case settings = 8
     }
 
     /// Appends the command's bytes.
@@ -49,6 +50,9 @@ extension Command {
                 bytes.append(varint: mark.index.number)
                 bytes.append(contentsOf: mark.digest)
             }
+        case .settings(let settings):
+            bytes.append(Kind.settings.rawValue)
+            settings.encode(into: &bytes)
         }
     }
 
@@ -88,9 +92,40 @@ extension Command {
                 )
             default: throw .invalid(field: "digest")
             }
+        case .settings: self = .settings(try RetentionSettings(from: &reader))
         case nil: throw .unknownCommand(kind)
         }
         guard reader.remaining == 0 else { throw .trailingBytes(reader.remaining) }
+    }
+}
+
+extension Command {
+    /// Where the ID of the attempt stands that an encoded open or callback names.
+    ///
+    /// For looking ahead, without decoding: `nil` too if the bytes are no such command.
+    package static func attemptID(in bytes: [UInt8]) -> ArraySlice<UInt8>? {
+        guard bytes.count > 3, bytes[0] == formatVersion else { return nil }
+        let at: Int
+        switch Kind(rawValue: bytes[1]) {
+        case .open: at = 2
+        case .callback: at = 3
+        default: return nil
+        }
+        // An ID has at most 128 bytes, so that its length has one byte, or two for 128.
+        var length = Int(bytes[at])
+        var start = at + 1
+        if length >= 0x80 {
+            guard start < bytes.count else { return nil }
+            length = length & 0x7f | Int(bytes[start]) << 7
+            start += 1
+        }
+        guard length <= Token.maxLength, length <= bytes.count - start else { return nil }
+        return bytes[start..<start + length]
+    }
+
+    /// Whether encoded bytes are of a report of repeats, which names many attempts.
+    package static func isRepeats(_ bytes: [UInt8]) -> Bool {
+        bytes.count > 1 && bytes[0] == formatVersion && bytes[1] == Kind.repeats.rawValue
     }
 }
 

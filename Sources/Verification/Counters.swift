@@ -8,6 +8,8 @@ package enum RefusalKind: Int, Hashable, Sendable, CaseIterable {
     case tooManyCallbacks
     case tooManyBytes
     case tooManyFlows
+    case detailsRemoved
+    case tooOld
 
     /// The name used in metrics.
     package var name: String {
@@ -20,6 +22,8 @@ package enum RefusalKind: Int, Hashable, Sendable, CaseIterable {
         case .tooManyCallbacks: "too_many_callbacks"
         case .tooManyBytes: "too_many_bytes"
         case .tooManyFlows: "too_many_flows"
+        case .detailsRemoved: "details_removed"
+        case .tooOld: "too_old"
         }
     }
 }
@@ -35,15 +39,17 @@ extension Refusal {
         case .tooManyCallbacks: .tooManyCallbacks
         case .tooManyBytes: .tooManyBytes
         case .tooManyFlows: .tooManyFlows
+        case .detailsRemoved: .detailsRemoved
+        case .tooOld: .tooOld
         }
     }
 }
 
 /// What the state machine has seen since it was made, for metrics; kept as entries are applied.
 package struct Counters: Hashable, Sendable {
-    private var attempts = [UInt64](repeating: 0, count: AttemptState.allCases.count)
-    private var dispositions = [UInt64](repeating: 0, count: Disposition.allCases.count + 1)
-    private var refusals = [UInt64](repeating: 0, count: RefusalKind.allCases.count)
+    private(set) var attempts = [UInt64](repeating: 0, count: AttemptState.allCases.count)
+    private(set) var dispositions = [UInt64](repeating: 0, count: Disposition.allCases.count + 1)
+    private(set) var refusals = [UInt64](repeating: 0, count: RefusalKind.allCases.count)
     /// Entries that this version could not decode.
     package internal(set) var undecodable: UInt64 = 0
     /// Polls found in the log, where they have no place.
@@ -56,6 +62,30 @@ package struct Counters: Hashable, Sendable {
     package internal(set) var uncheckedDigests: UInt64 = 0
 
     package init() {}
+
+    /// The counts as one row, the newest kinds last in each part.
+    var rows: [[UInt64]] {
+        [
+            attempts, dispositions, refusals,
+            [undecodable, loggedPolls, ignoredRepeats, checkedDigests, uncheckedDigests],
+        ]
+    }
+
+    /// Takes counts over from `rows` of this or an earlier version, which had fewer kinds.
+    mutating func restore(_ rows: [[UInt64]]) {
+        guard rows.count == 4, rows[3].count >= 3 else { return }
+        for (i, value) in rows[0].enumerated() where i < attempts.count { attempts[i] = value }
+        for (i, value) in rows[1].enumerated() where i < dispositions.count {
+            dispositions[i] = value
+        }
+        for (i, value) in rows[2].enumerated() where i < refusals.count { refusals[i] = value }
+        undecodable = rows[3][0]
+        loggedPolls = rows[3][1]
+        ignoredRepeats = rows[3][2]
+        guard rows[3].count >= 5 else { return }
+        checkedDigests = rows[3][3]
+        uncheckedDigests = rows[3][4]
+    }
 
     /// Attempts held that are in `state` now.
     package func attempts(in state: AttemptState) -> UInt64 { attempts[Int(state.rawValue)] }

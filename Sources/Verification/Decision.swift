@@ -88,6 +88,10 @@ package enum Refusal: Hashable, Sendable {
     case tooManyCallbacks(limit: Int)
     case tooManyBytes(limit: Int)
     case tooManyFlows(limit: Int)
+    /// Decided so long ago that only its outcome is still known; it cannot be opened again.
+    case detailsRemoved
+    /// The ID carries a time before which all is forgotten.
+    case tooOld
 }
 
 /// The result of applying one command.
@@ -97,7 +101,7 @@ package enum Applied: Hashable, Sendable {
     case decided(Decision)
     case flowDefined(FlowDigest)
     case refused(Refusal)
-    /// Ticks, and batches of repeats.
+    /// Ticks, batches of repeats, and settings.
     case noted
 }
 
@@ -146,6 +150,8 @@ package struct AttemptView: Hashable, Sendable {
     package var triesLeft: UInt8
     package var outcome: Outcome?
     package var counts: Counts
+    /// The retention time is over: only state, outcome and flow are still known.
+    package var isCompact = false
 
     package init(
         attempt: AttemptID,
@@ -177,6 +183,8 @@ package struct TimelineEntry: Hashable, Sendable {
         case callback(EventKind)
         /// The expiry, or the grace time after the last call's end, passed.
         case deadline
+        /// The decision, of which no more is kept: the attempt's retention time is over.
+        case decided
     }
     package var index: EntryIndex
     package var at: LogTime
@@ -219,7 +227,8 @@ package struct TimelineEntry: Hashable, Sendable {
 /// They are part of the log's meaning: all nodes of a cluster must run with the same ones, so they
 /// are constants of a format version, not configuration.
 package struct VerificationLimits: Hashable, Sendable {
-    package var attempts = 50_000_000
+    /// Attempts that are open at a time; decided ones are not counted.
+    package var attempts = 4_000_000
     package var flows = 10_000
     package var callsPerAttempt = 32
     package var callbacksPerAttempt = 256

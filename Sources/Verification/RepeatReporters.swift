@@ -5,6 +5,9 @@ struct RepeatReporters: Sendable {
     /// Sorted by node.
     private(set) var newest: [RequestID] = []
 
+    init() {}
+    init(newest: [RequestID]) { self.newest = newest }
+
     /// Notes a batch.
     ///
     /// - Returns: false if it is not newer than the last of the same run of its node, or if there
@@ -26,13 +29,9 @@ struct RepeatReporters: Sendable {
 }
 
 extension AttemptRecord {
-    /// Counts repeats that a node answered from its own state.
-    ///
-    /// - Returns: false if the key is unknown.
-    mutating func countRepeats(_ item: RepeatBatch.Item) -> Bool {
-        guard let line = position(of: item.key) else { return false }
+    /// Counts repeats that a node answered from its own state, on their line.
+    mutating func countRepeats(_ item: RepeatBatch.Item, of line: Int) {
         callbacks[line].repeats.add(item.count, lastAt: item.lastAt)
         counts.repeated += UInt64(item.count)
-        return true
     }
 }

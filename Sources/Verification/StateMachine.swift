@@ -3,25 +3,44 @@
 /// Its state is a pure function of the entries applied: no clock, configuration or random value
 /// takes part, so every replica that has applied the same log gives the same answers. The rules
 /// stand in `docs/verification.md`, and the events × states table in `EventTable`.
+///
+/// Open attempts are in memory. A decided one may be *settled*: its record lies in the state store, and
+/// memory holds where. What names a settled attempt must have it loaded first (`StateMachine+Paging`).
 package struct StateMachine: ~Copyable {
     package let limits: VerificationLimits
+    /// The hash of the index of settled attempts.
+    package let hash: AttemptHash
     /// The newest entry applied; 0 before the first.
-    package private(set) var appliedIndex = EntryIndex(0)
+    package internal(set) var appliedIndex = EntryIndex(0)
     /// The time of the newest entry applied.
-    package private(set) var time = LogTime(milliseconds: 0)
-    package private(set) var counters = Counters()
+    package internal(set) var time = LogTime(milliseconds: 0)
+    package internal(set) var counters = Counters()
     /// What the state has come to, to be compared with the other replicas'.
-    package private(set) var digest = StateDigest()
+    package internal(set) var digest = StateDigest()
     /// The first time that this replica's digest was not the one agreed.
-    package private(set) var mismatch: DigestMismatch?
+    package internal(set) var mismatch: DigestMismatch?
+    /// The directory that was last let in for each node, by node.
+    package internal(set) var readmissions: [Admission] = []
+    /// How long attempts are kept, and what is gone by now.
+    package internal(set) var retention = Retention()
+    /// Attempts opened so far, forgotten ones included.
+    package internal(set) var openedCount: UInt64 = 0
 
-    private(set) var flows: [FlowDigest: FlowReference] = [:]
-    private(set) var attempts = AttemptSlab()
-    private(set) var positions = AttemptIndex()
-    private(set) var deadlines = DeadlineHeap()
-    private(set) var reporters = RepeatReporters()
+    var flows: [FlowDigest: FlowReference] = [:]
+    /// By their numbers.
+    var flowList: [FlowReference] = []
+    var attempts = AttemptSlab()
+    var positions = AttemptIndex()
+    var deadlines = DeadlineHeap()
+    var reporters = RepeatReporters()
 
-    package init(limits: VerificationLimits = .init()) { self.limits = limits }
+    var settled = SettledIndex()
+    var paging = Paging()
+
+    package init(limits: VerificationLimits = .init(), hash: AttemptHash = AttemptHash(key: 0)) {
+        self.limits = limits
+        self.hash = hash
+    }
 
     /// When the earliest deadline of an open attempt passes.
     ///
@@ -32,7 +51,8 @@ package struct StateMachine: ~Copyable {
 
     /// Applies a command: deadlines that have passed at `time` first, then the command.
     ///
-    /// - Precondition: `index` is beyond the last one, and `time` is not before the last one.
+    /// - Precondition: `index` is beyond the last one, `time` is not before the last one, and no
+    ///   settled attempt that the command names is unloaded.
     package mutating func apply(
         _ command: Command,
         at index: EntryIndex,
@@ -47,7 +67,14 @@ package struct StateMachine: ~Copyable {
         case .repeats(let batch):
             apply(batch)
             applied = .noted
-        case .tick, .readmit: applied = .noted
+        case .tick: applied = .noted
+        case .readmit(let readmission):
+            note(Admission(readmission, index: index))
+            applied = .noted
+        case .settings(let settings):
+            retention.settings = settings
+            retention.advance(to: moment.time)
+            applied = .noted
         case .checkDigest(let mark):
             check(mark, at: index)
             return .noted
@@ -69,6 +96,12 @@ package struct StateMachine: ~Copyable {
     package mutating func applyUndecodable(at index: EntryIndex, time: LogTime) {
         _ = begin(index, time)
         counters.undecodable += 1
+    }
+
+    private mutating func note(_ admission: Admission) {
+        readmissions.removeAll { $0.readmission.node == admission.readmission.node }
+        readmissions.append(admission)
+        readmissions.sort { $0.readmission.node < $1.readmission.node }
     }
 
     /// Compares the digest that was agreed for an earlier entry with the own one, and marks this one.
@@ -98,6 +131,7 @@ package struct StateMachine: ~Copyable {
         )
         appliedIndex = index
         self.time = time
+        retention.advance(to: time)
         let moment = Moment(index: index, time: time)
         if let first = deadlines.first, first <= time { passDeadlines(at: moment) }
         return moment
@@ -114,6 +148,7 @@ package struct StateMachine: ~Copyable {
             }
         }
         for element in due {
+            willChange(element.attempt)
             attempts[element.attempt].passDeadline(at: moment)
             counters.decide(attempts[element.attempt].state)
             digest.fold {
@@ -131,27 +166,40 @@ package struct StateMachine: ~Copyable {
             guard flows.count < limits.flows else {
                 return .refused(.tooManyFlows(limit: limits.flows))
             }
-            flows[flow.digest] = FlowReference(flow)
+            define(flow)
         }
         return .flowDefined(flow.digest)
     }
 
+    mutating func define(_ flow: FlowDefinition) {
+        let reference = FlowReference(flow, number: flowList.count)
+        flows[flow.digest] = reference
+        flowList.append(reference)
+    }
+
     private mutating func apply(_ open: OpenAttempt, at moment: Moment) -> Applied {
         guard let flow = flows[open.flow] else { return .refused(.unknownFlow) }
-        if let position = positions[open.attempt] {
+        if let position = find(open.attempt) {
+            guard !attempts[position].isCompact else { return .refused(.detailsRemoved) }
             let differs = attempts[position].differences(from: open, flow: flow)
             guard differs.isEmpty else { return .refused(.openedDifferently(differs: differs)) }
+            willChange(position)
             attempts[position].countRepeatedOpen(open.origin)
             return .opened(isNew: false, attempts[position].openedView)
         }
-        guard attempts.count < limits.attempts else {
+        guard !retention.refuses(open.attempt) else { return .refused(.tooOld) }
+        // Each open attempt has a deadline, and no other has.
+        guard deadlines.count < limits.attempts else {
             return .refused(.tooManyAttempts(limit: limits.attempts))
         }
         guard open.variableBytes <= limits.bytesPerAttempt else {
             return .refused(.tooManyBytes(limit: limits.bytesPerAttempt))
         }
-        let position = attempts.append(AttemptRecord(open, flow: flow, at: moment))
-        positions.insert(open.attempt, at: position)
+        let position = insert(
+            AttemptRecord(open, ordinal: openedCount, flow: flow, at: moment)
+        )
+        openedCount += 1
+        willChange(position)
         deadlines.set(attempts[position].deadline, of: position)
         counters.open()
         digest.fold { attempts[position].fold(into: &$0) }
@@ -163,7 +211,15 @@ package struct StateMachine: ~Copyable {
             counters.loggedPolls += 1
             return .noted
         }
-        guard let position = positions[callback.attempt] else { return .refused(.unknownAttempt) }
+        guard let position = find(callback.attempt) else {
+            return .refused(retention.refuses(callback.attempt) ? .tooOld : .unknownAttempt)
+        }
+        guard !attempts[position].isCompact else {
+            let decision = attempts[position].decisionWithoutDetails(callback)
+            counters.count(decision.disposition)
+            return .decided(decision)
+        }
+        willChange(position)
         let (state, deadline) = (attempts[position].state, attempts[position].deadline)
         switch attempts[position].receive(callback, at: moment, limits: limits) {
         case .refused(let refusal): return .refused(refusal)
@@ -180,12 +236,14 @@ package struct StateMachine: ~Copyable {
     private mutating func apply(_ batch: RepeatBatch) {
         let isNew = reporters.accept(batch.request)
         for item in batch.items {
-            guard isNew, let position = positions[item.attempt],
-                attempts[position].countRepeats(item)
+            guard isNew, let position = find(item.attempt), !attempts[position].isCompact,
+                let line = attempts[position].position(of: item.key)
             else {
                 counters.ignoredRepeats += UInt64(item.count)
                 continue
             }
+            willChange(position)
+            attempts[position].countRepeats(item, of: line)
             counters.count(.repeated, by: UInt64(item.count))
             digest.fold { attempts[position].fold(into: &$0) }
         }
@@ -196,46 +254,69 @@ package struct StateMachine: ~Copyable {
     /// The answer to a callback that is known here, without the log.
     ///
     /// - Returns: a `repeated` decision if this key was applied with this meaning, whose answer
-    ///   is the same for ever on any node; `nil` if the callback must go through the log, as a
-    ///   mismatch must.
+    ///   is the same for ever on any node, or what any callback is answered once the attempt's
+    ///   details are gone; `nil` if the callback must go through the log, as a mismatch must.
     package func knownAnswer(to callback: Callback) -> Decision? {
-        guard let position = positions[callback.attempt],
-            let line = attempts[position].position(of: callback.key),
-            attempts[position].callbacks[line].differences(from: callback).isEmpty
-        else { return nil }
-        return Decision(
-            disposition: .repeated,
-            answer: attempts[position].answer(toCallback: line)
-        )
+        look(callback.attempt) { record -> Decision? in
+            if record.isCompact { return record.decisionWithoutDetails(callback) }
+            guard let line = record.position(of: callback.key),
+                record.callbacks[line].differences(from: callback).isEmpty
+            else { return nil }
+            return Decision(
+                disposition: .repeated,
+                answer: record.answer(toCallback: line)
+            )
+        } ?? nil
     }
 
     /// The answer to an open that is known here with the same meaning, without the log.
     package func knownAnswer(to open: OpenAttempt) -> AttemptView? {
-        guard let position = positions[open.attempt], let flow = flows[open.flow],
-            attempts[position].differences(from: open, flow: flow).isEmpty
-        else { return nil }
-        return attempts[position].openedView
+        guard let flow = flows[open.flow] else { return nil }
+        return look(open.attempt) { record in
+            guard !record.isCompact, record.differences(from: open, flow: flow).isEmpty else {
+                return nil
+            }
+            return record.openedView
+        } ?? nil
     }
 
     /// The answer to a poll from this state; `nil` if the attempt is unknown here.
     package func pollAnswer(for attempt: AttemptID) -> Answer? {
-        positions[attempt].map { attempts[$0].pollAnswer }
+        look(attempt) { $0.pollAnswer }
     }
 
     package func attempt(_ id: AttemptID) -> AttemptView? {
-        positions[id].map { attempts[$0].view }
+        look(id) { $0.view }
     }
 
     /// Everything recorded for an attempt, in log order.
     package func timeline(_ id: AttemptID) -> [TimelineEntry]? {
-        positions[id].map { attempts[$0].timeline }
+        look(id) { $0.timeline }
     }
 
     package func state(of id: AttemptID) -> AttemptState? {
-        positions[id].map { attempts[$0].state }
+        look(id) { $0.state }
     }
 
     package func flow(_ digest: FlowDigest) -> FlowDefinition? { flows[digest]?.definition }
 
     package var flowCount: Int { flows.count }
+}
+
+extension AttemptRecord {
+    /// What any callback gets once the retention time is over: the committed outcome.
+    ///
+    /// Nothing is recorded, and which keys came before is not known any more. Whether digits are
+    /// right cannot be said: they claim nothing.
+    func decisionWithoutDetails(_ callback: Callback) -> Decision {
+        let claim = EventTable.claim(
+            of: callback.event,
+            outcome: callback.outcome,
+            digitsAreRight: false
+        )
+        return Decision(
+            disposition: EventTable.disposition(ofClaim: claim, decided: state),
+            answer: terminalAnswer
+        )
+    }
 }

@@ -15,7 +15,7 @@ struct RunReport {
     static let names = [
         "steps", "messages", "requests", "local", "reads", "retries", "committed", "elections",
         "attempts", "local reads", "crashes", "power cuts", "disk stops", "full disks",
-        "refused for room", "stalled disks", "refused starts", "damaged", "repaired",
+        "refused for room", "stalled disks", "refused starts", "damaged", "repaired", "installs",
         "replaced directories", "changed states", "found by digest", "broken links",
         "journal reads", "accepted", "repeated", "mismatched", "late", "contradicted", "stale",
         "verified", "rejected", "abandoned", "unreachable", "expired", "cancelled",
@@ -34,6 +34,7 @@ struct RunReport {
             s.steps, s.messages, s.requests, s.answeredLocally, s.reads, s.retries, s.committed,
             s.elections, s.attempts, s.localReads, s.crashes, s.powerCuts, s.stopsByDisk,
             s.fullDisks, s.refusedForRoom, s.stalledDisks, s.refusedStarts, s.damaged, s.repaired,
+            s.installs,
             s.replacedDirectories, s.corruptStates, s.foundByDigest,
             s.brokenLinks, s.journalReads,
         ]

@@ -79,6 +79,24 @@ struct IdentityFileTests {
         #expect(try open(&disk).damage == nil)
     }
 
+    @Test("starts that lose power, one after another, lose nothing: never the only whole slot")
+    func crashesInARow() throws {
+        var disk = CrashDisk()
+        let before = try open(&disk)
+        // Each start gets a few operations far, then the power fails and tears what was written.
+        for limits in [[2, 0], [2, 1, 0], [0, 2, 0, 2], [3, 2, 1, 0], [1, 3, 1, 3]] {
+            var crashed = disk
+            for limit in limits {
+                crashed.failsAt = crashed.performed + limit + 1
+                _ = try? open(&crashed)
+                crashed = crashed.afterPowerCut(.lastWrite(prefix: 30), keepsNames: true)
+            }
+            let after = try open(&crashed, fresh: 2, hasLog: true)
+            #expect(after.origin == .known, "\(limits)")
+            #expect(after.identity.directory == before.identity.directory, "\(limits)")
+        }
+    }
+
     @Test("damaged in both slots it is lost, and the directory has a new name")
     func lost() throws {
         var disk = CrashDisk()

@@ -34,6 +34,7 @@ final class Cluster {
     private enum Event {
         case arrive(from: Int, to: Int, epoch: Int, [UInt8])
         case batchDone(Int, run: UInt64, UInt64)
+        case backgroundDone(Int, run: UInt64, DiskBatch)
         case readDone(Int, run: UInt64, DiskRead)
     }
 
@@ -292,6 +293,18 @@ final class Cluster {
                 }
                 with(node) { $0.peerDisconnected(peer, broken: false, at: self.now) }
             }
+            if let batch = output.background {
+                schedule(
+                    .backgroundDone(node, run: members[node].run, batch),
+                    after: Cluster.diskTime
+                )
+            }
+            for read in output.loads {
+                schedule(
+                    .readDone(node, run: members[node].run, read),
+                    after: Cluster.diskTime
+                )
+            }
             for read in output.diskReads {
                 diskReads += 1
                 guard !members[node].holdsReads else {
@@ -312,6 +325,9 @@ final class Cluster {
                 if read.isReady { readServed(read.context, node) }
             }
             notices += output.notices.map { (node, $0) }
+            guard process.replica.isRetired else { continue }
+            crash(node)
+            do { try start(node) } catch { Issue.record(error) }
         }
     }
 
@@ -361,6 +377,15 @@ final class Cluster {
                 }
             }
             with(node) { $0.batchCompleted(number, at: self.now) }
+        case .backgroundDone(let node, let run, let batch):
+            guard members[node].run == run, members[node].process != nil else { return }
+            var result: Result<Void, DiskError> = .success(())
+            do throws(DiskError) {
+                for operation in batch.operations { try members[node].disk.perform(operation) }
+            } catch {
+                result = .failure(error)
+            }
+            with(node) { $0.backgroundCompleted(batch.number, result, at: self.now) }
         case .readDone(let node, let run, let read):
             guard members[node].run == run else { return }
             let result: Result<[UInt8], DiskError>
@@ -517,7 +542,7 @@ extension Command {
         case .readmit(var readmission):
             readmission.request.node = node.number
             self = .readmit(readmission)
-        case .defineFlow, .repeats, .tick, .checkDigest: break
+        case .defineFlow, .repeats, .tick, .checkDigest, .settings: break
         }
     }
 }

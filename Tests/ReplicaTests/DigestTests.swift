@@ -75,6 +75,35 @@ struct DigestTests {
         #expect(cluster.digest(wrong) == cluster.digest(leader))
     }
 
+    @Test("a state that came from a checkpoint is built anew from the leader's, and the log stays")
+    func rebuiltFromCheckpoint() throws {
+        let cluster = try cluster { $0.state.checkpointBytes = 1 }
+        try cluster.elect(0)
+        try work(cluster, "a")
+        cluster.run(for: .seconds(1))
+        #expect(cluster.look(2) { $0.checkpoint != nil } == true)
+        cluster.with(2) { replica in
+            var machine = StateMachine(limits: replica.configuration.limits)
+            machine.applyNothing(
+                at: EntryIndex(replica.appliedIndex.number),
+                time: replica.machine.time
+            )
+            replica.machine = machine
+        }
+        try cluster.open("b", at: 0)
+        cluster.run(for: .seconds(4))
+        #expect(!isServing(2, cluster))
+        let last = try #require(cluster.look(2) { $0.raft.lastIndex })
+        #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
+        cluster.run(for: .seconds(2))
+        #expect(isServing(2, cluster))
+        #expect(try #require(cluster.look(2) { $0.raft.lastIndex }) >= last)
+        #expect(cluster.view("a", at: 2) != nil)
+        #expect(cluster.digest(2) == cluster.digest(0))
+        // What it had come to is kept.
+        #expect(try cluster.members[2].disk.list().contains { $0.hasPrefix("damaged-CHECKPOINT") })
+    }
+
     @Test("a state that is wrong again when it is built anew stays out, and says so")
     func confirmed() throws {
         // A node with other limits than the rest, which is the operator's mistake.

@@ -10,7 +10,8 @@ struct RoomTests {
         // An OpenSSL context may be used by one thread at a time; the lock that sees to it is no effect.
         ("Digest", ["COpenSSL", "Synchronization"]),
         ("Journal", ["Raft", "Digest"]),
-        ("Replica", ["Raft", "Verification", "Journal", "Digest"]),
+        ("Store", ["Raft", "Verification", "Journal", "Digest"]),
+        ("Replica", ["Raft", "Verification", "Journal", "Store", "Digest"]),
         ("Providers", ["Verification", "HTTP", "Digest"]),
         ("Chaos", []),
     ]

@@ -1,7 +1,7 @@
 import Testing
 import Verification
 
-@Suite("everything is bounded, and each bound has its refusal")
+@Suite("everything is bounded, and each bound has its refusal", .inMemoryAndPaged)
 struct BoundsTests {
     private func limits(_ change: (inout VerificationLimits) -> Void) -> VerificationLimits {
         var limits = VerificationLimits()

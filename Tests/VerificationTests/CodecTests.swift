@@ -36,6 +36,8 @@ private func samples() -> [Command] {
     let request = RequestID(node: 1, incarnation: .max, sequence: 128)
     return [
         .tick,
+        .settings(RetentionSettings(retentionSeconds: 5, forgetAfterSeconds: nil)),
+        .settings(.init(retentionSeconds: 1 << 40, forgetAfterSeconds: 7)),
         .open(script.opening()),
         .open(script.opening(subject: "", expiresIn: .max, challenge: nil, targets: [])),
         .callback(full),

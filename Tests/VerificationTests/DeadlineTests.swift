@@ -1,7 +1,7 @@
 import Testing
 import Verification
 
-@Suite("deadlines are log time")
+@Suite("deadlines are log time", .inMemoryAndPaged)
 struct DeadlineTests {
     @Test("an attempt expires at the first entry whose time is at or past its expiry")
     func expiry() {

@@ -1,7 +1,7 @@
 import Testing
 import Verification
 
-@Suite("what becomes of a callback")
+@Suite("what becomes of a callback", .inMemoryAndPaged)
 struct DispositionTests {
     // MARK: Repeated and mismatched
 
@@ -77,6 +77,24 @@ struct DispositionTests {
         #expect(script.view?.counts.repeated == 1)
         #expect(script.machine.counters.callbacks(.repeated) == 1)
         #expect(script.machine.counters.callbacks(.accepted) == 1)
+    }
+
+    @Test("a copy of a repeat counts for nothing behind other repeats either")
+    func proposedTwiceBehindOthers() {
+        var script = Script()
+        script.open()
+        let ringing = script.callback(.ringing)
+        script.send(ringing)
+        var other = ringing
+        other.origin = script.origin(node: 2)
+        let retries = [script.again(ringing), other, script.again(ringing), script.again(ringing)]
+        for retry in retries { script.send(retry) }
+        #expect(script.view?.counts.repeated == 4)
+        for retry in retries + retries.reversed() { script.send(retry) }
+        script.send(ringing)
+        #expect(script.view?.counts.repeated == 4)
+        #expect(script.machine.counters.callbacks(.repeated) == 4)
+        #expect(script.timeline.last?.repeats == 4)
     }
 
     @Test("what a retry restamps is no part of its meaning")

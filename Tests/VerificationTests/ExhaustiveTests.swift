@@ -45,8 +45,9 @@ struct ExhaustiveTests {
 /// Three replicas and a naive twin through one sequence.
 private struct Run: ~Copyable {
     private var replica = StateMachine()
-    /// Gets every command through its bytes.
+    /// Gets every command through its bytes, and keeps no decided attempt in memory.
     private var decoding = StateMachine()
+    private let store = TestStore()
     /// Gets a tick where the others get a repeat.
     private var undisturbed = StateMachine()
     private var twin: NaiveAttempt
@@ -59,6 +60,8 @@ private struct Run: ~Copyable {
 
     init(_ kind: FlowKind) {
         twin = NaiveAttempt(kind: kind)
+        let store = store
+        decoding.setReader { store.read($0) }
         let flow = kind == .code ? Script.code : Script.confirm
         _ = apply(.defineFlow(flow), isRepeat: false)
         let open = OpenAttempt(
@@ -143,7 +146,11 @@ private struct Run: ~Copyable {
         command.encode(into: &bytes)
         guard let decoded = try? Command(decoding: bytes) else { return nil }
         let applied = replica.apply(command, at: index, time: time)
-        guard decoding.apply(decoded, at: index, time: time) == applied else { return nil }
+        let paged =
+            index.number % 3 == 0
+            ? decoding.paged(through: store) { $0.apply(decoded, at: index, time: time) }
+            : decoding.apply(decoded, at: index, time: time)
+        guard paged == applied else { return nil }
         let calm = undisturbed.apply(isRepeat ? .tick : command, at: index, time: time)
         guard isRepeat || calm == applied else { return nil }
         return applied

@@ -1,7 +1,7 @@
 import Testing
 import Verification
 
-@Suite("the end of a call, and the grace time after it")
+@Suite("the end of a call, and the grace time after it", .inMemoryAndPaged)
 struct GraceTests {
     @Test("a call that ends with no result leaves the attempt open for the flow's grace time")
     func grace() {

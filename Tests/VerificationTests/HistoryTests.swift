@@ -1,7 +1,7 @@
 import Testing
 import Verification
 
-@Suite("what is shown of an attempt")
+@Suite("what is shown of an attempt", .inMemoryAndPaged)
 struct HistoryTests {
     @Test("first valid outcome in log order wins, whichever region or channel it came from")
     func firstWins() {

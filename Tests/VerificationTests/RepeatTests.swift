@@ -1,7 +1,7 @@
 import Testing
 import Verification
 
-@Suite("repeats answered without the log")
+@Suite("repeats answered without the log", .inMemoryAndPaged)
 struct RepeatTests {
     @Test("a known key with the same meaning is answered here, with the first answer")
     func knownAnswer() {

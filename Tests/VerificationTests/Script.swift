@@ -6,6 +6,10 @@ struct Script: ~Copyable {
     private(set) var index: UInt64 = 0
     private(set) var milliseconds: UInt64 = 1_000_000
     private var requests: UInt64 = 0
+    private let store: TestStore?
+
+    /// Whether scripts made here evict what they can after every step.
+    @TaskLocal static var isPaged = false
 
     static let code = flow("login", .code)
     static let confirm = flow("app", .confirm)
@@ -15,7 +19,10 @@ struct Script: ~Copyable {
     static let id = attempt("va_1")
 
     init(limits: VerificationLimits = .init()) {
-        machine = StateMachine(limits: limits)
+        machine = StateMachine(limits: limits, hash: AttemptHash(key: 7))
+        let store = Script.isPaged ? TestStore() : nil
+        self.store = store
+        if let store { machine.setReader { store.read($0) } }
         apply(.defineFlow(Script.code))
         apply(.defineFlow(Script.confirm))
     }
@@ -47,7 +54,9 @@ struct Script: ~Copyable {
     @discardableResult
     mutating func apply(_ command: Command) -> Applied {
         index += 1
-        return machine.apply(command, at: entry, time: time)
+        let (entry, time) = (entry, time)
+        guard let store else { return machine.apply(command, at: entry, time: time) }
+        return machine.paged(through: store) { $0.apply(command, at: entry, time: time) }
     }
 
     mutating func advance(seconds: UInt64) { milliseconds += seconds * 1000 }

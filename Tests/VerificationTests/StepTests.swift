@@ -1,7 +1,7 @@
 import Testing
 import Verification
 
-@Suite("what the call does next")
+@Suite("what the call does next", .inMemoryAndPaged)
 struct StepTests {
     @Test("a code flow: ring, answer, a wrong code, the right one")
     func codeFlow() {

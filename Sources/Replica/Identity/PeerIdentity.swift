@@ -1,5 +1,6 @@
 package import Journal
 package import Raft
+internal import Verification
 
 /// What a node says of its data directory when it greets a peer.
 package struct PeerIdentity: Hashable, Sendable {
@@ -51,6 +52,16 @@ package struct MemberTag: Hashable, Sendable {
             node: record.node,
             directory: record.directory,
             admittedAt: record.admittedAt
+        )
+    }
+    init(_ admission: Admission) {
+        self.init(
+            node: NodeID(admission.readmission.node),
+            directory: DirectoryID(
+                high: admission.readmission.high,
+                low: admission.readmission.low
+            ),
+            admittedAt: LogIndex(admission.index.number)
         )
     }
 }

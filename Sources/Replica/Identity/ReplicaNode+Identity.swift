@@ -47,6 +47,7 @@ extension ReplicaNode {
     package func knock(of node: NodeID) -> DirectoryID? { registry?.knocks[node] }
 
     /// Whether this node does all that it is there for.
+    @inline(__always)
     package var condition: NodeCondition {
         if isRebuilding { return .rebuilding }
         if quarantine != nil { return .quarantined }

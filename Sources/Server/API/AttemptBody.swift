@@ -4,7 +4,10 @@ package import Verification
 /// The bodies that show an attempt.
 package enum AttemptBody {
     /// The answer to `GET`: the attempt as it is.
+    ///
+    /// Once its retention time is over only what is kept for ever is shown, and `details` is false.
     package static func bytes(_ view: AttemptView) -> [UInt8] {
+        guard !view.isCompact else { return compact(view) }
         var json = JSONText()
         json.beginObject()
         json.member("attempt", view.attempt.text)
@@ -28,6 +31,22 @@ package enum AttemptBody {
         json.member("contradicted", view.counts.contradicted)
         json.member("stale", view.counts.stale)
         json.endObject()
+        json.endObject()
+        return json.bytes
+    }
+
+    private static func compact(_ view: AttemptView) -> [UInt8] {
+        var json = JSONText()
+        json.beginObject()
+        json.member("attempt", view.attempt.text)
+        json.member("flow", view.flow)
+        json.member("state", view.state.name)
+        json.member("terminal", true)
+        json.member("details", false)
+        if let outcome = view.outcome {
+            json.key("outcome")
+            write(outcome, to: &json)
+        }
         json.endObject()
         return json.bytes
     }

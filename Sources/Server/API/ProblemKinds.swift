@@ -13,6 +13,8 @@ extension Problem.Kind {
     static let requestTimedOut = Self("request-timed-out", 408, "The request was too slow")
     static let openedDifferently = Self("opened-differently", 409, "Opened with another meaning")
     static let notLeader = Self("not-leader", 409, "This node does not lead")
+    static let detailsRemoved = Self("details-removed", 410, "Decided long ago")
+    static let tooOld = Self("too-old", 410, "The ID is too old")
     static let notWaiting = Self("not-waiting", 409, "The node does not wait to be let in")
     static let otherNode = Self("other-node", 409, "Another node has to be asked")
     static let tooLarge = Self("too-large", 413, "The request is too large")
@@ -43,9 +45,10 @@ extension Problem.Kind {
     package static let all: [Self] = [
         invalid, unauthenticated, forbidden, badSignature, unknownRoute, unknownProvider,
         unknownAttempt, wrongMethod, requestTimedOut, openedDifferently, notLeader, notWaiting,
-        otherNode, tooLarge, unsupportedType, mismatched, tooManyCalls, tooManyCallbacks,
-        tooManyBytes, overloaded, noQuorum, undecidedInTime, stopping, diskStalled, quarantined,
-        notAdmitted, flowNotReady, tooManyAttempts, tooManyFlows, diskFull,
+        otherNode, detailsRemoved, tooOld, tooLarge, unsupportedType, mismatched, tooManyCalls,
+        tooManyCallbacks, tooManyBytes, overloaded, noQuorum, undecidedInTime, stopping,
+        diskStalled, quarantined, notAdmitted, flowNotReady, tooManyAttempts, tooManyFlows,
+        diskFull,
         malformed,
     ]
 }
@@ -257,6 +260,16 @@ extension Problem {
             self = .bound(.tooManyBytes, "the attempt has as many bytes as it may", limit)
         case .tooManyFlows(let limit):
             self = .bound(.tooManyFlows, "the log holds as many flow definitions as it may", limit)
+        case .detailsRemoved:
+            self.init(
+                .detailsRemoved,
+                "the attempt was decided so long ago that only its outcome is kept; read it with GET"
+            )
+        case .tooOld:
+            self.init(
+                .tooOld,
+                "the ID carries a time of which nothing is kept any more; it is never used again"
+            )
         }
     }
 

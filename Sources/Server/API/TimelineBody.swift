@@ -3,7 +3,8 @@ package import Verification
 
 /// The body of a timeline: everything recorded for an attempt, in log order.
 ///
-/// `event` is the callback's, or `opened`, or `deadline` for an expiry or a grace time that passed.
+/// `event` is the callback's, or `opened`, or `deadline` for an expiry or a grace time that passed, or
+/// `decided` where no more is kept.
 /// What an entry does not have is left out.
 package enum TimelineBody {
     package static func bytes(_ attempt: AttemptID, _ entries: [TimelineEntry]) -> [UInt8] {
@@ -59,6 +60,7 @@ package enum TimelineBody {
         case .opened: "opened"
         case .callback(let kind): kind.name
         case .deadline: "deadline"
+        case .decided: "decided"
         }
     }
 }

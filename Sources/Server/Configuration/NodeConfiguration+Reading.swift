@@ -46,6 +46,7 @@ extension NodeConfiguration {
         timers = Timers(reading: fields.object("timers"))
         limits = Limits(reading: fields.object("limits"))
         log = Log(reading: fields.object("log"))
+        state = State(reading: fields.object("state"))
         let journal = fields.object("journal")
         journalSegmentBytes = journal.integer("segment_mib", 1...1024, default: 64) * 1024 * 1024
         journalReserveBytes =
@@ -205,6 +206,31 @@ extension NodeConfiguration.Limits {
             1...1_000_000,
             default: pendingRequests
         )
+        fields.close()
+    }
+}
+
+extension NodeConfiguration.State {
+    fileprivate init(reading fields: FieldReader) {
+        self.init()
+        let day = 24 * 60 * 60
+        let kept = fields.integer("retention_days", 1...36_500, default: 400)
+        let forgotten = fields.integer("forget_after_days", 0...36_500, default: 0)
+        retention.retentionSeconds = UInt64(kept * day)
+        retention.forgetAfterSeconds = forgotten == 0 ? nil : UInt64(forgotten * day)
+        if forgotten != 0, forgotten < kept {
+            fields.report(
+                "forget_after_days",
+                "must be 0 (never) or no less than retention_days, is \(forgotten) with \(kept)"
+            )
+        }
+        checkpointBytes = fields.integer("checkpoint_mib", 1...16_384, default: 64) * 1024 * 1024
+        checkpointAttempts = fields.integer(
+            "checkpoint_attempts",
+            100...100_000_000,
+            default: checkpointAttempts
+        )
+        cacheBytes = fields.integer("cache_mib", 0...1_048_576, default: 128) * 1024 * 1024
         fields.close()
     }
 }

@@ -1,5 +1,6 @@
 package import Providers
 package import Raft
+package import Verification
 
 /// Everything a node is told before it starts, but for its secrets.
 package struct NodeConfiguration: Sendable {
@@ -56,6 +57,19 @@ package struct NodeConfiguration: Sendable {
         package init() {}
     }
 
+    /// How long attempts are kept, and how their state is held.
+    package struct State: Hashable, Sendable {
+        /// Replicated: proposed by a leader where the state has something else.
+        package var retention = RetentionSettings.default
+        /// Bytes of log after which a checkpoint is made.
+        package var checkpointBytes = 64 * 1024 * 1024
+        /// Changed attempts after which a checkpoint is made, too.
+        package var checkpointAttempts = 100_000
+        /// What decided attempts that are on disk may take in memory, in bytes.
+        package var cacheBytes = 128 * 1024 * 1024
+        package init() {}
+    }
+
     package struct Log: Hashable, Sendable {
         package enum Format: Hashable, Sendable { case logfmt, json }
         package enum Level: UInt8, Hashable, Comparable, Sendable {
@@ -89,6 +103,7 @@ package struct NodeConfiguration: Sendable {
     package var allowedTargets: TargetAllowList
     package var timers: Timers
     package var limits: Limits
+    package var state: State
     package var log: Log
     /// Whether leadership moves to where it is best, after so long.
     package var movesLeader: Bool

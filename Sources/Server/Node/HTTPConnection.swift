@@ -58,6 +58,8 @@ struct Exchange {
         case committing(ReplyForm)
         /// A linearizable read has been asked for.
         case reading(Read)
+        /// The record of an attempt is being read from the disk.
+        case loading(Loading)
         /// Leadership is being handed to this node.
         case transferring(NodeID)
         /// A directory is let in for a node, once the log says so.
@@ -69,6 +71,13 @@ struct Exchange {
         /// A callback whose attempt is not known here yet.
         case callback(Callback, ReplyForm)
         case poll(AttemptID, ReplyForm)
+    }
+    /// What goes on once a record is in memory.
+    enum Loading {
+        /// The request is served from the start.
+        case request(Route, Request)
+        /// A linearizable read is answered.
+        case read(Read)
     }
     enum ReplyForm {
         case opened

@@ -127,26 +127,17 @@ extension NodeLoop {
                 ["index": .count(index.number)]
             )
         case .rebuilding: log.info("digest", "the state is built anew from the log")
-        case .rebuilt(let through):
-            log.info(
-                "digest",
-                "the state was built anew and agrees with the others'",
-                ["applied": .count(through.number)]
-            )
+        case .startsAnew:
+            log.info("digest", "the node starts anew, from its log")
+            exitStatus = NodeLoop.startsAnew
         case .rebuiltInVain(let mismatch):
             log.error(
                 "digest",
                 """
-                the state was built anew from the log and differs again: this node's log, limits or \
+                the state was built from the log alone and differs: this node's log, limits or \
                 version is not the others'; empty its data directory and readmit it
                 """,
                 fields(of: mismatch)
-            )
-        case .rebuildFailed(let reason):
-            log.error(
-                "digest",
-                "the log could not be read to build the state anew",
-                ["error": .text(reason)]
             )
         }
     }

@@ -212,6 +212,7 @@ extension NodeLoop {
     }
 
     private func gauges() -> Gauges {
+        let counters = replica.counters
         var gauges = Gauges(
             node: configuration.node.number,
             region: configuration.region,
@@ -234,6 +235,17 @@ extension NodeLoop {
         gauges.attempts = AttemptState.allCases.reduce(0) {
             $0 + replica.machine.counters.attempts(in: $1)
         }
+        gauges.checkpointIndex = replica.checkpoint?.index.number ?? 0
+        gauges.checkpoints = counters.checkpoints
+        gauges.storeFailures = counters.storeFailures
+        gauges.residentAttempts = UInt64(replica.machine.residentCount)
+        gauges.settledAttempts = UInt64(replica.machine.settledCount)
+        gauges.recordLoads = replica.machine.loadCount
+        gauges.recordEvictions = replica.machine.evictionCount
+        let files = replica.stateFiles
+        gauges.runs = UInt64(files.count)
+        gauges.runBytes = UInt64(files.bytes)
+        gauges.liveRunBytes = UInt64(max(0, files.liveBytes))
         gauges.connections = UInt64(connections.count)
         gauges.waitingProposals = UInt64(replica.forwardedCount)
         gauges.waitingReads = UInt64(replica.pendingReads)

@@ -43,6 +43,9 @@ extension NodeLoop {
         if !replica.isServing, route.kind.isAnsweredFromState {
             throw .quarantined(isRebuilding: replica.isRebuilding)
         }
+        if let attempt = route.attemptOfToken {
+            guard isAvailable(attempt, .request(route, request), connection) else { return }
+        }
         switch route {
         case .openAttempt(let attempt):
             try open(attempt, request, connection)
@@ -122,6 +125,9 @@ extension NodeLoop {
         } catch {
             throw Problem(error, metrics: &metrics)
         }
+        // Only now: strangers have nothing read from the disk.
+        let route = Route.platformCallback(provider: name, attempt)
+        guard isAvailable(attempt, .request(route, request), connection) else { return }
         let form = Exchange.ReplyForm.platform(provider, received)
         guard received.event != .poll else {
             poll(attempt, form, connection)
@@ -285,13 +291,58 @@ extension NodeLoop {
             answer(connection, timedOut().response)
             return
         }
+        finish(read, connection)
+    }
+
+    /// Whether an attempt can be read from the state now; if not, its record is read from the disk
+    /// first, and the request goes on then.
+    private func isAvailable(
+        _ attempt: AttemptID,
+        _ loading: Exchange.Loading,
+        _ connection: HTTPConnection
+    ) -> Bool {
+        switch replica.makeAvailable(attempt, context: connection.context, at: now) {
+        case .ready: return true
+        case .loading:
+            connection.exchange?.step = .loading(loading)
+            needsTurn = true
+            return false
+        case .refused:
+            answer(connection, Problem.overloaded(retryAfter: 1).response)
+            return false
+        }
+    }
+
+    /// A record is in memory, or could not be read in time.
+    func loadIsDone(_ completion: LoadCompletion) {
+        guard let connection = connections.find(context: completion.context),
+            case .loading(let loading) = connection.exchange?.step
+        else { return }
+        guard completion.isReady else {
+            answer(connection, Problem.undecidedInTime(retryAfter: 1).response)
+            return
+        }
+        connection.exchange?.step = nil
+        needsTurn = true
+        switch loading {
+        case .read(let read): finish(read, connection)
+        case .request(let route, let request):
+            do throws(Problem) {
+                try serve(route, request, connection)
+            } catch {
+                answer(connection, error.response)
+            }
+        }
+    }
+
+    private func finish(_ read: Exchange.Read, _ connection: HTTPConnection) {
+        guard isAvailable(read.attemptID, .read(read), connection) else { return }
         switch read {
         case .attempt(let attempt): showAttempt(attempt, connection)
         case .timeline(let attempt): showTimeline(attempt, connection)
         case .callback(let callback, let form):
             guard replica.machine.state(of: callback.attempt) != nil else {
-                metrics.refused(.unknownAttempt)
-                answer(connection, Problem.unknownAttempt.response)
+                refuseUnknown(callback.attempt, connection)
                 return
             }
             take(callback, form, connection)
@@ -305,6 +356,13 @@ extension NodeLoop {
             metrics.polls += 1
             answer(connection, response(known, form))
         }
+    }
+
+    private func refuseUnknown(_ attempt: AttemptID, _ connection: HTTPConnection) {
+        let refusal: Refusal =
+            replica.machine.retention.refuses(attempt) ? .tooOld : .unknownAttempt
+        metrics.refused(refusal)
+        answer(connection, Problem(refusal).response)
     }
 
     private func showAttempt(_ attempt: AttemptID, _ connection: HTTPConnection) {
@@ -355,6 +413,27 @@ extension NodeLoop {
             contentType: "text/plain; charset=utf-8",
             body: Array(text.utf8)
         )
+    }
+}
+
+extension Route {
+    /// The attempt of a route whose caller has shown a token.
+    fileprivate var attemptOfToken: AttemptID? {
+        switch self {
+        case .openAttempt(let attempt), .showAttempt(let attempt), .callback(let attempt),
+            .timeline(let attempt):
+            attempt
+        default: nil
+        }
+    }
+}
+
+extension Exchange.Read {
+    fileprivate var attemptID: AttemptID {
+        switch self {
+        case .attempt(let attempt), .timeline(let attempt), .poll(let attempt, _): attempt
+        case .callback(let callback, _): callback.attempt
+        }
     }
 }
 

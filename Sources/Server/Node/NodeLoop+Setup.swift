@@ -17,12 +17,12 @@ extension NodeLoop {
     }
 
     /// Descriptors that are never given to HTTP clients: the journal, without which the node stops,
-    /// has some 64 open, the peer port up to 256, and the rest is for links and the loop itself.
+    /// has some 64 open, as has the state, the peer port up to 256, and the rest is for links and the loop itself.
     private static let reservedDescriptors = 384
 
-    /// HTTP connections that may be open at once; where descriptors are few, half of them.
+    /// HTTP connections that may be open at once; where descriptors are few, a quarter of them.
     static func connectionLimit(configured: Int, descriptors: Int) -> Int {
-        let free = max(descriptors - reservedDescriptors, descriptors / 2)
+        let free = max(descriptors - reservedDescriptors, descriptors / 4)
         return max(1, min(configured, free))
     }
 

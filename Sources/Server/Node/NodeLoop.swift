@@ -24,7 +24,7 @@ final class NodeLoop {
     var poller: Poller
     let signals: SignalSource
     let mailbox: Mailbox<LoopMessage>
-    let disk: DiskThread
+    let disk: DiskThreads
     var replica: ReplicaNode
 
     var httpListener: Listener?
@@ -69,6 +69,8 @@ final class NodeLoop {
     /// Set when the node is to stop: it hands over and drains until then.
     var stopsBy: Instant?
     var transferIsUnderWay = false
+    /// Ends the loop for another to begin on what is on the disk; no process's exit status.
+    static let startsAnew: Int32 = -1
     var exitStatus: Int32?
     /// The last leader that was known, to count changes.
     private var lastLeader: NodeID?
@@ -79,7 +81,7 @@ final class NodeLoop {
         log: Log,
         signals: consuming SignalSource,
         mailbox: Mailbox<LoopMessage>,
-        disk: DiskThread,
+        disk: DiskThreads,
         replica: consuming ReplicaNode,
         at now: Instant
     ) throws(SystemError) {
@@ -234,13 +236,21 @@ final class NodeLoop {
             for case .write(_, _, let bytes) in batch.operations {
                 metrics.journalBytesWritten += UInt64(bytes.count)
             }
-            disk.submit(batch)
+            disk.log.submit(batch)
         }
-        for read in replica.output.diskReads { disk.submit(read) }
+        for read in replica.output.diskReads { disk.log.submit(read) }
+        if let batch = replica.output.background {
+            for case .write(_, _, let bytes) in batch.operations {
+                metrics.stateBytesWritten += UInt64(bytes.count)
+            }
+            disk.state.submit(batch)
+        }
+        for read in replica.output.loads { disk.reading.submit(read) }
         for envelope in replica.output.messages { send(envelope) }
         // Answers may submit or read anew, which fills the output again: it is emptied first.
         let completions = replica.output.completions
         let reads = replica.output.reads
+        let loaded = replica.output.loaded
         let notices = replica.output.notices
         let disconnects = replica.output.disconnects
         replica.output.removeAll()
@@ -248,6 +258,7 @@ final class NodeLoop {
         for notice in notices { note(notice) }
         for completion in completions { complete(completion) }
         for read in reads { readIsDone(read) }
+        for load in loaded { loadIsDone(load) }
     }
 
     private func takeMail() {
@@ -255,6 +266,7 @@ final class NodeLoop {
         for message in mail {
             switch message {
             case .disk(let completion): diskIsDone(completion)
+            case .state(let completion): stateIsWritten(completion)
             case .resolved(let slot, let result): addressIsKnown(slot: slot, result)
             }
         }
@@ -281,6 +293,12 @@ final class NodeLoop {
         case .noRoom(let number, let error):
             replica.batchFoundNoRoom(number, error, at: now)
         }
+    }
+
+    /// A batch beside the log's is done, or has failed, which stops nothing.
+    private func stateIsWritten(_ completion: DiskCompletion) {
+        guard case .batch(let number, let result, _, _) = completion else { return }
+        replica.backgroundCompleted(number, result, at: now)
     }
 
     private func note(_ notice: Notice) {
@@ -310,12 +328,66 @@ final class NodeLoop {
                 "reading the log for a peer failed",
                 ["error": .text(reason)]
             )
+        case .checkpointDone(let index, let records, let runs):
+            log.info(
+                "state",
+                "checkpoint made",
+                [
+                    "index": .number(Int64(index.number)), "records": .number(Int64(records)),
+                    "runs": .number(Int64(runs)),
+                ]
+            )
+        case .merged(let before, let after):
+            log.info(
+                "state",
+                "runs merged",
+                ["bytes": .number(Int64(before)), "left": .number(Int64(after))]
+            )
+        case .storeFailed(let work, let error):
+            log.error(
+                "state",
+                "writing state files failed and is tried again; the newest checkpoint still holds",
+                ["work": .text(work), "error": .text(describe(error))]
+            )
+        case .checkpointSetAside(let reason):
+            log.error(
+                "state",
+                "the checkpoint could not be used and was moved aside; the state was rebuilt from the log",
+                ["error": .text(reason)]
+            )
+        case .stateDamaged(let reason, let isAlone):
+            log.error(
+                "state",
+                isAlone
+                    ? "a record of the state cannot be read: the node starts anew, without its checkpoint if the whole log is there"
+                    : "a record of the state cannot be read: this node stops serving and fetches the leader's checkpoint",
+                ["error": .text(reason)]
+            )
         case .undecodableEntry(let index, let reason):
             log.error(
                 "replica",
                 "an entry of the log does not decode in this version; it moved nothing",
                 ["index": .number(Int64(index.number)), "error": .text(reason)]
             )
+        case .installBegun(let entry, let peer):
+            log.info(
+                "state",
+                "the leader has not got the entries that this node needs: its checkpoint is fetched",
+                ["entry": .text("\(entry)"), "from": .number(Int64(peer.number))]
+            )
+        case .installAbandoned(let reason):
+            log.warning(
+                "state",
+                "fetching the checkpoint was given up; it begins anew",
+                ["reason": .text(reason)]
+            )
+        case .installed(let entry):
+            log.info(
+                "state",
+                "a fetched checkpoint is in place: the node starts anew from it",
+                ["entry": .text("\(entry)")]
+            )
+            exitStatus = NodeLoop.startsAnew
         case .diskStalled, .diskGetsOn, .diskFull, .diskHasRoomAgain:
             noteDisk(notice)
         case .identity(let notice): note(notice)
@@ -390,9 +462,21 @@ final class NodeLoop {
     }
 }
 
+/// The threads that work on a node's data directory.
+struct DiskThreads: Sendable {
+    /// Writes the log, and reads it back for peers.
+    var log: DiskThread
+    /// Writes checkpoints, so that the log never waits for them.
+    var state: DiskThread
+    /// Reads records of the state.
+    var reading: DiskThread
+}
+
 /// What other threads tell the loop.
 enum LoopMessage: Sendable {
     case disk(DiskCompletion)
+    /// Of the thread that writes checkpoints.
+    case state(DiskCompletion)
     /// Where the peer of this link is.
     case resolved(slot: Int, Result<[ResolvedAddress], SystemError>)
 }

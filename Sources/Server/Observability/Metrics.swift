@@ -47,6 +47,7 @@ package struct Metrics {
     package var connectionsRefused: UInt64 = 0
     package var httpBytesReceived: UInt64 = 0
     package var httpBytesSent: UInt64 = 0
+    package var stateBytesWritten: UInt64 = 0
     package var journalBytesWritten: UInt64 = 0
     package var journalSyncs: UInt64 = 0
     package var diskStalls: UInt64 = 0
@@ -151,6 +152,7 @@ package enum OutcomeLabel: Int, CaseIterable, Sendable {
 package enum RefusalLabel: Int, CaseIterable, Sendable {
     case unknownAttempt, unknownFlow, openedDifferently
     case tooManyAttempts, tooManyCalls, tooManyCallbacks, tooManyBytes, tooManyFlows
+    case detailsRemoved, tooOld
     init(_ refusal: Refusal) {
         switch refusal {
         case .unknownAttempt: self = .unknownAttempt
@@ -161,6 +163,8 @@ package enum RefusalLabel: Int, CaseIterable, Sendable {
         case .tooManyCallbacks: self = .tooManyCallbacks
         case .tooManyBytes: self = .tooManyBytes
         case .tooManyFlows: self = .tooManyFlows
+        case .detailsRemoved: self = .detailsRemoved
+        case .tooOld: self = .tooOld
         }
     }
     var name: String {
@@ -173,6 +177,8 @@ package enum RefusalLabel: Int, CaseIterable, Sendable {
         case .tooManyCallbacks: "too_many_callbacks"
         case .tooManyBytes: "too_many_bytes"
         case .tooManyFlows: "too_many_flows"
+        case .detailsRemoved: "details_removed"
+        case .tooOld: "too_old"
         }
     }
 }

@@ -64,6 +64,19 @@ package struct Gauges: Sendable {
     package var heldRequests: UInt64 = 0
     /// Writes handed to the disk thread and not yet durable.
     package var waitingWrites: UInt64 = 0
+    /// The entry of the newest durable checkpoint; 0: none.
+    package var checkpointIndex: UInt64 = 0
+    package var checkpoints: UInt64 = 0
+    package var storeFailures: UInt64 = 0
+    /// Attempts whose record is in memory.
+    package var residentAttempts: UInt64 = 0
+    /// Attempts that have a record on disk.
+    package var settledAttempts: UInt64 = 0
+    package var recordLoads: UInt64 = 0
+    package var recordEvictions: UInt64 = 0
+    package var runs: UInt64 = 0
+    package var runBytes: UInt64 = 0
+    package var liveRunBytes: UInt64 = 0
     package var diskRoom = DiskRoom.enough
     package var isDiskStalled = false
     /// How long the batch under way has taken so far.
@@ -104,6 +117,7 @@ extension Metrics {
         writeConsensus(gauges, &text)
         writeQueues(gauges, &text)
         writeJournal(gauges, &text)
+        writeState(gauges, &text)
         writeIntegrity(gauges, &text)
         Metrics.writePeers(gauges.peers, &text)
         return text.bytes
@@ -367,6 +381,49 @@ extension Metrics {
             digestDisputes,
             "Times that no majority of the nodes had the same digest."
         )
+    }
+
+    private func writeState(_ gauges: Gauges, _ text: inout PrometheusText) {
+        text.gauge(
+            "verdict_checkpoint_index",
+            gauges.checkpointIndex,
+            "Entry of the newest durable checkpoint; 0: none."
+        )
+        text.counter("verdict_checkpoints_total", gauges.checkpoints, "Checkpoints made.")
+        text.counter(
+            "verdict_state_failures_total",
+            gauges.storeFailures,
+            "Checkpoints, merges and removals of state files that failed."
+        )
+        text.counter(
+            "verdict_state_written_bytes_total",
+            stateBytesWritten,
+            "Bytes written to state files."
+        )
+        text.gauge(
+            "verdict_attempts_resident",
+            gauges.residentAttempts,
+            "Attempts in memory."
+        )
+        text.gauge(
+            "verdict_attempts_settled",
+            gauges.settledAttempts,
+            "Attempts with a record on disk."
+        )
+        text.counter(
+            "verdict_record_loads_total",
+            gauges.recordLoads,
+            "Attempts read back from disk."
+        )
+        text.counter(
+            "verdict_record_evictions_total",
+            gauges.recordEvictions,
+            "Attempts that left memory."
+        )
+        text.gauge("verdict_state_runs", gauges.runs, "Files of the newest checkpoint.")
+        text.begin("verdict_state_bytes", .gauge, help: "Bytes of those files, all and live.")
+        text.sample([("kind", "all")], gauges.runBytes)
+        text.sample([("kind", "live")], gauges.liveRunBytes)
     }
 
     private static func writePeers(_ peers: [Gauges.Peer], _ text: inout PrometheusText) {

@@ -31,10 +31,22 @@ enum BenchCommand {
                 value: "DIR",
                 help: "only measure this directory's disk: 4 KiB writes with fdatasync"
             ),
+            .init(
+                name: "--state",
+                value: "DIR",
+                help:
+                    "only measure the state store: fill DIR with --decided attempts, or with 0 load it"
+            ),
+            .init(name: "--decided", value: "N", help: "attempts for --state (default 0)"),
         ]
     ) { arguments throws(CommandFailure) in
         if let directory = arguments.value("--disk") {
             Terminal.print(try DiskBench.measure(directory))
+            return .done
+        }
+        if let directory = arguments.value("--state") {
+            let decided = try arguments.integer("--decided", 0...1_000_000_000) ?? 0
+            Terminal.print(try StateBench.measure(directory, attempts: decided))
             return .done
         }
         let file = try ClusterFile.load(arguments)

@@ -25,6 +25,7 @@ struct ProblemTests {
             (.openedDifferently(differs: ["subject"]), 409), (.tooManyAttempts(limit: 9), 507),
             (.tooManyCalls(limit: 9), 429), (.tooManyCallbacks(limit: 9), 429),
             (.tooManyBytes(limit: 9), 429), (.tooManyFlows(limit: 9), 507),
+            (.detailsRemoved, 410), (.tooOld, 410),
         ]
     )
     func refusals(refusal: Refusal, status: Int) {
@@ -33,7 +34,7 @@ struct ProblemTests {
         switch refusal {
         case .openedDifferently: #expect(problem.differs == ["subject"])
         case .unknownFlow: #expect(problem.response.headers.first("retry-after") == "1")
-        case .unknownAttempt: #expect(problem.limit == nil)
+        case .unknownAttempt, .detailsRemoved, .tooOld: #expect(problem.limit == nil)
         default: #expect(Fixture.text(problem.body).contains(#""limit":9"#))
         }
     }

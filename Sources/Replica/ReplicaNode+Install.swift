@@ -1,0 +1,328 @@
+import Journal
+import Raft
+import Store
+
+/// A checkpoint that is fetched from another node.
+///
+/// Nothing of it counts until its manifest takes the place of the own one, in one step; a process that ends before
+/// leaves runs that no manifest names, which the next start removes.
+struct Installing {
+    enum Phase {
+        case manifest(bytes: [UInt8])
+        /// Of the run at this position, so many bytes are written.
+        case run(Int, offset: Int)
+        /// The manifest is written.
+        case publishing
+    }
+    var source: NodeID
+    var phase = Phase.manifest(bytes: [])
+    /// As the source has it.
+    var theirs: Manifest?
+    /// The same with this node's number, and runs that have numbers of their own here.
+    var ours: Manifest?
+    var askedAt: Instant
+    /// Questions in a row that got no answer.
+    var unanswered = 0
+    /// The batch under way.
+    var batch: DiskBatch?
+    var isWriting = false
+}
+
+extension ReplicaNode {
+    /// Bytes of a file fetched at a time: a frame that holds no heartbeat up for long.
+    static let installedBytes = 256 * 1024
+    /// Numbers of batches that write what is fetched; the store counts its own from 1.
+    private static var installBatch: UInt64 { 1 << 63 }
+    private static let maxUnanswered = 10
+
+    // MARK: Offering
+
+    /// A follower needs an entry that is not on this disk any more, or starts empty against a long log:
+    /// it gets the state instead.
+    ///
+    /// - Returns: whether it was told so.
+    mutating func offerCheckpoint(to peer: NodeID, lacking index: LogIndex) -> Bool {
+        // What differs from the others' is not handed on.
+        guard isServing, let entry = store.manifest?.entry, entry.index >= index else {
+            return false
+        }
+        let isLong = index == LogIndex(1) && entry.index.number >= configuration.snapshotLag
+        guard isLong || journal.lacks(index) else { return false }
+        output.messages.append(.init(to: peer, message: .pull(.checkpointOffered(entry))))
+        return true
+    }
+
+    /// Reads a piece of the newest checkpoint's files for a peer.
+    mutating func serveFile(_ file: String, offset: UInt64, count: UInt32, to peer: NodeID) {
+        if store.manifest == nil, file == RunName.manifest { checkpointing.isWanted = true }
+        let isRun = store.manifest?.runs.contains { $0.file == file } ?? false
+        guard isServing, isRun || file == RunName.manifest, offset < 1 << 62,
+            !pulling.files.contains(where: { $0.peer == peer })
+        else {
+            answerFile(file, offset, nil, to: peer)
+            return
+        }
+        let read = DiskRead(
+            number: nextDiskReadNumber,
+            file: file,
+            offset: Int(offset),
+            count: min(Int(count), ReplicaNode.installedBytes)
+        )
+        nextDiskReadNumber += 1
+        pulling.files.append((peer, read))
+        output.loads.append(read)
+    }
+
+    private mutating func answerFile(
+        _ file: String,
+        _ offset: UInt64,
+        _ bytes: [UInt8]?,
+        to peer: NodeID
+    ) {
+        output.messages.append(
+            .init(to: peer, message: .pull(.file(file, offset: offset, bytes)))
+        )
+    }
+
+    /// - Returns: whether the read was for a peer that fetches the checkpoint.
+    mutating func fileRead(_ number: UInt64, _ result: Result<[UInt8], DiskError>) -> Bool {
+        guard let i = pulling.files.firstIndex(where: { $0.read.number == number }) else {
+            return false
+        }
+        let (peer, read) = pulling.files.remove(at: i)
+        // A run that a merge has replaced is gone; the peer begins anew with the next manifest.
+        answerFile(read.file, UInt64(read.offset), try? result.get(), to: peer)
+        return true
+    }
+
+    // MARK: Fetching
+
+    /// A leader has not got the entries that this node needs, but a checkpoint.
+    mutating func receiveOffer(_ entry: EntryID, from peer: NodeID, at now: Instant) {
+        guard installing == nil, !isRetired, raft.leader == peer, entry.index > raft.commitIndex
+        else {
+            return
+        }
+        installing = Installing(source: peer, askedAt: now)
+        askForPiece(at: now)
+    }
+
+    /// A state that is to be built anew comes from the leader.
+    private mutating func fetchForRebuild(at now: Instant) {
+        guard isRebuilding, installing == nil, !isRetired,
+            let leader = raft.leader, leader != node
+        else { return }
+        installing = Installing(source: leader, askedAt: now)
+        askForPiece(at: now)
+    }
+
+    private mutating func askForPiece(at now: Instant) {
+        guard var install = installing else { return }
+        let file: String
+        let offset: Int
+        switch install.phase {
+        case .manifest(let bytes): (file, offset) = (RunName.manifest, bytes.count)
+        case .run(let at, let done):
+            guard let run = install.theirs?.runs[at] else { return }
+            (file, offset) = (run.file, done)
+        case .publishing: return
+        }
+        install.askedAt = now
+        install.unanswered += 1
+        installing = install
+        guard install.unanswered <= ReplicaNode.maxUnanswered else {
+            installing = nil
+            return
+        }
+        let message = PullMessage.fileWanted(
+            file,
+            offset: UInt64(offset),
+            count: UInt32(ReplicaNode.installedBytes)
+        )
+        output.messages.append(.init(to: install.source, message: .pull(message)))
+    }
+
+    /// Asks again for what did not come.
+    mutating func keepInstalling(at now: Instant) {
+        fetchForRebuild(at: now)
+        guard let install = installing, !install.isWriting, install.batch == nil,
+            install.askedAt.advanced(by: ReplicaNode.pullPatience) <= now
+        else { return }
+        askForPiece(at: now)
+    }
+
+    mutating func receiveFile(
+        _ file: String,
+        offset: UInt64,
+        _ bytes: [UInt8]?,
+        from peer: NodeID,
+        at now: Instant
+    ) {
+        guard var install = installing, install.source == peer, !install.isWriting,
+            install.batch == nil
+        else { return }
+        switch install.phase {
+        case .manifest(let before):
+            guard file == RunName.manifest, offset == UInt64(before.count) else { return }
+            guard let bytes else { return abandonInstall("the checkpoint is not there") }
+            install.unanswered = 0
+            let all = before + bytes
+            guard bytes.count < ReplicaNode.installedBytes else {
+                install.phase = .manifest(bytes: all)
+                installing = install
+                return askForPiece(at: now)
+            }
+            begin(&install, all)
+        case .run(let at, let done):
+            guard let run = install.theirs?.runs[at], file == run.file, offset == UInt64(done)
+            else {
+                return
+            }
+            guard let bytes, !bytes.isEmpty, done + bytes.count <= run.bytes else {
+                return abandonInstall("\(file) is not there any more")
+            }
+            install.unanswered = 0
+            install.batch = write(bytes, at: done, ofRun: at, install)
+            install.phase = .run(at, offset: done + bytes.count)
+            installing = install
+        case .publishing: return
+        }
+        if installing?.batch == nil { askForPiece(at: now) }
+    }
+
+    /// The manifest is there: its runs come next.
+    private mutating func begin(_ install: inout Installing, _ bytes: [UInt8]) {
+        let manifest: Manifest
+        do throws(JournalError) {
+            manifest = try Manifest(bytes)
+        } catch {
+            // It may have been replaced between two pieces.
+            return abandonInstall("\(error)")
+        }
+        guard manifest.cluster == configuration.journal.cluster, isOfUse(manifest.entry) else {
+            return abandonInstall("it is no news")
+        }
+        output.notices.append(.installBegun(manifest.entry, from: install.source))
+        install.theirs = manifest
+        var ours = manifest
+        ours.node = node
+        // Nobody can count on entries of this node's that the state does not stand for.
+        ours.isFetched = raft.lastIndex < ours.entry.index
+        // Numbers that no run of this node has, nor will have before the next start.
+        var number = max(nextFetchedRun, (store.manifest?.nextRun ?? 1) + 1 << 32)
+        for at in ours.runs.indices {
+            ours.runs[at].sequence = number
+            number += 1
+        }
+        ours.nextRun = number
+        nextFetchedRun = number
+        install.ours = ours
+        install.phase = .run(0, offset: 0)
+        if manifest.runs.isEmpty { install.batch = publish(ours, &install.phase) }
+        installing = install
+    }
+
+    /// A start from a checkpoint at this entry finds all that it needs.
+    private func isOfUse(_ entry: EntryID) -> Bool {
+        if entry.index > raft.commitIndex { return true }
+        // The own log goes on from there.
+        return isRebuilding && !journal.lacks(entry.index)
+            && raft.term(at: entry.index) == entry.term
+    }
+
+    private func write(
+        _ bytes: [UInt8],
+        at offset: Int,
+        ofRun at: Int,
+        _ install: Installing
+    ) -> DiskBatch? {
+        guard let run = install.ours?.runs[at] else { return nil }
+        var bytes = bytes
+        var operations: [DiskOperation] = []
+        if offset == 0 {
+            operations.append(.create(file: run.file, size: 0))
+            run.renumber(&bytes)
+        }
+        operations.append(.write(file: run.file, offset: offset, bytes: bytes))
+        operations.append(.sync(file: run.file))
+        if offset + bytes.count == run.bytes { operations.append(.syncDirectory) }
+        return DiskBatch(number: ReplicaNode.installBatch, operations: operations)
+    }
+
+    /// One step puts the fetched checkpoint in the place of the own one.
+    private func publish(_ manifest: Manifest, _ phase: inout Installing.Phase) -> DiskBatch {
+        phase = .publishing
+        let file = RunName.temporary(1 << 62)
+        var operations: [DiskOperation] = []
+        if isRebuilding, let old = store.manifest {
+            // What this replica had come to is kept, as evidence.
+            let evidence =
+                "damaged-\(RunName.manifest)-\(configuration.incarnation)-\(nextFetchedRun)"
+            operations = [
+                .create(file: evidence, size: 0),
+                .write(file: evidence, offset: 0, bytes: old.encoded()),
+                .sync(file: evidence),
+            ]
+        }
+        return DiskBatch(
+            number: ReplicaNode.installBatch,
+            operations: operations + [
+                .create(file: file, size: 0),
+                .write(file: file, offset: 0, bytes: manifest.encoded()),
+                .sync(file: file),
+                .rename(from: file, to: RunName.manifest),
+                .syncDirectory,
+            ]
+        )
+    }
+
+    /// The next batch of what was fetched, when the store's own is done.
+    mutating func nextInstallBatch() -> DiskBatch? {
+        guard installing?.isWriting == false, !store.isBatchUnderWay, let batch = installing?.batch
+        else { return nil }
+        // The promise must be there before the log may be found shorter than the checkpoint.
+        if case .publishing = installing?.phase, !journal.hasPromise { return nil }
+        if let ours = installing?.ours, ours.isFetched, raft.lastIndex >= ours.entry.index {
+            abandonInstall("the entries came meanwhile")
+            return nil
+        }
+        installing?.isWriting = true
+        installing?.batch = nil
+        return batch
+    }
+
+    /// - Returns: whether the batch was one of what was fetched.
+    mutating func installCompleted(
+        _ number: UInt64,
+        _ result: Result<Void, DiskError>,
+        at now: Instant
+    ) -> Bool {
+        guard number == ReplicaNode.installBatch else { return false }
+        guard var install = installing else { return true }
+        install.isWriting = false
+        if case .failure(let error) = result {
+            abandonInstall("\(error)")
+            return true
+        }
+        switch install.phase {
+        case .publishing:
+            isRetired = true
+            installing = nil
+            output.notices.append(.installed(install.ours?.entry ?? .zero))
+            return true
+        case .run(let at, let offset):
+            guard let ours = install.ours, offset == ours.runs[at].bytes else { break }
+            install.phase = .run(at + 1, offset: 0)
+            if at + 1 == ours.runs.count { install.batch = publish(ours, &install.phase) }
+        case .manifest: break
+        }
+        installing = install
+        if install.batch == nil { askForPiece(at: now) }
+        return true
+    }
+
+    private mutating func abandonInstall(_ reason: String) {
+        installing = nil
+        output.notices.append(.installAbandoned(reason))
+    }
+}
