@@ -69,7 +69,7 @@ let package = Package(
             name: "verdict",
             dependencies: [
                 "Server", "Reactor", "Journal", "Store", "HTTP", "Digest", "Providers", "Raft",
-                "Simulator", "Chaos", "Verification", "Replica",
+                "Replica", "Simulator", "Chaos", "Verification",
             ],
             swiftSettings: strict
         ),

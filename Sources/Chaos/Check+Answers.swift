@@ -16,6 +16,12 @@ extension Check {
         }
     }
 
+    /// Where a callback that is late may be taken as new, once.
+    private struct Taking: Hashable {
+        var post: Int
+        var node: Int
+    }
+
     static func sameAnswer(_ history: History, _ places: [[Int]]) -> Check {
         var check = Check(
             "same answer for ever",
@@ -49,18 +55,26 @@ extension Check {
     static func answeredOnce(_ history: History, _ places: [[Int]]) -> Check {
         var check = Check(
             "a key is taken once",
-            "of all deliveries of one callback at most one is told anything but \"repeated\""
+            "of all deliveries of one callback at most one is told anything but \"repeated\"; once its "
+                + "attempt is decided, one at each node"
         )
         for of in places {
             var first: [Int: Exchange] = [:]
+            var decided: [Int: Exchange] = [:]
+            var late: [Taking: Exchange] = [:]
             for place in of {
                 let exchange = history.exchanges[place]
                 guard case .post(let post) = exchange.kind,
                     let disposition = exchange.goodAnswer?.disposition, disposition != .repeated,
                     disposition != .mismatched
                 else { continue }
-                let known = first[post]
-                if known == nil { first[post] = exchange }
+                // Of what is late nodes do not hear from each other before they answer; but who knows that
+                // it is late knows all that was taken before.
+                let isLate = disposition == .late || disposition == .contradicted
+                let taking = Taking(post: post, node: exchange.node)
+                let known = isLate ? decided[post] ?? late[taking] : first[post]
+                if first[post] == nil { first[post] = exchange }
+                if isLate { late[taking] = exchange } else { decided[post] = exchange }
                 check.note(
                     known.map {
                         """
@@ -104,6 +118,7 @@ extension Check {
         let what = describe(exchange, history)
         switch answer.status {
         case 200, 201:
+            if answer.pending != nil { return nil }
             guard case .post(let post) = exchange.kind else {
                 return answer.told == .nothing ? "\(what): says no state" : nil
             }

@@ -22,13 +22,30 @@ package struct Exchange: Hashable, Sendable {
         package var told: ToldState
         /// Its place in `History.bodies`.
         package var body: Int
+        /// Set where a 2xx is no decision.
+        package var pending: Pending?
 
-        package init(status: Int, disposition: Disposition?, told: ToldState, body: Int) {
+        package init(
+            status: Int,
+            disposition: Disposition?,
+            told: ToldState,
+            body: Int,
+            pending: Pending? = nil
+        ) {
             self.status = status
             self.disposition = disposition
             self.told = told
             self.body = body
+            self.pending = pending
         }
+    }
+
+    /// Why a 2xx is no decision, in the words of the header `Verdict-Pending`.
+    package enum Pending: String, Hashable, Sendable {
+        /// Hold on and ask again: nothing was taken.
+        case hold
+        /// Taken, to be decided later.
+        case intake
     }
 
     /// Who asked; its place in `History.clients`.
@@ -66,7 +83,8 @@ package struct Exchange: Hashable, Sendable {
     package var answer: Answer? { if case .answered(let answer) = end { answer } else { nil } }
     /// The answer, unless it is one that says nothing about the attempt.
     package var goodAnswer: Answer? {
-        guard let answer, answer.status == 200 || answer.status == 201 else { return nil }
+        guard let answer, answer.status == 200 || answer.status == 201, answer.pending != .hold
+        else { return nil }
         return answer
     }
 }

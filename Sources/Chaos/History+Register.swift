@@ -88,7 +88,8 @@ extension History {
             }
             guard exchange.goodAnswer != nil else {
                 // A node that could not say in time may still carry it out.
-                let status: RegisterOperation.Status = answer.status >= 500 ? .unknown : .fail
+                let isUnknown = answer.status >= 500 || answer.pending == .hold
+                let status: RegisterOperation.Status = isUnknown ? .unknown : .fail
                 return wanted.map { operation(.commit, $0, status) }
             }
             let isFirstHand = answer.disposition != .repeated && answer.disposition != .mismatched

@@ -12,6 +12,9 @@ package struct NormalizedCallback: Sendable {
     package var sequence: UInt64?
     /// What the caller keyed in, in clear only until it is digested.
     package var digits: Secret?
+    /// The keyed digest of what the caller keyed in, where a hold document asked for the request again:
+    /// it stands for digits that the platform sends only once.
+    package var digitsDigest: [UInt8]?
     /// For `ended`: how.
     package var status: EndStatus?
     /// When it happened, as the platform claims.
@@ -26,6 +29,7 @@ package struct NormalizedCallback: Sendable {
         event: EventKind,
         sequence: UInt64? = nil,
         digits: Secret? = nil,
+        digitsDigest: [UInt8]? = nil,
         status: EndStatus? = nil,
         occurredAt: WallTime? = nil,
         wantsDocument: Bool,
@@ -35,6 +39,7 @@ package struct NormalizedCallback: Sendable {
         self.event = event
         self.sequence = sequence
         self.digits = digits
+        self.digitsDigest = digitsDigest
         self.status = status
         self.occurredAt = occurredAt
         self.wantsDocument = wantsDocument

@@ -1,3 +1,4 @@
+private import Digest
 package import HTTP
 package import Verification
 
@@ -46,6 +47,39 @@ package enum TwilioAnswer {
                 document.hangup()
             }
         }
+        return response(document)
+    }
+
+    /// Seconds of silence before a call that is held asks again.
+    package static let holdSeconds: UInt8 = 2
+
+    /// A pause, and a redirect to the URL that was asked for.
+    ///
+    /// What the URL said of the request it says again, so that it has the same key: a digits callback the step
+    /// and the keyed digest of the digits, since Twilio sends what was keyed in only once; a poll
+    /// its place in the row, since a hold is no silence of the caller.
+    ///
+    /// - Returns: nil for a status callback, which wants no document.
+    package static func hold(
+        _ callback: NormalizedCallback,
+        of attempt: AttemptID,
+        digits: [UInt8]?
+    ) -> Response? {
+        guard callback.wantsDocument else { return nil }
+        var query: [String] = []
+        switch callback.event {
+        case .poll: query.append("poll=\(callback.pollNumber)")
+        case .digits:
+            guard let digits else { return nil }
+            if let step = callback.sequence { query.append("step=\(step)") }
+            query.append("digest=" + Hex.string(digits))
+        case .initiated, .ringing, .answered, .ended, .outcome, .cancel: break
+        }
+        var document = TwiML()
+        document.pause(seconds: holdSeconds)
+        document.redirect(
+            url(attempt, query.isEmpty ? nil : query.joined(separator: "&"))
+        )
         return response(document)
     }
 

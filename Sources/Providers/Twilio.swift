@@ -117,6 +117,21 @@ package struct TwilioProvider: Sendable {
         }
         let step = try number(ours, "step")
         let poll = try number(ours, "poll")
+        if let digest = try single(ours, "digest") {
+            // A call that was held asks again: the digits are those of its first request.
+            guard digest.count == 2 * SHA256.byteCount, poll == nil,
+                let bytes = Hex.decode(digest)
+            else {
+                throw .malformed(field: "digest", detail: "not one that was handed out")
+            }
+            return NormalizedCallback(
+                call: call,
+                event: .digits,
+                sequence: step,
+                digitsDigest: bytes,
+                wantsDocument: true
+            )
+        }
         let digits = try single(form, "Digits").flatMap { $0.isEmpty ? nil : $0 }
         if let digits, poll == nil {
             guard (1...32).contains(digits.count), digits.allSatisfy(isKey) else {

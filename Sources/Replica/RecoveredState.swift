@@ -29,23 +29,24 @@ extension RecoveredState {
     /// leader; but without the checkpoint's manifest nobody can say what that log goes on from.
     static func recover(
         from disk: inout some Disk,
-        _ configuration: ReplicaConfiguration
+        _ configuration: ReplicaConfiguration,
+        _ intake: inout Intake
     ) throws(JournalError) -> RecoveredState {
         do {
-            return try attempt(from: &disk, configuration)
+            return try attempt(from: &disk, configuration, &intake)
         } catch {
             guard let file = error.fileOfState else { throw error }
             if try !isLogWhole(on: &disk, configuration.journal) {
                 // Nobody has it again: what is there is left as it is.
                 if configuration.raft.membership.voters.count < 2 { throw error }
                 if file != RunName.manifest {
-                    return try attempt(from: &disk, configuration, stateFault: "\(error)")
+                    return try attempt(from: &disk, configuration, &intake, stateFault: "\(error)")
                 }
             }
             do {
                 try StateStore.setAside(on: &disk)
             } catch { throw .disk(error) }
-            return try attempt(from: &disk, configuration, setAside: "\(error)")
+            return try attempt(from: &disk, configuration, &intake, setAside: "\(error)")
         }
     }
 
@@ -70,6 +71,7 @@ extension RecoveredState {
     private static func attempt(
         from disk: inout some Disk,
         _ configuration: ReplicaConfiguration,
+        _ intake: inout Intake,
         setAside: String? = nil,
         stateFault: String? = nil
     ) throws(JournalError) -> RecoveredState {
@@ -110,14 +112,14 @@ extension RecoveredState {
                 waiting.append(entry)
                 return
             }
-            ReplicaNode.replay(entry, into: &machine, &counters)
+            ReplicaNode.replay(entry, into: &machine, &counters, &intake)
         }
         let log = recovered.log
         let tornTail = recovered.tornTail
         let damage = recovered.damage
         for entry in waiting {
             try load(entry, store, &machine, from: &disk)
-            ReplicaNode.replay(entry, into: &machine, &counters)
+            ReplicaNode.replay(entry, into: &machine, &counters, &intake)
             machine.evict(keeping: configuration.state.cacheBytes)
         }
         return RecoveredState(

@@ -30,21 +30,26 @@ package struct RepeatLedger {
     package var count: Int { items.count }
 
     package mutating func note(_ callback: Callback) {
+        note(callback, count: 1, lastAt: callback.origin.receivedAt)
+    }
+
+    /// Notes several receipts, the last of them at a time.
+    package mutating func note(_ callback: Callback, count: UInt32, lastAt at: WallTime) {
         let key = Key(attempt: callback.attempt, key: callback.key)
-        let at = callback.origin.receivedAt
         if let place = places[key] {
             let i = place - reported
-            if items[i].count < .max { items[i].count += 1 }
+            let sum = items[i].count.addingReportingOverflow(count)
+            items[i].count = sum.overflow ? .max : sum.partialValue
             items[i].lastAt = at
             return
         }
         guard items.count < maxItems else {
-            dropped += 1
+            dropped += UInt64(count)
             return
         }
         places[key] = reported + items.count
         items.append(
-            RepeatBatch.Item(attempt: key.attempt, key: key.key, count: 1, lastAt: at)
+            RepeatBatch.Item(attempt: key.attempt, key: key.key, count: count, lastAt: at)
         )
     }
 

@@ -67,6 +67,10 @@ package struct ReplicaConfiguration: Sendable {
         package init() {}
     }
 
+    package var intake = IntakeLimits()
+    /// How long a client waits for the intake's disk, at most.
+    package var intakeHold = Duration.seconds(2)
+
     /// Where leadership should be and whether it moves there; `nil`: it stays where it is.
     package var placement: PlacementSettings?
     /// Elections and heartbeats follow measured round trips; `nil`: they go by `raft` alone.

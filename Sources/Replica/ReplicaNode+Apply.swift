@@ -55,7 +55,8 @@ extension ReplicaNode {
         case .repeats(let batch): reportApplied(batch)
         case .readmit(let readmission): applyReadmission(readmission, at: entry.index, now)
         case .checkDigest: noteMismatch(at: now)
-        case .open, .callback, .defineFlow, .tick, .settings: break
+        case .callback: noteIntake(command, result)
+        case .open, .defineFlow, .tick, .settings: break
         }
         // A state that is not to be trusted answers nobody: who waits is answered by its deadline.
         guard isServing, let id = command.request, id.node == node.number,
@@ -91,7 +92,8 @@ extension ReplicaNode {
     static func replay(
         _ entry: Entry,
         into machine: inout StateMachine,
-        _ counters: inout ReplicaCounters
+        _ counters: inout ReplicaCounters,
+        _ intake: inout Intake
     ) {
         counters.applied += 1
         let index = EntryIndex(entry.index.number)
@@ -106,5 +108,8 @@ extension ReplicaNode {
             return
         }
         _ = machine.apply(command, at: index, time: time)
+        if case .callback(let callback) = command, intake.count > 0 {
+            _ = intake.applied(callback.origin.request)
+        }
     }
 }

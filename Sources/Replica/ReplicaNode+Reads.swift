@@ -3,8 +3,12 @@ package import Raft
 extension ReplicaNode {
     /// Asks for a linearizable read; a `ReadCompletion` with `context` tells when the state may be
     /// read.
-    package mutating func beginRead(context: UInt64, at now: Instant) {
-        reads.append(context: context, deadline: now.advanced(by: configuration.requestHold))
+    package mutating func beginRead(
+        context: UInt64,
+        maxHold: Duration? = nil,
+        at now: Instant
+    ) {
+        reads.append(context: context, deadline: now.advanced(by: hold(atMost: maxHold)))
     }
 
     package var pendingReads: Int { reads.count }

@@ -3,7 +3,7 @@ package import Verification
 
 extension ReplicaNode {
     /// Names the next request.
-    private mutating func makeRequestID() -> RequestID {
+    mutating func makeRequestID() -> RequestID {
         RequestID(
             node: node.number,
             incarnation: configuration.incarnation,
@@ -31,7 +31,7 @@ extension ReplicaNode {
     /// it.
     ///
     /// `heldSince` is when its client began to wait, if that was before now: no request is held
-    /// longer than `requestHold` in all.
+    /// longer than `requestHold` in all, nor than `maxHold`.
     ///
     /// - Returns: the ID it was given, or why it was not taken.
     package mutating func submit(
@@ -39,6 +39,7 @@ extension ReplicaNode {
         definition: FlowDefinition? = nil,
         context: UInt64,
         heldSince: Instant? = nil,
+        maxHold: Duration? = nil,
         at now: Instant
     ) -> Submission {
         guard requests.count < requests.limit else {
@@ -70,10 +71,15 @@ extension ReplicaNode {
                 definition: definitionBytes,
                 context: context,
                 submittedAt: now,
-                deadline: (heldSince ?? now).advanced(by: configuration.requestHold)
+                deadline: (heldSince ?? now).advanced(by: hold(atMost: maxHold))
             )
         )
         return .taken(id)
+    }
+
+    /// How long a request waits whose client does not wait longer than `limit`.
+    func hold(atMost limit: Duration?) -> Duration {
+        min(configuration.requestHold, limit ?? configuration.requestHold)
     }
 
     /// Requests of this node's own clients that wait for their entry.

@@ -61,7 +61,6 @@ package struct ReplicaNode: ~Copyable {
     package internal(set) var isRebuilding = false
     var nextDigestAt: Instant
     var pulling = Pulling()
-    var placement: Placement
     var installing: Installing?
     /// Above the numbers of all runs that were fetched, for good or not.
     var nextFetchedRun: UInt64 = 0
@@ -86,6 +85,12 @@ package struct ReplicaNode: ~Copyable {
     var placesToLoad: [RecordPlace] = []
     /// The index of the last settings proposed here.
     var settingsIndex = LogIndex.zero
+    var intake: Intake
+    /// A majority could not be reached since then.
+    var cannotCommitSince: Instant?
+    /// What is done is written down with the next batch.
+    var isIntakeTidyDue = false
+    var placement: Placement
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
@@ -100,7 +105,10 @@ package struct ReplicaNode: ~Copyable {
         configuration: ReplicaConfiguration,
         at now: Instant
     ) throws(JournalError) {
-        let start = try RecoveredState.recover(from: &disk, configuration)
+        let foundIntake = try ReplicaNode.recoverIntake(from: &disk, configuration)
+        output.notices += foundIntake.notices
+        var intake = foundIntake.intake
+        let start = try RecoveredState.recover(from: &disk, configuration, &intake)
         if let torn = start.tornTail { output.notices.append(.tornTailCut(torn)) }
         for damage in start.damage { output.notices.append(.logDamaged(damage)) }
         if let reason = start.setAside { output.notices.append(.checkpointSetAside(reason)) }
@@ -130,6 +138,8 @@ package struct ReplicaNode: ~Copyable {
         self.checkpointing.appliedBytes = start.appliedBytes
         self.journal = start.journal
         self.machine = start.machine
+        self.intake = intake
+        self.cannotCommitSince = now
         self.requests = RequestTable(limit: configuration.maxPendingRequests)
         self.reads = ReadTable(incarnation: configuration.incarnation)
         self.ledger = RepeatLedger(maxItems: configuration.maxRepeatItems)
@@ -180,10 +190,12 @@ package struct ReplicaNode: ~Copyable {
         forwarded.applied(through: appliedIndex)
         proposeTickIfDue(at: now, wall: wall)
         proposeSettingsIfDue()
+        drainIntake(at: now)
         sendRequests(at: now, wall: wall)
         startReads(at: now)
         settle(at: now)
         takeDiskWork(at: now)
+        takeIntakeWork()
         prefetch()
         var hasCheckpointWork = driveCheckpoint(at: now)
         if driveMerge(at: now) { hasCheckpointWork = true }
@@ -311,8 +323,8 @@ package struct ReplicaNode: ~Copyable {
         reads.requeueAll()
         forgetForwarded()
         tickIndex = .zero
-        leaderChanged(change.leader, at: now)
         settingsIndex = .zero
+        leaderChanged(change.leader, at: now)
     }
 
     /// What is due every 100 ms: time-outs, lost forwards, pings, the report of repeats.
@@ -327,6 +339,7 @@ package struct ReplicaNode: ~Copyable {
         keepLoads(at: now)
         askAgain(at: now)
         watchDisk(at: now)
+        watchIntake(at: now)
         if nextPingAt <= now {
             nextPingAt = now.advanced(by: pingInterval)
             for peer in peers where peer.isConnected {
@@ -391,13 +404,19 @@ package struct ReplicaCounters: Hashable, Sendable {
     package var timesOutOfRoom: UInt64 = 0
     /// Checks of the digest proposed here.
     package var digestChecks: UInt64 = 0
+    /// Callbacks taken into the intake, those of them that came into the log, those that found no place
+    /// in their attempt there, and those not taken in for lack of room.
+    package var takenIn: UInt64 = 0
+    package var intakeReplicated: UInt64 = 0
+    package var intakeNotRecorded: UInt64 = 0
+    package var intakeRefused: UInt64 = 0
     /// Entries fetched from others for segments that were missing or damaged.
     package var entriesFetched: UInt64 = 0
-    /// How often this node, leading, handed over by itself to a better place.
-    package var placementMoves: UInt64 = 0
     package var checkpointsBegun: UInt64 = 0
     package var checkpoints: UInt64 = 0
     package var merges: UInt64 = 0
     package var storeFailures: UInt64 = 0
+    /// How often this node, leading, handed over by itself to a better place.
+    package var placementMoves: UInt64 = 0
     package init() {}
 }

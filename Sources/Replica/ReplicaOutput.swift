@@ -24,6 +24,9 @@ package struct ReplicaOutput {
     /// Reads of records; they may go on beside both batches, and `readCompleted` is called.
     package var loads: [DiskRead] = []
     package var loaded: [LoadCompletion] = []
+    /// To be done beside `batch`, on a queue of its own; `ReplicaNode.intakeWritten` is called when it is
+    /// durable, or `intakeFoundNoRoom` if it was not begun for lack of room.
+    package var intake: DiskBatch?
     package var notices: [Notice] = []
     /// Links to these peers have to go: another directory stands for them now.
     package var disconnects: [NodeID] = []
@@ -36,6 +39,7 @@ package struct ReplicaOutput {
         completions.removeAll(keepingCapacity: true)
         reads.removeAll(keepingCapacity: true)
         batch = nil
+        intake = nil
         diskReads.removeAll(keepingCapacity: true)
         background = nil
         loads.removeAll(keepingCapacity: true)
@@ -47,7 +51,7 @@ package struct ReplicaOutput {
     package var isEmpty: Bool {
         messages.isEmpty && completions.isEmpty && reads.isEmpty && batch == nil
             && diskReads.isEmpty && background == nil && loads.isEmpty && loaded.isEmpty
-            && notices.isEmpty && disconnects.isEmpty
+            && intake == nil && notices.isEmpty && disconnects.isEmpty
     }
 }
 
@@ -57,6 +61,10 @@ package struct Completion: Hashable, Sendable {
         case applied(Applied)
         /// Not committed within the hold time. It may be committed later: nothing is claimed.
         case timedOut
+        /// Durable in the intake: it comes into the log.
+        case takenIn
+        /// There was no room for it in the intake.
+        case notTakenIn
     }
     /// As given to `ReplicaNode.submit`.
     package var context: UInt64
@@ -126,6 +134,14 @@ package enum Notice: Hashable, Sendable {
     case checkpointSetAside(String)
     /// A record of the state cannot be read: this node stops serving until it has another state.
     case stateDamaged(String, isAlone: Bool)
+    /// So many acknowledged callbacks were found in the intake that may not stand in the log yet.
+    case intakeRecovered(records: Int)
+    /// Part of the intake is not what was written: the callbacks in it are lost.
+    case intakeDamaged(IntakeDamage)
+    /// A record of the intake does not decode in this version.
+    case intakeUndecodable(number: UInt64)
+    /// A callback that was taken in found no place in its attempt.
+    case intakeNotRecorded(AttemptID, CallbackKey, Refusal)
 }
 
 /// What became of a request that was handed in.

@@ -63,6 +63,11 @@ private func run(
         ) {
             mailbox.post(.state($0))
         },
+        intake: try DiskThread(
+            disk: try directory.disk(reserve: configuration.journalReserveBytes)
+        ) {
+            mailbox.post(.intake($0))
+        },
         reading: try DiskThread(disk: try directory.readingDisk()) { mailbox.post(.disk($0)) }
     )
     let loop = try NodeLoop(
@@ -80,10 +85,12 @@ private func run(
         log.warning("journal", "the disk hangs: the node ends without waiting for it")
         threads.log.abandon()
         threads.state.abandon()
+        threads.intake.abandon()
         threads.reading.abandon()
     } else {
         threads.log.stop()
         threads.state.stop()
+        threads.intake.stop()
         threads.reading.stop()
     }
     _ = directory.path  // locked until here
@@ -109,6 +116,10 @@ private func replicaConfiguration(
         segmentSize: configuration.journalSegmentBytes
     )
     var replica = ReplicaConfiguration(raft: raft, journal: journal, incarnation: randomNumber())
+    replica.state.checkpointBytes = configuration.state.checkpointBytes
+    replica.state.checkpointAttempts = configuration.state.checkpointAttempts
+    replica.state.cacheBytes = configuration.state.cacheBytes
+    replica.state.retention = configuration.state.retention
     var placement = PlacementSettings()
     placement.moves = configuration.movesLeader
     placement.stableFor = configuration.leaderStableFor
@@ -122,14 +133,12 @@ private func replicaConfiguration(
         if timers.isHeartbeatFixed { timing.fixedHeartbeat = timers.heartbeat }
         replica.timing = timing
     }
-    replica.state.checkpointBytes = configuration.state.checkpointBytes
-    replica.state.checkpointAttempts = configuration.state.checkpointAttempts
-    replica.state.cacheBytes = configuration.state.cacheBytes
-    replica.state.retention = configuration.state.retention
     replica.requestHold = configuration.timers.requestHold
     replica.diskStall = configuration.timers.diskStall
     replica.maxPendingRequests = configuration.limits.pendingRequests
     replica.digestInterval = configuration.digestInterval
+    replica.intake.bytes = configuration.limits.intakeBytes
+    replica.intake.age = configuration.limits.intakeAge
     replica.identity = IdentityConfiguration(
         fresh: DirectoryID(high: randomNumber(), low: randomNumber()),
         place: configuration.dataMayMove ? 0 : place

@@ -89,6 +89,8 @@ struct ClusterChecker {
     private(set) var byRequest: [RequestID: [Int]] = [:]
     /// What nodes were asked to commit; looked up only.
     private var submitted: [RequestID: Command] = [:]
+    /// What intakes took, and how often it was appended once more.
+    private var intakeCopies: [RequestID: Int] = [:]
     private var leaders: [Term: Int] = [:]
     private var votes: [Vote: NodeID] = [:]
     /// Votes of directories that are gone; they were given, but bind nobody any more.
@@ -120,6 +122,22 @@ struct ClusterChecker {
         var command = command
         command.request = id
         submitted[id] = command
+    }
+
+    /// A node takes a callback in, to have it committed later; one that is taken in twice is the first.
+    mutating func takenIn(_ callback: Callback, as id: RequestID) {
+        if submitted[id] == nil { submitted(.callback(callback), as: id) }
+        intakeCopies[id] = intakeCopies[id] ?? 0
+    }
+
+    /// How many different requests with each callback are committed, by attempt and key.
+    func committedRequests() -> [AttemptID: [CallbackKey: Int]] {
+        var counts: [AttemptID: [CallbackKey: Int]] = [:]
+        for request in byRequest.keys {
+            guard case .callback(let callback) = submitted[request] else { continue }
+            counts[callback.attempt, default: [:]][callback.key, default: 0] += 1
+        }
+        return counts
     }
 
     // MARK: After every step
@@ -229,6 +247,12 @@ struct ClusterChecker {
             earlier = records[node].standing.updateValue(id.index, forKey: request)
         }
         guard let earlier, earlier > applied else { return }
+        // What an intake holds is proposed by each process of its node, and by a request that nobody waited for
+        // to its end besides; within one process it is one request like any other.
+        if let request = command?.request, let copies = intakeCopies[request], copies < 8 {
+            intakeCopies[request] = copies + 1
+            return
+        }
         fail(
             "one copy in a leader's log",
             "n\(node + 1) appends \(id), of which entry \(earlier) is a copy not applied yet",

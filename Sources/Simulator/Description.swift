@@ -46,8 +46,8 @@ func describe(_ message: PeerMessage) -> String {
         "read index \(index?.description ?? "refused"), round \(round)"
     case .ping: "ping"
     case .pong: "pong"
-    case .roundTrips: "round trips"
     case .pull(let message): describe(message)
+    case .roundTrips: "round trips"
     case .members(let tags, let isFormed): "members \(tags.count), formed: \(isFormed)"
     }
 }

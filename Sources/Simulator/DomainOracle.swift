@@ -15,6 +15,10 @@ struct DomainOracle {
         var terminalAt: UInt64?
         var wasSubmitted = false
         var acknowledged: [Acknowledged] = []
+        /// Acknowledged by the intake of a node, while the attempt was known to exist.
+        var takenIn: [(key: CallbackKey, node: Int)] = []
+        /// How often each key was delivered to any node.
+        var deliveries: [(key: CallbackKey, count: Int)] = []
         var identities: [(key: CallbackKey, identity: Int)] = []
     }
     private struct Acknowledged {
@@ -42,6 +46,11 @@ struct DomainOracle {
         checker: inout ClusterChecker,
         at now: UInt64
     ) {
+        if let i = facts[attempt].deliveries.firstIndex(where: { $0.key == callback.key }) {
+            facts[attempt].deliveries[i].count += 1
+        } else {
+            facts[attempt].deliveries.append((callback.key, 1))
+        }
         let known = facts[attempt].identities.first { $0.key == callback.key }
         guard let known else {
             facts[attempt].identities.append((callback.key, identity))
@@ -121,6 +130,13 @@ struct DomainOracle {
             }
             return
         case .refused(.unknownFlow), .forbidden, .unavailable, .noConnection: return
+        case .takenIn:
+            // Of an attempt that nobody knows yet, the log may say that there is none.
+            guard facts[number].knownAt != nil,
+                case .callback(let callback, _) = plan.posts[request.post].post
+            else { return }
+            facts[number].takenIn.append((callback.key, request.node))
+            return
         case .local(let view, let index):
             // Whatever it showed is committed: no read or command that comes later may miss it.
             acknowledgedIndex = max(acknowledgedIndex, index)
@@ -139,6 +155,9 @@ struct DomainOracle {
         case .decided(let decision):
             dispositions[Int(decision.disposition.rawValue)] += 1
             check(decision, request, plan, attempt, &checker, at: now)
+        case .late(let decision):
+            dispositions[Int(decision.disposition.rawValue)] += 1
+            checkLate(decision, request, plan, attempt, &checker, at: now)
         case .polled(let answer):
             let expected = answer.state.isTerminal ? attempt.terminalAnswer : nil
             if let expected, expected != answer {
@@ -214,6 +233,31 @@ struct DomainOracle {
         }
     }
 
+    /// A node answers a callback that is new to it with the committed outcome, before it is in the log.
+    private mutating func checkLate(
+        _ decision: Decision,
+        _ request: Request,
+        _ plan: AttemptPlan,
+        _ attempt: DomainModel.Attempt,
+        _ checker: inout ClusterChecker,
+        at now: UInt64
+    ) {
+        guard case .callback(let callback, _) = plan.posts[request.post].post else { return }
+        // What another node took first is answered the same, whatever it means.
+        let expected = attempt.first(callback.key)?.answer ?? attempt.terminalAnswer
+        if expected != decision.answer || !decision.answer.state.isTerminal {
+            checker.fail(
+                "same answer for ever",
+                """
+                \(plan.id) \(callback.key) is answered \(decision.answer) from an intake, should be \(expected)
+                """,
+                at: now
+            )
+        }
+        facts[request.attempt].takenIn.append((callback.key, request.node))
+        check(decision.answer.state, request, plan, attempt, &checker, at: now)
+    }
+
     /// An answer says in what state an attempt is.
     private mutating func check(
         _ state: AttemptState,
@@ -272,8 +316,37 @@ struct DomainOracle {
         facts[attempt].terminalAt != nil ? 2 : facts[attempt].knownAt != nil ? 1 : 0
     }
 
-    /// Everything that was acknowledged is in a replica's timelines.
-    func missing(in timeline: (AttemptID) -> [TimelineEntry]?, _ plans: [AttemptPlan]) -> String? {
+    /// Everything that was acknowledged is in a replica's timelines, and no receipt counts twice.
+    ///
+    /// What an intake took is lost with its disk, if that is damaged or replaced: `hasLost` says whose was.
+    func missing(
+        in timeline: (AttemptID) -> [TimelineEntry]?,
+        _ plans: [AttemptPlan],
+        hasLost: (_ node: Int) -> Bool,
+        committed: [AttemptID: [CallbackKey: Int]]
+    ) -> String? {
+        for (number, facts) in facts.enumerated() {
+            let lines = timeline(plans[number].id) ?? []
+            for taken in facts.takenIn where !hasLost(taken.node) {
+                guard lines.contains(where: { $0.key == taken.key }) else {
+                    return "\(plans[number].id): \(taken.key), taken in by n\(taken.node + 1)"
+                }
+            }
+            // Of several requests some may be committed twice each, and a copy that comes after another one's
+            // is counted again; of one that an intake took, and retries that were counted where they came, none.
+            for delivered in facts.deliveries
+            where committed[plans[number].id]?[delivered.key] == 1 {
+                let counted = lines.reduce(0) {
+                    $0 + ($1.key == delivered.key ? 1 + Int($1.repeats) : 0)
+                }
+                if counted > delivered.count {
+                    return """
+                        \(plans[number].id): \(delivered.key) was delivered \(delivered.count) times \
+                        and counts \(counted) times: nothing is missing, but too much is there
+                        """
+                }
+            }
+        }
         for (number, facts) in facts.enumerated() where !facts.acknowledged.isEmpty {
             let id = plans[number].id
             guard let lines = timeline(id) else { return "\(id) has no timeline" }

@@ -23,6 +23,9 @@ enum Event {
     /// The same of the batch beside the log's, which may fail without stopping the process.
     case backgroundStep(node: Int, run: Int)
     indirect case backgroundDone(node: Int, run: Int, number: UInt64, Result<Void, DiskError>)
+    /// The same on the intake's own queue.
+    case intakeStep(node: Int, run: Int)
+    indirect case intakeDone(node: Int, run: Int, number: UInt64, DiskError?)
     case restart(node: Int, run: Int)
     case fault(Int)
     case faultEnds(Int)
@@ -46,7 +49,8 @@ enum Event {
         switch self {
         case .turn(let node, _), .linkUp(let node, _, _), .linkDown(let node, _, _, _),
             .diskRead(let node, _, _), .batchDone(let node, _, _),
-            .batchFoundNoRoom(let node, _, _, _), .backgroundDone(let node, _, _, _):
+            .batchFoundNoRoom(let node, _, _, _), .backgroundDone(let node, _, _, _),
+            .intakeDone(let node, _, _, _):
             node
         case .arrive(let parcel): parcel.to
         default: nil

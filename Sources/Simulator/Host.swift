@@ -45,6 +45,10 @@ final class Host {
     var background: DiskBatch?
     var nextBackgroundOperation = 0
     var isBackgroundStalled = false
+    /// The intake's batch, beside the other.
+    var intake: DiskBatch?
+    var nextIntakeOperation = 0
+    var isIntakeStalled = false
     var slowFactor: UInt64 = 1
     var isHung = false
     /// The operation under way would be done if the disk did not hang.

@@ -9,6 +9,8 @@ package struct RunStatistics: Hashable, Sendable {
     package var brokenLinks: UInt64 = 0
     package var requests: UInt64 = 0
     package var answeredLocally: UInt64 = 0
+    /// Callbacks acknowledged before they were in the log.
+    package var takenIn: UInt64 = 0
     package var reads: UInt64 = 0
     package var localReads: UInt64 = 0
     package var retries: UInt64 = 0

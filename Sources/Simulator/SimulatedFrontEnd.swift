@@ -10,6 +10,10 @@ enum Reply: Hashable {
     case attempt(AttemptView)
     /// What the node itself knew, having applied the entries through an index.
     case local(AttemptView?, appliedIndex: Int)
+    /// The committed outcome, before the callback is in the log.
+    case late(Decision)
+    /// Acknowledged before it is in the log, and not decided.
+    case takenIn
     case notFound
     case refused(Refusal)
     /// Signed with a secret that the node does not have (yet, or any more).
@@ -34,6 +38,8 @@ struct Request {
     var floor: Int = 0
     /// The name of its command in the log.
     var id: RequestID?
+    /// As the node took it, if it is one.
+    var callback: Callback?
     /// The platform waits no more.
     var isOver = false
 }
@@ -59,6 +65,8 @@ struct SimulatedFrontEnd {
         /// A linearizable read is answered.
         case read(Reading)
     }
+    /// What those are answered that wait for the intake's disk.
+    var takingIn: [UInt64: Reply] = [:]
     /// What operators asked for; nobody else waits for it.
     var operations: Set<UInt64> = []
 }
@@ -206,9 +214,12 @@ extension World {
     ) {
         var callback = planned
         callback.origin = origin(host)
+        requests[number]?.callback = callback
         if let decision = process.replica.answerLocally(callback) {
             statistics.answeredLocally += 1
             answer(number, .decided(decision))
+        } else if takeIn(number, callback, process) {
+            return
         } else if process.replica.clusterRoom(at: instant) == .none {
             statistics.refusedForRoom += 1
             answer(number, .unavailable)
@@ -299,8 +310,18 @@ extension World {
             checker.fail("one answer a request", "request \(number) is answered again", at: now)
             return
         }
+        let takingIn = process.frontEnd.takingIn.removeValue(forKey: number)
         switch completion.result {
-        case .timedOut: answer(number, .unavailable)
+        case .takenIn: answer(number, takingIn ?? .unavailable)
+        case .notTakenIn: answer(number, .noConnection)
+        case .timedOut:
+            if takingIn == nil, let request = requests[number], let callback = request.callback,
+                takeIn(number, callback, as: request.id, isOverdue: true, process)
+            {
+                wake(request.node, after: plan.turnDelay / 4)
+                return
+            }
+            answer(number, takingIn == nil ? .unavailable : .noConnection)
         case .applied(let applied):
             if let request = requests[number], !hosts[request.node].isCorrupt {
                 oracle.compare(applied, request, checker: &checker, at: now)
@@ -325,6 +346,12 @@ extension World {
             return
         }
         guard completion.isReady else {
+            if case .existence = reading, let callback = request.callback,
+                takeIn(number, callback, isOverdue: true, process)
+            {
+                wake(request.node, after: plan.turnDelay / 4)
+                return
+            }
             checkAvailability(request, isRead: true)
             answer(number, .unavailable)
             return
@@ -460,6 +487,8 @@ extension Reply {
         case .opened: 2
         case .attempt: 3
         case .notFound: 4
+        case .late(let decision): UInt64(decision.disposition.rawValue) + 16
+        case .takenIn: 3
         case .refused: 5
         case .forbidden: 6
         case .unavailable: 7
@@ -473,6 +502,8 @@ extension Reply {
         case .decided(let decision):
             "\(decision.disposition.name), \(decision.answer.state.name) "
                 + "(index \(decision.answer.index.number)), next \(decision.answer.next)"
+        case .late(let decision): "from the intake: \(decision.disposition.name)"
+        case .takenIn: "taken in"
         case .polled(let answer): "poll: \(answer.state.name), next \(answer.next)"
         case .opened(let view): "opened, expires at \(view.expiresAt.milliseconds)"
         case .attempt(let view): "read: \(view.state.name)"

@@ -179,6 +179,10 @@ extension World {
             host.isBackgroundStalled = false
             queue.schedule(.backgroundStep(node: host.number, run: process.run), at: now)
         }
+        if host.isIntakeStalled, let process = host.process {
+            host.isIntakeStalled = false
+            queue.schedule(.intakeStep(node: host.number, run: process.run), at: now)
+        }
         guard host.isStalled, let process = host.process else { return }
         host.isStalled = false
         queue.schedule(.diskStep(node: host.number, run: process.run), at: now)
@@ -296,6 +300,10 @@ extension World {
             if host.isCorrupt { return "n\(host.number + 1)'s state is wrong" }
             guard let process = host.process else { return "n\(host.number + 1) is down" }
             if process.replica.raft.role == .leader { leaders += 1 }
+            let depth = process.replica.intakeDepth(wall: host.wall(at: now))
+            if depth.records > 0 {
+                return "n\(host.number + 1) has \(depth.records) callbacks in its intake"
+            }
             let applied = process.replica.appliedIndex.number
             if applied != UInt64(newest) {
                 return "n\(host.number + 1) has applied \(applied) of \(newest)"
@@ -327,13 +335,16 @@ extension World {
     }
 
     private func finish() {
+        let committed = checker.committedRequests()
         for host in hosts {
             guard let process = host.process else { continue }
             let missing = oracle.missing(
                 in: { id in
                     process.replica.timeline(id, reading: { host.disk.peek($0) })
                 },
-                plan.attempts
+                plan.attempts,
+                hasLost: { hosts[$0].hasLost },
+                committed: committed
             )
             if let missing {
                 checker.fail(

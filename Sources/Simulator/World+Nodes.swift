@@ -38,9 +38,11 @@ extension World {
         if !plan.keepsLog { replica.snapshotLag = 30 }
         replica.diskStall = .nanoseconds(Int64(plan.diskStall))
         replica.digestInterval = .nanoseconds(Int64(plan.digestInterval))
+        replica.scrubInterval = .nanoseconds(Int64(plan.scrubInterval))
+        replica.intake.fileSize = 4096
+        replica.intake.bytes = plan.requestHold / WorldPlan.second % 3 == 0 ? 2048 : 256 * 1024
         replica.placement = plan.placement
         replica.timing = plan.timing
-        replica.scrubInterval = .nanoseconds(Int64(plan.scrubInterval))
         replica.identity = IdentityConfiguration(
             fresh: DirectoryID(high: host.directories.next(), low: host.directories.next()),
             place: host.disk.place
@@ -193,6 +195,8 @@ extension World {
         host.termWhenStalled = nil
         host.background = nil
         host.isBackgroundStalled = false
+        host.intake = nil
+        host.isIntakeStalled = false
     }
 
     private func powerLost(_ node: Int) {
@@ -252,6 +256,7 @@ extension World {
         guard !output.isEmpty else { return }
         process.replica.output.removeAll()
         if let batch = output.batch { begin(batch, host, process) }
+        if let batch = output.intake { beginIntake(batch, host, process) }
         for envelope in output.messages {
             if case .raft(let message) = envelope.message {
                 checker.observe(message, from: host.number, at: now)
@@ -366,6 +371,25 @@ extension World {
             trace.note(now, "n\(host.number + 1)'s disk is full, reserve \(reserve)")
         case .diskHasRoomAgain:
             trace.note(now, "n\(host.number + 1)'s disk has room again")
+        case .intakeRecovered(let records):
+            trace.note(now, "n\(host.number + 1) has \(records) callbacks in its intake")
+        case .intakeDamaged(let damage):
+            trace.note(now, "n\(host.number + 1)'s \(damage.file) is damaged at \(damage.range)")
+            if !host.hasLost {
+                checker.fail(
+                    "recovery",
+                    "n\(host.number + 1): an unfinished write of the intake counts as damage",
+                    at: now
+                )
+            }
+        case .intakeUndecodable(let number):
+            checker.fail(
+                "no entry from nowhere",
+                "n\(host.number + 1): record \(number) of the intake does not decode",
+                at: now
+            )
+        case .intakeNotRecorded(let attempt, let key, let refusal):
+            trace.note(now, "n\(host.number + 1): \(attempt) \(key) of the intake: \(refusal)")
         case .identity(let notice): note(notice, host)
         case .digest(let notice): note(notice, host)
         case .placement(let notice): note(notice, host)

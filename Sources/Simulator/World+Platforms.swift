@@ -36,7 +36,8 @@ extension World {
         guard !request.isOver else { return }
         let planned = plan.attempts[request.attempt].posts[request.post]
         switch reply {
-        case .decided, .polled, .opened, .attempt, .local, .refused(.openedDifferently(_)):
+        case .late, .takenIn, .decided, .polled, .opened, .attempt, .local,
+            .refused(.openedDifferently(_)):
             if planned.isStubborn { unanswered -= 1 }
         case .notFound:
             // It may have overtaken the open.

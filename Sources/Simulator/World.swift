@@ -145,6 +145,9 @@ package final class World {
             batchDone(node, run: run, number: number)
         case .batchFoundNoRoom(let node, let run, let number, let error):
             batchFoundNoRoom(node, run: run, number: number, error)
+        case .intakeStep(let node, let run): intakeStep(node, run: run)
+        case .intakeDone(let node, let run, let number, let error):
+            intakeDone(node, run: run, number: number, error)
         case .diskRead(let node, let run, let read): diskRead(node, run: run, read)
         case .backgroundStep(let node, let run): backgroundStep(node, run: run)
         case .backgroundDone(let node, let run, let number, let result):

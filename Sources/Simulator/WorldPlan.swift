@@ -158,24 +158,6 @@ package struct WorldPlan: Sendable {
         applyExclusions(options)
     }
 
-    /// In a half of the runs each, from a stream of its own.
-    private mutating func drawPlacement(_ options: RunOptions) {
-        var random = SeededRandom(seed: options.seed, stream: "placement")
-        if random.chance(percent: 50) {
-            var settings = PlacementSettings()
-            settings.stableFor = .seconds(Int(random.between(2, 10)))
-            settings.firstBackoff = .seconds(Int(random.between(2, 10)))
-            settings.longestBackoff = .seconds(20)
-            placement = settings
-        }
-        if random.chance(percent: 50) {
-            var settings = TimingSettings()
-            // No less than other worlds have: what is judged by the time-out is judged by the plan's.
-            settings.least = .milliseconds(Int(random.between(150, 400)))
-            timing = settings
-        }
-    }
-
     /// From a stream of its own, so that what else a seed draws stays as it is.
     ///
     /// Mostly so small that checkpoints, evictions and loads happen all the time.
@@ -194,6 +176,24 @@ package struct WorldPlan: Sendable {
         state.merge.maxSmallRuns = random.pick([2, 5, 16])
         state.merge.minDeadBytes = random.pick([100, 10_000])
         keepsLog = random.chance(percent: 60)
+    }
+
+    /// In a half of the runs each, from a stream of its own.
+    private mutating func drawPlacement(_ options: RunOptions) {
+        var random = SeededRandom(seed: options.seed, stream: "placement")
+        if random.chance(percent: 50) {
+            var settings = PlacementSettings()
+            settings.stableFor = .seconds(Int(random.between(2, 10)))
+            settings.firstBackoff = .seconds(Int(random.between(2, 10)))
+            settings.longestBackoff = .seconds(20)
+            placement = settings
+        }
+        if random.chance(percent: 50) {
+            var settings = TimingSettings()
+            // No less than other worlds have: what is judged by the time-out is judged by the plan's.
+            settings.least = .milliseconds(Int(random.between(150, 400)))
+            timing = settings
+        }
     }
 
     /// What happens to directories and states, in some runs.

@@ -244,6 +244,27 @@ extension AttemptRecord {
     }
 }
 
+extension AttemptRecord {
+    /// The decision on a callback of a key that is new, once the attempt is decided: what `receive` will say of
+    /// it, or of the first one of its key if that comes into the log before.
+    ///
+    /// - Returns: nil while the attempt is open, if the key is known, or if there is no room for another line.
+    func lateDecision(on callback: Callback, limits: VerificationLimits) -> Decision? {
+        guard state.isTerminal, position(of: callback.key) == nil,
+            refusal(ofLine: callback, limits: limits) == nil
+        else { return nil }
+        let claim = EventTable.claim(
+            of: callback.event,
+            outcome: callback.outcome,
+            digitsAreRight: isRight(callback.digits)
+        )
+        return Decision(
+            disposition: EventTable.disposition(ofClaim: claim, decided: state),
+            answer: pollAnswer
+        )
+    }
+}
+
 extension EventKind {
     /// Whether the event is about the progress of a call.
     var isOfCall: Bool {

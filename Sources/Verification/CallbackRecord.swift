@@ -145,7 +145,7 @@ struct CallbackRecord: Sendable {
 
 extension Callback {
     /// What the callback adds to the bytes of its attempt: all that is of variable length.
-    var variableBytes: Int {
+    package var variableBytes: Int {
         key.text.utf8.count + provider.utf8.count + (call?.utf8.count ?? 0) + channel.utf8.count
             + (digits?.count ?? 0) + origin.region.utf8.count
     }

@@ -269,6 +269,17 @@ package struct StateMachine: ~Copyable {
         } ?? nil
     }
 
+    /// The answer to a callback that is new here, of an attempt that is decided here: every node gives it
+    /// the same answer, whatever comes into the log before it.
+    ///
+    /// - Returns: `late` or `contradicted`; nil if only the log can say.
+    package func lateDecision(on callback: Callback) -> Decision? {
+        guard callback.event != .poll, let position = positions[callback.attempt] else {
+            return nil
+        }
+        return attempts[position].lateDecision(on: callback, limits: limits)
+    }
+
     /// The answer to an open that is known here with the same meaning, without the log.
     package func knownAnswer(to open: OpenAttempt) -> AttemptView? {
         guard let flow = flows[open.flow] else { return nil }

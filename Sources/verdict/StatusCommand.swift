@@ -9,7 +9,8 @@ enum StatusCommand {
         details: """
             Asks every node. A node's row shows what it says of itself; "reachable" and "rtt" are
             the leader's view of it. "disk" is good, stalled (a write does not end), reserve (no room
-            for new attempts) or full. Exits 0 if there is a leader, 1 if there is none, 3 if no node
+            for new attempts) or full. Callbacks that a node has acknowledged without a majority, and that
+            wait for one in its intake, are counted below. Exits 0 if there is a leader, 1 if there is none, 3 if no node
             answers.
             """,
         options: [
@@ -64,6 +65,13 @@ package struct ClusterView: Decodable, Sendable {
         var directory: String?
         var starts: UInt64?
         var refused: String?
+        var intake: Intake?
+    }
+    /// Callbacks that a node has acknowledged and the log does not have yet.
+    package struct Intake: Codable, Sendable {
+        var records: Int
+        var bytes: Int
+        var oldest_seconds: UInt64
     }
     package var leader: Int?
     package var term: UInt64
@@ -96,6 +104,8 @@ package struct ClusterSummary: Encodable, Sendable {
         var starts: UInt64?
         /// Why it is not let in.
         var refused: String?
+        /// As it says itself.
+        var intake: ClusterView.Intake?
     }
     /// Of the highest term that a node knows of.
     package var leader: Int?
@@ -132,6 +142,7 @@ package struct ClusterSummary: Encodable, Sendable {
                 row.directory = own?.directory
                 row.starts = own?.starts
                 row.refused = own?.refused
+                row.intake = own?.intake
             }
             row.problem = failures[member.node]
             let seen = judge?.view.nodes.first { $0.node == member.node }
@@ -178,6 +189,10 @@ package struct ClusterSummary: Encodable, Sendable {
             if let problem = node.problem { text += "\nnode \(node.node): \(problem)" }
             if let condition = node.condition, condition != "healthy" {
                 text += "\nnode \(node.node) is \(condition)"
+            }
+            if let intake = node.intake, intake.records > 0 {
+                text += "\nnode \(node.node) holds \(intake.records) callbacks in its intake, "
+                text += "the oldest for \(intake.oldest_seconds) s"
             }
             if let refused = node.refused { text += "\nnode \(node.node): \(refused)" }
         }

@@ -13,6 +13,7 @@ final class Cluster {
     final class Process {
         var replica: ReplicaNode
         var batch: DiskBatch?
+        var intake: DiskBatch?
         var needsTurn = true
         init(_ replica: consuming ReplicaNode) { self.replica = replica }
     }
@@ -23,6 +24,8 @@ final class Cluster {
         var run: UInt64 = 0
         /// Batches do not finish while this is set.
         var holdsDisk = false
+        /// Batches of the intake do not finish while this is set.
+        var holdsIntake = false
         /// Reads of the journal do not finish while this is set.
         var holdsReads = false
         var heldReads: [DiskRead] = []
@@ -35,6 +38,7 @@ final class Cluster {
         case arrive(from: Int, to: Int, epoch: Int, [UInt8])
         case batchDone(Int, run: UInt64, UInt64)
         case backgroundDone(Int, run: UInt64, DiskBatch)
+        case intakeDone(Int, run: UInt64)
         case readDone(Int, run: UInt64, DiskRead)
     }
 
@@ -195,6 +199,12 @@ final class Cluster {
         schedule(done, after: Cluster.diskTime)
     }
 
+    func releaseIntake(_ node: Int) {
+        members[node].holdsIntake = false
+        guard members[node].process?.intake != nil else { return }
+        schedule(.intakeDone(node, run: members[node].run), after: Cluster.diskTime)
+    }
+
     func releaseReads(_ node: Int) {
         members[node].holdsReads = false
         for read in members[node].heldReads {
@@ -284,6 +294,12 @@ final class Cluster {
                     let done = Event.batchDone(node, run: members[node].run, batch.number)
                     schedule(done, after: Cluster.diskTime)
                 }
+            }
+            if let batch = output.intake {
+                #expect(process.intake == nil, "two batches of the intake at a time")
+                process.intake = batch
+                let done = Event.intakeDone(node, run: members[node].run)
+                if !members[node].holdsIntake { schedule(done, after: Cluster.diskTime) }
             }
             for peer in output.disconnects {
                 let other = Int(peer.number) - 1
@@ -386,6 +402,24 @@ final class Cluster {
                 result = .failure(error)
             }
             with(node) { $0.backgroundCompleted(batch.number, result, at: self.now) }
+        case .intakeDone(let node, let run):
+            guard members[node].run == run, !members[node].holdsIntake,
+                let process = members[node].process, let batch = process.intake
+            else { return }
+            process.intake = nil
+            for (position, operation) in batch.operations.enumerated() {
+                do throws(DiskError) {
+                    try members[node].disk.perform(operation)
+                } catch {
+                    guard batch.isUntouched(by: error, at: position) else {
+                        Issue.record(error)
+                        return
+                    }
+                    with(node) { $0.intakeFoundNoRoom(batch.number, error, at: self.now) }
+                    return
+                }
+            }
+            with(node) { $0.intakeWritten(batch.number, at: self.now) }
         case .readDone(let node, let run, let read):
             guard members[node].run == run else { return }
             let result: Result<[UInt8], DiskError>
@@ -491,6 +525,25 @@ final class Cluster {
         guard case .opened(isNew: true, _) = applied else {
             throw Refused(submission: nil)
         }
+    }
+
+    /// Hands a callback to a node's intake; the number names its completion.
+    func takeIn(_ callback: Callback, as id: RequestID? = nil, at node: Int) -> (
+        context: UInt64, submission: IntakeSubmission?
+    ) {
+        let context = nextContext
+        nextContext += 1
+        var command = Command.callback(callback)
+        command.receivedAt(members[node].id, wall(node))
+        guard case .callback(let received) = command else { return (context, nil) }
+        let submission = with(node) {
+            $0.takeIn(received, as: id, context: context, at: self.now)
+        }
+        return (context, submission)
+    }
+
+    func intake(at node: Int) -> Int {
+        look(node) { $0.intakeDepth(wall: WallTime(milliseconds: 0)).records } ?? 0
     }
 
     func beginRead(at node: Int) -> UInt64 {

@@ -27,6 +27,8 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
         package var starts: UInt64?
         /// Why the answering node does not let it in, or for itself, why it is not let in.
         package var refused: String?
+        /// What it has acknowledged and the log does not have yet; `nil` for the other nodes.
+        package var intake: Intake?
 
         package init(
             node: UInt32,
@@ -51,11 +53,28 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
         }
 
         private enum CodingKeys: String, CodingKey {
-            case node, region, role, disk, http, condition, directory, starts, refused
+            case node, region, role, disk, http, condition, directory, starts, refused, intake
             case commitIndex = "commit_index"
             case appliedIndex = "applied_index"
             case isReachable = "reachable"
             case roundTripMilliseconds = "round_trip_ms"
+        }
+    }
+
+    package struct Intake: Hashable, Sendable, Decodable {
+        package var records: Int
+        package var bytes: Int
+        package var oldestSeconds: UInt64
+
+        package init(records: Int, bytes: Int, oldestSeconds: UInt64) {
+            self.records = records
+            self.bytes = bytes
+            self.oldestSeconds = oldestSeconds
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case records, bytes
+            case oldestSeconds = "oldest_seconds"
         }
     }
 
@@ -111,6 +130,16 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
             json.member("directory", orNull: node.directory)
             json.member("starts", orNull: node.starts)
             json.member("refused", orNull: node.refused)
+            json.key("intake")
+            if let intake = node.intake {
+                json.beginObject()
+                json.member("records", intake.records)
+                json.member("bytes", intake.bytes)
+                json.member("oldest_seconds", intake.oldestSeconds)
+                json.endObject()
+            } else {
+                json.null()
+            }
             json.endObject()
         }
         json.endArray()

@@ -31,6 +31,7 @@ extension Problem.Kind {
     static let noQuorum = Self("no-quorum", 503, "No majority can be reached")
     static let undecidedInTime = Self("undecided-in-time", 503, "Not committed in time")
     static let stopping = Self("stopping", 503, "This node is stopping")
+    static let intakeFull = Self("intake-full", 503, "This node's intake is full")
     static let diskStalled = Self("disk-stalled", 503, "This node's disk does not answer")
     static let quarantined = Self("quarantined", 503, "This node's state is not to be trusted")
     static let notAdmitted = Self("not-admitted", 503, "This node takes no part")
@@ -48,8 +49,7 @@ extension Problem.Kind {
         otherNode, detailsRemoved, tooOld, tooLarge, unsupportedType, mismatched, tooManyCalls,
         tooManyCallbacks, tooManyBytes, overloaded, noQuorum, undecidedInTime, stopping,
         diskStalled, quarantined, notAdmitted, flowNotReady, tooManyAttempts, tooManyFlows,
-        diskFull,
-        malformed,
+        diskFull, intakeFull, malformed,
     ]
 }
 
@@ -178,6 +178,16 @@ extension Problem {
             "a write does not end on this node; ask another",
             retryAfter,
             leader: nil
+        )
+    }
+
+    /// No majority can be reached, and as much waits for one as may.
+    package static func intakeFull(retryAfter: UInt32, leader: UInt32?) -> Problem {
+        busy(
+            .intakeFull,
+            "no majority of the nodes can be reached, and this node holds as many callbacks for later as it may",
+            retryAfter,
+            leader: leader
         )
     }
 

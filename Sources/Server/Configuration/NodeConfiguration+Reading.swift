@@ -206,6 +206,16 @@ extension NodeConfiguration.Limits {
             1...1_000_000,
             default: pendingRequests
         )
+        let mebibyte = 1024 * 1024
+        intakeBytes =
+            mebibyte * fields.integer("intake_mib", 1...4096, default: intakeBytes / mebibyte)
+        intakeAge = .seconds(
+            fields.integer(
+                "intake_age_seconds",
+                1...30 * 24 * 3600,
+                default: Int(intakeAge.components.seconds)
+            )
+        )
         fields.close()
     }
 }

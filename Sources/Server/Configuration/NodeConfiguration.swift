@@ -54,6 +54,10 @@ package struct NodeConfiguration: Sendable {
         package var bodyBytes = 64 * 1024
         /// Requests that wait for a decision; more are answered 503.
         package var pendingRequests = 20_000
+        /// Bytes of callbacks held in the intake; more are answered 503.
+        package var intakeBytes = 64 * 1024 * 1024
+        /// Nothing more is taken in while the oldest of them is older.
+        package var intakeAge = Duration.seconds(24 * 3600)
         package init() {}
     }
 

@@ -54,8 +54,11 @@ final class HTTPConnection {
 /// A request under way and what is to be done when it can go on.
 struct Exchange {
     enum Step {
-        /// A command has been submitted; its result is to be worded in this form.
-        case committing(ReplyForm)
+        /// A command has been submitted; its result is to be worded in this form. The callback, if it
+        /// is one, has the request's ID.
+        case committing(ReplyForm, Callback?)
+        /// A callback becomes durable in the intake; then this is the answer.
+        case takingIn(Response)
         /// A linearizable read has been asked for.
         case reading(Read)
         /// The record of an attempt is being read from the disk.
@@ -84,6 +87,18 @@ struct Exchange {
         /// Verdict's own form.
         case own
         case platform(Provider, NormalizedCallback)
+
+        /// What acknowledges the callback without a decision; nil where the answer has to say one.
+        var acknowledgement: Response? {
+            guard case .platform(let provider, let callback) = self else { return nil }
+            return provider.acknowledgement(of: callback)
+        }
+
+        /// How long the client waits, if that is known.
+        var maxHold: Duration? {
+            guard case .platform(let provider, _) = self else { return nil }
+            return provider.maxHold
+        }
     }
 
     var route: RouteKind?

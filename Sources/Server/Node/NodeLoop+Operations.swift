@@ -23,6 +23,12 @@ extension NodeLoop {
                     http: "http://\(peer.http)"
                 )
                 own.condition = replica.condition.name
+                let depth = replica.intakeDepth(wall: wall)
+                own.intake = ClusterBody.Intake(
+                    records: depth.records,
+                    bytes: depth.bytes,
+                    oldestSeconds: depth.oldestMilliseconds / 1000
+                )
                 own.directory = record?.directory.description
                 own.starts = replica.directoryIdentity?.starts
                 own.refused = replica.exclusion
@@ -77,19 +83,25 @@ extension NodeLoop {
             return Problem.notAdmitted("the nodes of the cluster have not all met yet").response
         case .healthy, .repairing: break
         }
+        let depth = replica.intakeDepth(wall: wall)
+        let intakeLine = depth.records > 0 ? depth.words + "\n" : ""
         guard replica.canCommit else {
-            return Problem.noQuorum(retryAfter: 1, leader: replica.raft.leader?.number).response
+            var problem = Problem.noQuorum(retryAfter: 1, leader: replica.raft.leader?.number)
+            if depth.records > 0 { problem.detail += "; \(depth.words)" }
+            return problem.response
         }
         // It says what it knows, but may not learn what the others decide.
         if replica.isDiskStalled { return Problem.diskStalled(retryAfter: 2).response }
         switch replica.clusterRoom(at: now) {
         case .none: return noRoom().response
-        case .reserve: return plain(200, "ready, but there is no room for new attempts\n")
+        case .reserve:
+            return plain(200, "ready, but there is no room for new attempts\n" + intakeLine)
         case .enough: break
         }
         return plain(
             200,
-            replica.diskRoom == .enough ? "ready\n" : "ready, but this node's disk is full\n"
+            (replica.diskRoom == .enough ? "ready\n" : "ready, but this node's disk is full\n")
+                + intakeLine
         )
     }
 
@@ -200,6 +212,10 @@ extension NodeLoop {
         metrics.proposals = counters.proposed
         metrics.forwards = counters.forwardedOut
         metrics.proposedAgain = counters.sentAgain
+        metrics.takenIn = counters.takenIn
+        metrics.intakeReplicated = counters.intakeReplicated
+        metrics.intakeNotRecorded = counters.intakeNotRecorded
+        metrics.intakeRefused = counters.intakeRefused
         metrics.diskStalls = counters.diskStalls
         metrics.timesOutOfRoom = counters.timesOutOfRoom
         metrics.unstoredEntries = replica.raft.unstoredEntries
@@ -251,6 +267,10 @@ extension NodeLoop {
         gauges.waitingReads = UInt64(replica.pendingReads)
         gauges.heldRequests = UInt64(replica.pendingRequests)
         gauges.waitingWrites = UInt64(replica.journal.pendingBytes)
+        let depth = replica.intakeDepth(wall: wall)
+        gauges.intakeRecords = UInt64(depth.records)
+        gauges.intakeBytes = UInt64(depth.bytes)
+        gauges.intakeOldestMilliseconds = depth.oldestMilliseconds
         gauges.diskRoom = Gauges.DiskRoom(replica.diskRoom)
         gauges.isDiskStalled = replica.isDiskStalled
         gauges.diskWaitNanoseconds = replica.diskWait(at: now)
@@ -274,5 +294,11 @@ extension NodeLoop {
             )
         }
         return gauges
+    }
+}
+
+extension IntakeDepth {
+    fileprivate var words: String {
+        "\(records) callbacks of \(bytes) bytes in the intake, the oldest for \(oldestMilliseconds / 1000) s"
     }
 }

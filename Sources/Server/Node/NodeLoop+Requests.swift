@@ -133,7 +133,8 @@ extension NodeLoop {
             poll(attempt, form, connection)
             return
         }
-        let digits = received.digits.map { bodies.digest(attempt, $0.bytes) }
+        let digits =
+            received.digits.map { bodies.digest(attempt, $0.bytes) } ?? received.digitsDigest
         let key: CallbackKey
         if let digits, received.sequence == nil {
             key = CallbackKey(
@@ -181,6 +182,10 @@ extension NodeLoop {
         }
         if let decision = replica.answerLocally(callback) {
             answer(connection, response(decision, form))
+        } else if takeInIfLate(callback, form, connection)
+            || takeInWithoutQuorum(callback, form, connection)
+        {
+            return
         } else if replica.clusterRoom(at: now) == .none {
             answer(connection, noRoom().response)
         } else if replica.machine.state(of: callback.attempt) != nil {
@@ -222,11 +227,15 @@ extension NodeLoop {
             definition: definition,
             context: connection.context,
             heldSince: connection.exchange?.startedAt,
+            maxHold: form.maxHold,
             at: now
         )
         {
-        case .taken:
-            connection.exchange?.step = .committing(form)
+        case .taken(let id):
+            var callback: Callback?
+            if case .callback(let own) = command { callback = own }
+            callback?.origin.request = id
+            connection.exchange?.step = .committing(form, callback)
         case .refused(.tooManyPending):
             answer(connection, Problem.overloaded(retryAfter: 1).response)
         case .refused(.tooLarge(let limit)):
@@ -245,10 +254,18 @@ extension NodeLoop {
             readmitted(node, directory, completion.result, connection)
             return
         }
-        guard case .committing(let form) = connection.exchange?.step else { return }
+        if case .takingIn(let response) = connection.exchange?.step {
+            takenIn(completion.result, response, connection)
+            return
+        }
+        guard case .committing(let form, let callback) = connection.exchange?.step else { return }
         switch completion.result {
         case .timedOut:
-            answer(connection, timedOut().response)
+            if let callback {
+                undecided(callback, as: callback.origin.request, form, connection)
+            } else {
+                answer(connection, timedOut().response)
+            }
         case .applied(.opened(let isNew, let view)):
             if isNew { metrics.opened += 1 }
             var response = json(AttemptBody.opened(view))
@@ -259,7 +276,7 @@ extension NodeLoop {
         case .applied(.refused(let refusal)):
             metrics.refused(refusal)
             answer(connection, Problem(refusal).response)
-        case .applied(.flowDefined), .applied(.noted):
+        case .applied(.flowDefined), .applied(.noted), .takenIn, .notTakenIn:
             fatalError("invariant broken: a request answered with \(completion.result)")
         }
     }
@@ -279,7 +296,12 @@ extension NodeLoop {
             return
         }
         connection.exchange?.step = .reading(read)
-        replica.beginRead(context: connection.context, at: now)
+        let maxHold: Duration? =
+            switch read {
+            case .attempt, .timeline: nil
+            case .callback(_, let form), .poll(_, let form): form.maxHold
+            }
+        replica.beginRead(context: connection.context, maxHold: maxHold, at: now)
     }
 
     /// The state may be read now, or could not be made linearizable in time.
@@ -288,7 +310,11 @@ extension NodeLoop {
             case .reading(let read) = connection.exchange?.step
         else { return }
         guard completion.isReady else {
-            answer(connection, timedOut().response)
+            switch read {
+            case .attempt, .timeline: answer(connection, timedOut().response)
+            case .callback(let callback, let form): undecided(callback, as: nil, form, connection)
+            case .poll(let attempt, let form): holdOn(attempt, form, digits: nil, connection)
+            }
             return
         }
         finish(read, connection)
@@ -383,7 +409,7 @@ extension NodeLoop {
 
     // MARK: Wording
 
-    private func response(_ decision: Decision, _ form: Exchange.ReplyForm) -> Response {
+    func response(_ decision: Decision, _ form: Exchange.ReplyForm) -> Response {
         metrics.decided(decision.disposition)
         guard case .platform = form else { return AnswerBody.response(decision) }
         var response = response(decision.answer, form)

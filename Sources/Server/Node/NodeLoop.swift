@@ -246,6 +246,7 @@ final class NodeLoop {
             disk.state.submit(batch)
         }
         for read in replica.output.loads { disk.reading.submit(read) }
+        if let batch = replica.output.intake { disk.intake.submit(batch) }
         for envelope in replica.output.messages { send(envelope) }
         // Answers may submit or read anew, which fills the output again: it is emptied first.
         let completions = replica.output.completions
@@ -267,6 +268,7 @@ final class NodeLoop {
             switch message {
             case .disk(let completion): diskIsDone(completion)
             case .state(let completion): stateIsWritten(completion)
+            case .intake(let completion): intakeIsDone(completion)
             case .resolved(let slot, let result): addressIsKnown(slot: slot, result)
             }
         }
@@ -390,6 +392,8 @@ final class NodeLoop {
             exitStatus = NodeLoop.startsAnew
         case .diskStalled, .diskGetsOn, .diskFull, .diskHasRoomAgain:
             noteDisk(notice)
+        case .intakeRecovered, .intakeDamaged, .intakeUndecodable, .intakeNotRecorded:
+            noteIntake(notice)
         case .identity(let notice): note(notice)
         case .digest(let notice): note(notice)
         case .placement(let notice): note(notice)
@@ -468,6 +472,8 @@ struct DiskThreads: Sendable {
     var log: DiskThread
     /// Writes checkpoints, so that the log never waits for them.
     var state: DiskThread
+    /// Writes the intake, so that no callback waits there for the log.
+    var intake: DiskThread
     /// Reads records of the state.
     var reading: DiskThread
 }
@@ -477,6 +483,8 @@ enum LoopMessage: Sendable {
     case disk(DiskCompletion)
     /// Of the thread that writes checkpoints.
     case state(DiskCompletion)
+    /// Of the intake's own thread.
+    case intake(DiskCompletion)
     /// Where the peer of this link is.
     case resolved(slot: Int, Result<[ResolvedAddress], SystemError>)
 }

@@ -25,6 +25,8 @@ package struct Metrics {
     package var commitTime = Histogram()
     /// One `fdatasync` of the journal.
     package var syncTime = Histogram()
+    /// One batch's syncs of the intake.
+    package var intakeSyncTime = Histogram()
     /// Applying one batch of committed entries.
     package var applyTime = Histogram()
 
@@ -33,6 +35,8 @@ package struct Metrics {
     package var refusals = Counters<RefusalLabel>()
     package var opened: UInt64 = 0
     package var polls: UInt64 = 0
+    /// Calls that were told to hold on and ask again.
+    package var holds: UInt64 = 0
     package var unauthenticated: UInt64 = 0
     package var malformed: UInt64 = 0
 
@@ -54,6 +58,11 @@ package struct Metrics {
     package var timesOutOfRoom: UInt64 = 0
     package var unstoredEntries: UInt64 = 0
     package var logDamages: UInt64 = 0
+    package var intakeDamages: UInt64 = 0
+    package var takenIn: UInt64 = 0
+    package var intakeReplicated: UInt64 = 0
+    package var intakeNotRecorded: UInt64 = 0
+    package var intakeRefused: UInt64 = 0
 
     /// Peers that were not let in for their data directory.
     package var refusedPeers: UInt64 = 0

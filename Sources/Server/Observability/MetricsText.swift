@@ -77,6 +77,9 @@ package struct Gauges: Sendable {
     package var runs: UInt64 = 0
     package var runBytes: UInt64 = 0
     package var liveRunBytes: UInt64 = 0
+    package var intakeRecords: UInt64 = 0
+    package var intakeBytes: UInt64 = 0
+    package var intakeOldestMilliseconds: UInt64 = 0
     package var diskRoom = DiskRoom.enough
     package var isDiskStalled = false
     /// How long the batch under way has taken so far.
@@ -118,6 +121,7 @@ extension Metrics {
         writeQueues(gauges, &text)
         writeJournal(gauges, &text)
         writeState(gauges, &text)
+        writeIntake(gauges, &text)
         writeIntegrity(gauges, &text)
         Metrics.writePeers(gauges.peers, &text)
         return text.bytes
@@ -181,6 +185,7 @@ extension Metrics {
             text.sample([("disposition", "\(label)")], dispositions[label])
         }
         text.counter("verdict_polls_total", polls, "Polls answered from state.")
+        text.counter("verdict_holds_total", holds, "Calls told to hold on and ask again.")
         text.begin(
             "verdict_outcomes_total",
             .counter,
@@ -463,11 +468,11 @@ extension Metrics {
 }
 
 extension PrometheusText {
-    fileprivate mutating func gauge(_ name: String, _ value: UInt64, _ help: String) {
+    mutating func gauge(_ name: String, _ value: UInt64, _ help: String) {
         begin(name, .gauge, help: help)
         sample(value)
     }
-    fileprivate mutating func counter(_ name: String, _ value: UInt64, _ help: String) {
+    mutating func counter(_ name: String, _ value: UInt64, _ help: String) {
         begin(name, .counter, help: help)
         sample(value)
     }

@@ -211,7 +211,11 @@ final class ChaosLoad {
             if delivery.kind == .open { isOpen(delivery.attempt) }
             return
         }
-        if let status = exchange.answer?.status, status < 500, status != 408 { return }
+        if let answer = exchange.answer, answer.status < 500, answer.status != 408,
+            answer.pending != .hold
+        {
+            return
+        }
         var again = delivery
         again.tries += 1
         again.node = (delivery.node + 1) % nodes
@@ -263,7 +267,10 @@ final class ChaosLoad {
                     told: ToldState(body: response.body),
                     // A read's body holds what changes, and is compared nowhere.
                     body: kind == .read || kind == .localRead
-                        ? history.intern([]) : history.intern(response.body)
+                        ? history.intern([]) : history.intern(response.body),
+                    pending: response.headers.first("verdict-pending").flatMap {
+                        Exchange.Pending(rawValue: $0)
+                    }
                 )
             )
         }

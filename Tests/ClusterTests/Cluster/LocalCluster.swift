@@ -345,6 +345,13 @@ struct TwilioCallback {
             form: TwilioCallback.call(call, [("CallStatus", "in-progress")])
         )
     }
+    /// The call asks for the URL that a document named; digits are sent only once.
+    static func redirected(to query: String, call: Int = 1) -> TwilioCallback {
+        TwilioCallback(
+            query: query,
+            form: TwilioCallback.call(call, [("CallStatus", "in-progress")])
+        )
+    }
     /// The call has ended, as the platform tells beside it.
     static func completed(call: Int = 1) -> TwilioCallback {
         TwilioCallback(
@@ -380,6 +387,14 @@ enum Wire {
 
 extension Response {
     var text: String { String(decoding: body, as: UTF8.self) }
+    /// Where a document sends its call.
+    var redirect: String? {
+        guard let start = text.firstRange(of: #"<Redirect method="POST">"#),
+            let end = text.firstRange(of: "</Redirect>")
+        else { return nil }
+        return text[start.upperBound..<end.lowerBound].split(separator: "&amp;")
+            .joined(separator: "&")
+    }
     var disposition: String? { headers.first("verdict-disposition") }
     var problem: ProblemDocument? {
         guard contentType == "application/problem+json" else { return nil }

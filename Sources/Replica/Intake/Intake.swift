@@ -1,0 +1,299 @@
+internal import Journal
+internal import Raft
+internal import Verification
+
+/// Callbacks that this node has acknowledged before they stand in the log.
+///
+/// A record is taken in, made durable, proposed under the request ID that it was taken in with, however often that
+/// takes, and called done when an entry with that ID is applied. Whether a callback is counted once is the
+/// state machine's to say, which knows the ID; that none is lost is this one's.
+struct Intake {
+    struct Record {
+        let callback: Callback
+        var stage: Stage
+        /// Who waits for it to become durable.
+        var waiting: [Waiter] = []
+        /// Received again since.
+        var repeats: UInt32 = 0
+        var lastRepeatAt = WallTime(milliseconds: 0)
+        let bytes: Int
+        /// Something of it may be on the disk.
+        var isOnDisk = false
+    }
+    enum Stage: Hashable {
+        case waiting
+        /// In the batch under way.
+        case writing
+        case durable
+        /// Proposed or forwarded, at this place of the request table.
+        case submitted(sequence: UInt64)
+    }
+    struct Waiter {
+        var context: UInt64
+        var since: Instant
+        var deadline: Instant
+    }
+    private struct Key: Hashable {
+        var attempt: AttemptID
+        var key: CallbackKey
+    }
+
+    private(set) var journal: IntakeJournal
+    /// Looked up, or walked in the order of `queue`.
+    private var records: [UInt64: Record] = [:]
+    private var byRequest: [RequestID: UInt64] = [:]
+    private var byKey: [Key: UInt64] = [:]
+    /// Numbers of records in the order in which they were taken in; some may be done.
+    private var queue: [UInt64] = []
+    private var toWrite: [IntakeItem] = []
+    private var done: [UInt64] = []
+    /// What the batch under way writes.
+    private var underWay: [IntakeItem] = []
+    private var batchNumber: UInt64 = 0
+    private(set) var bytes = 0
+    /// What the records cost that are proposed or forwarded and not applied yet.
+    private var submittedBytes = 0
+    /// Durable ones that are not under way to the log.
+    private var readyCount = 0
+    private(set) var isWriting = false
+
+    init(_ journal: IntakeJournal) { self.journal = journal }
+
+    var count: Int { records.count }
+    var diskBytes: Int { journal.diskBytes }
+
+    /// When the oldest record was received.
+    var oldest: WallTime? { firstNumber.flatMap { records[$0]?.callback.origin.receivedAt } }
+
+    private var firstNumber: UInt64? { queue.first { records[$0] != nil } }
+
+    /// A record that was found on the disk.
+    ///
+    /// It is written again: what a process reads may be what an earlier one wrote and could not make
+    /// durable.
+    mutating func restore(_ number: UInt64, _ callback: Callback, payload: [UInt8]) {
+        var record = Record(callback: callback, stage: .waiting, bytes: payload.count)
+        record.isOnDisk = true
+        add(number, record)
+        toWrite.append(.taken(number: number, payload: payload))
+    }
+
+    private mutating func add(_ number: UInt64, _ record: Record) {
+        bytes += record.bytes
+        byRequest[record.callback.origin.request] = number
+        byKey[Key(attempt: record.callback.attempt, key: record.callback.key)] = number
+        queue.append(number)
+        records[number] = record
+    }
+
+    /// The record that holds a key.
+    func record(of callback: Callback) -> (number: UInt64, callback: Callback, isDurable: Bool)? {
+        guard
+            let number = byKey[Key(attempt: callback.attempt, key: callback.key)],
+            let record = records[number]
+        else { return nil }
+        let isDurable =
+            switch record.stage {
+            case .waiting, .writing: false
+            case .durable, .submitted: true
+            }
+        return (number, record.callback, isDurable)
+    }
+
+    /// Takes a callback in, which becomes durable with one of the next batches.
+    mutating func take(_ callback: Callback, waiter: Waiter) {
+        var command: [UInt8] = []
+        Command.callback(callback).encode(into: &command)
+        let number = journal.takeNumber()
+        add(
+            number,
+            Record(callback: callback, stage: .waiting, waiting: [waiter], bytes: command.count)
+        )
+        toWrite.append(.taken(number: number, payload: command))
+    }
+
+    /// The same callback was received again.
+    mutating func repeated(_ number: UInt64, at time: WallTime, waiter: Waiter?) {
+        records[number]?.repeats += 1
+        records[number]?.lastRepeatAt = time
+        if let waiter { records[number]?.waiting.append(waiter) }
+    }
+
+    /// Someone else waits for a record to become durable.
+    mutating func wait(_ waiter: Waiter, for number: UInt64) {
+        records[number]?.waiting.append(waiter)
+    }
+
+    // MARK: Disk
+
+    /// The next batch, if there is something to write and none is under way.
+    ///
+    /// What only says that records are done waits for company, or until `isDue`.
+    mutating func nextBatch(isDue: Bool) -> DiskBatch? {
+        guard !isWriting, !toWrite.isEmpty || (isDue && !done.isEmpty) else { return nil }
+        var items: [IntakeItem] = []
+        var size = 0
+        var count = 0
+        for item in toWrite {
+            // What is applied already needs no record.
+            guard case .taken(let number, let payload) = item, records[number] != nil else {
+                count += 1
+                continue
+            }
+            let more = payload.count + 16
+            guard size + more <= journal.maxBatchBytes else { break }
+            size += more
+            count += 1
+            records[number]?.stage = .writing
+            records[number]?.isOnDisk = true
+            items.append(item)
+        }
+        toWrite.removeFirst(count)
+        count = 0
+        for number in done {
+            guard size + 16 <= journal.maxBatchBytes else { break }
+            size += 16
+            count += 1
+            items.append(.done(number: number))
+        }
+        done.removeFirst(count)
+        guard !items.isEmpty else { return nil }
+        underWay = items
+        isWriting = true
+        batchNumber += 1
+        return DiskBatch(number: batchNumber, operations: journal.append(items))
+    }
+
+    /// The batch under way is durable.
+    ///
+    /// - Returns: who waited for it.
+    mutating func written(_ number: UInt64) -> [Waiter] {
+        invariant(isWriting && number == batchNumber, "intake batch \(number) is not under way")
+        isWriting = false
+        var waiters: [Waiter] = []
+        for case .taken(let number, _) in underWay {
+            guard records[number] != nil else { continue }
+            records[number]?.stage = .durable
+            readyCount += 1
+            waiters += takeWaiters(number)
+        }
+        underWay = []
+        return waiters
+    }
+
+    /// The batch under way found no room: its records are not taken in.
+    ///
+    /// - Returns: who waited for them.
+    mutating func foundNoRoom(_ number: UInt64) -> [Waiter] {
+        invariant(isWriting && number == batchNumber, "intake batch \(number) is not under way")
+        isWriting = false
+        journal.foundNoRoom()
+        var waiters: [Waiter] = []
+        var put: [UInt64] = []
+        for item in underWay + toWrite {
+            switch item {
+            case .taken(let number, _):
+                waiters += takeWaiters(number)
+                forget(number)
+            case .done(let number): put.append(number)
+            }
+        }
+        done.insert(contentsOf: put, at: 0)
+        toWrite = []
+        underWay = []
+        return waiters
+    }
+
+    private mutating func takeWaiters(_ number: UInt64) -> [Waiter] {
+        guard let waiting = records[number]?.waiting else { return [] }
+        records[number]?.waiting = []
+        return waiting
+    }
+
+    /// Takes out those who have waited too long.
+    mutating func expire(at now: Instant) -> [Waiter] {
+        guard isWriting || !toWrite.isEmpty else { return [] }
+        var expired: [Waiter] = []
+        for number in queue {
+            guard let record = records[number], !record.waiting.isEmpty else { continue }
+            expired += record.waiting.filter { $0.deadline <= now }
+            records[number]?.waiting.removeAll { $0.deadline <= now }
+        }
+        return expired
+    }
+
+    // MARK: Into the log
+
+    /// Durable records that are not under way to the log, oldest first: so many that those under way come to no
+    /// more than `bytes`, but at least one.
+    func ready(bytes limit: Int) -> [(number: UInt64, callback: Callback)] {
+        var bytes = submittedBytes
+        guard readyCount > 0, bytes < limit else { return [] }
+        var ready: [(number: UInt64, callback: Callback)] = []
+        for number in queue {
+            guard ready.count < readyCount else { break }
+            guard let record = records[number], record.stage == .durable else { continue }
+            bytes += Intake.cost(of: record)
+            guard bytes <= limit || (ready.isEmpty && submittedBytes == 0) else { break }
+            ready.append((number, record.callback))
+        }
+        return ready
+    }
+
+    /// As a leader counts it among what its peers forward.
+    private static func cost(of record: Record) -> Int { record.bytes + Entry.headerCost }
+
+    mutating func submitted(_ number: UInt64, as sequence: UInt64) {
+        guard let record = records[number] else { return }
+        records[number]?.stage = .submitted(sequence: sequence)
+        readyCount -= 1
+        submittedBytes += Intake.cost(of: record)
+    }
+
+    /// What became of the record that an applied entry is of.
+    struct Applied {
+        var callback: Callback
+        /// Its place in the request table, if it was submitted.
+        var sequence: UInt64?
+        var waiting: [Waiter]
+        var repeats: UInt32
+        var lastRepeatAt: WallTime
+    }
+
+    /// An entry with this request ID was applied: its record is done.
+    ///
+    /// - Returns: what is to be done about it; nil if the intake does not hold it.
+    mutating func applied(_ request: RequestID) -> Applied? {
+        guard let number = byRequest[request], let record = records[number] else { return nil }
+        var sequence: UInt64?
+        switch record.stage {
+        case .submitted(let place):
+            sequence = place
+            submittedBytes -= Intake.cost(of: record)
+        case .durable: readyCount -= 1
+        case .waiting, .writing: break
+        }
+        if record.isOnDisk { done.append(number) }
+        forget(number)
+        return Applied(
+            callback: record.callback,
+            sequence: sequence,
+            waiting: record.waiting,
+            repeats: record.repeats,
+            lastRepeatAt: record.lastRepeatAt
+        )
+    }
+
+    private mutating func forget(_ number: UInt64) {
+        guard let record = records.removeValue(forKey: number) else { return }
+        bytes -= record.bytes
+        byRequest[record.callback.origin.request] = nil
+        let key = Key(attempt: record.callback.attempt, key: record.callback.key)
+        if byKey[key] == number { byKey[key] = nil }
+        // Done nearly in order.
+        if queue.first == number {
+            let place = queue.firstIndex { records[$0] != nil } ?? queue.count
+            queue.removeFirst(place)
+        }
+    }
+}
