@@ -96,6 +96,8 @@ final class RelayedConnection {
         var endsAt: UInt64?
         var endsThen: Bool { endsAt != nil }
         var isConnected: Bool
+        /// When a timer looks after it.
+        var wakesAt: UInt64?
         /// What is to come for it goes nowhere.
         var isBroken = false
 
@@ -225,6 +227,17 @@ final class RelayedConnection {
         side.token = nil
     }
 
+    /// Has a side looked after at a time: by one timer, however much comes for it before.
+    private func wake(_ side: Side, at time: UInt64) {
+        if let wakesAt = side.wakesAt, wakesAt <= time { return }
+        side.wakesAt = time
+        loop.at(time) { [weak self, weak side] in
+            guard let self, let side, side.wakesAt == time else { return }
+            side.wakesAt = nil
+            self.flush(side)
+        }
+    }
+
     private func flush(_ side: Side) {
         guard !isClosed, !relay.isCut, side.isConnected, !side.isBroken else { return }
         let now = loop.now
@@ -248,14 +261,10 @@ final class RelayedConnection {
             }
         }
         if let first = side.waiting.first {
-            loop.at(first.due) { [weak self, weak side] in
-                if let self, let side { self.flush(side) }
-            }
+            wake(side, at: first.due)
         } else if let end = side.endsAt, side.output.isEmpty {
             guard now < end else { return close() }
-            loop.at(end) { [weak self, weak side] in
-                if let self, let side { self.flush(side) }
-            }
+            wake(side, at: end)
         }
         update(side)
         if let other = other(of: side) { update(other) }

@@ -147,11 +147,16 @@ final class RegionRun {
             addresses: addresses,
             limit: 2
         )
+        // To the best place it moves by itself if that is worth it; then nobody asks for a while.
+        let movesUntil = settings.leader == .best ? loop.now + 10_000_000_000 : 0
         var asksAt: UInt64 = 0
         let isThere = try run(seconds: 30) {
             guard let leader = monitor.leader else { return false }
             if leader == wanted { return true }
-            if self.settings.leader != .best, self.loop.now >= asksAt {
+            let moves =
+                self.loop.now < movesUntil
+                && self.isWorthMoving(from: leader, to: wanted, infers: infers)
+            if !moves, self.loop.now >= asksAt {
                 asksAt = self.loop.now + 2_000_000_000
                 self.handOver(nodes, client, from: leader, to: wanted)
             }
@@ -164,6 +169,15 @@ final class RegionRun {
                 "node \(wanted) does not lead: \(nodes.lastLines(of: monitor.leader ?? wanted))"
             )
         }
+    }
+
+    /// Clearly more than what a leader demands that moves by itself.
+    private func isWorthMoving(from leader: Int, to best: Int, infers: Bool) -> Bool {
+        let trips = settings.matrix.roundTrips
+        guard let here = trips.meanDecision(leader: leader - 1, infers: infers),
+            let there = trips.meanDecision(leader: best - 1, infers: infers)
+        else { return false }
+        return here > there + max(here / 10, 5_000_000)
     }
 
     private func handOver(_ nodes: RegionNodes, _ client: ChaosClient, from: Int, to: Int) {
