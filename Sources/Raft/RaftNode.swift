@@ -149,6 +149,8 @@ package struct RaftNode: ~Copyable {
     /// The own log is known to be durable through here.
     @inline(__always)
     package var durableIndex: LogIndex { writes.durableIndex }
+    /// A restart knows that entries through this one are committed.
+    package var durableCommitIndex: LogIndex { writes.durableCommit }
     /// Entries through this index are not in memory any more.
     @inline(__always)
     package var evictedIndex: LogIndex { log.evicted }

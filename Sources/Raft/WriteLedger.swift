@@ -13,6 +13,10 @@ struct WriteLedger {
     /// The last write that changed term or vote.
     private var hardStateNumber = WriteNumber.zero
     private var writtenCommit: LogIndex
+    /// A restart finds entries committed through this one, at least.
+    private(set) var durableCommit: LogIndex
+    /// Writes under way that carry a commit index, and that.
+    private var commits = Ring<Outstanding>(filler: Outstanding(number: .zero, through: .zero))
 
     /// The write being put together in this call.
     private var truncateAfter: LogIndex?
@@ -27,6 +31,7 @@ struct WriteLedger {
     init(durableIndex: LogIndex, commitIndex: LogIndex) {
         self.durableIndex = durableIndex
         self.writtenCommit = commitIndex
+        self.durableCommit = commitIndex
     }
 
     /// The write that must be durable before a message of this term may be sent.
@@ -70,6 +75,7 @@ struct WriteLedger {
         if hardStateChanged || hardState.commitIndex > writtenCommit {
             write.hardState = hardState
             writtenCommit = hardState.commitIndex
+            commits.append(Outstanding(number: lastNumber, through: writtenCommit))
         }
         if hardStateChanged { hardStateNumber = lastNumber }
         if let last = entries.last {
@@ -91,6 +97,10 @@ struct WriteLedger {
         while let first = outstanding.first, first.number <= number {
             durableIndex = max(durableIndex, first.through)
             outstanding.removeFirst()
+        }
+        while let first = commits.first, first.number <= number {
+            durableCommit = first.through
+            commits.removeFirst()
         }
         return true
     }

@@ -55,7 +55,7 @@ extension ReplicaNode {
         case .repeats(let batch): reportApplied(batch)
         case .readmit(let readmission): applyReadmission(readmission, at: entry.index, now)
         case .checkDigest: noteMismatch(at: now)
-        case .callback: noteIntake(command, result)
+        case .callback: noteIntake(command, result, at: entry.index)
         case .open, .defineFlow, .tick, .settings: break
         }
         // A state that is not to be trusted answers nobody: who waits is answered by its deadline.
@@ -109,7 +109,7 @@ extension ReplicaNode {
         }
         _ = machine.apply(command, at: index, time: time)
         if case .callback(let callback) = command, intake.count > 0 {
-            _ = intake.applied(callback.origin.request)
+            _ = intake.applied(callback.origin.request, at: entry.index)
         }
     }
 }

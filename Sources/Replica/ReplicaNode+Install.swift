@@ -34,6 +34,8 @@ extension ReplicaNode {
     /// Numbers of batches that write what is fetched; the store counts its own from 1.
     private static var installBatch: UInt64 { 1 << 63 }
     private static let maxUnanswered = 10
+    /// More than flows, runs and terms of any cluster take.
+    private static let maxManifestBytes = 64 * 1024 * 1024
 
     // MARK: Offering
 
@@ -131,8 +133,7 @@ extension ReplicaNode {
         install.unanswered += 1
         installing = install
         guard install.unanswered <= ReplicaNode.maxUnanswered else {
-            installing = nil
-            return
+            return abandonInstall("\(install.source) does not answer")
         }
         let message = PullMessage.fileWanted(
             file,
@@ -167,6 +168,9 @@ extension ReplicaNode {
             guard let bytes else { return abandonInstall("the checkpoint is not there") }
             install.unanswered = 0
             let all = before + bytes
+            guard all.count <= ReplicaNode.maxManifestBytes else {
+                return abandonInstall("its manifest is larger than any")
+            }
             guard bytes.count < ReplicaNode.installedBytes else {
                 install.phase = .manifest(bytes: all)
                 installing = install

@@ -349,7 +349,9 @@ extension World {
             trace.note(now, "n\(host.number + 1) does without its checkpoint: \(what)")
         case .stateDamaged(let what, _):
             trace.note(now, "n\(host.number + 1)'s state is damaged: \(what)")
-            if !checker.records[host.number].isRotten, !statistics.faults.keys.contains(.failRead) {
+            if !checker.records[host.number].isRotten, !host.isCorrupt,
+                !statistics.faults.keys.contains(.failRead)
+            {
                 checker.fail(
                     "state store",
                     "n\(host.number + 1) cannot read a record that nothing damaged: \(what)",

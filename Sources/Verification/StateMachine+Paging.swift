@@ -208,6 +208,10 @@ extension StateMachine {
         guard settled.holdsUnloaded(place) else { return }
         let record = try AttemptRecord(decoding: bytes, flows: flowList)
         guard hash(record.id) == place.hash else { throw .invalid(field: "attempt") }
+        // The disk may hold two states in one, after something changed the state behind its back.
+        if let other = positions[record.id], !retention.isForgotten(attempts[other]) {
+            throw .invalid(field: "attempt")
+        }
         guard !paging.durable.isForgotten(record) else {
             _ = settled.removeUnloaded(place)
             return

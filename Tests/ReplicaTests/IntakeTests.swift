@@ -170,6 +170,29 @@ struct IntakeTests {
         IntakeTests.expectOnce(IntakeTests.late, repeats: 1, cluster)
     }
 
+    @Test("is known to a process that starts behind the entry that it came to")
+    func behindItsEntry() throws {
+        let cluster = try IntakeTests.cluster()
+        _ = cluster.takeIn(IntakeTests.late, at: 2)
+        cluster.run(for: .milliseconds(200))
+        cluster.heal()
+        cluster.run(atMost: .seconds(10)) { cluster.intake(at: 2) == 0 }
+        #expect(cluster.timeline("a", at: 2).contains { $0.key == IntakeTests.late.key })
+        // Long enough to strike the record off, if nothing held it back.
+        cluster.run(for: .seconds(1))
+        cluster.crash(2)
+        cluster.cutOff(2)
+        try cluster.start(2)
+        if cluster.timeline("a", at: 2).contains(where: { $0.key == IntakeTests.late.key }) {
+            Issue.record("the entry was known to be committed: this shows nothing")
+        }
+        cluster.run(for: .seconds(1))
+        let (_, submission) = cluster.takeIn(IntakeTests.late, at: 2)
+        #expect(submission == .known)
+        cluster.heal()
+        IntakeTests.expectOnce(IntakeTests.late, repeats: 1, cluster)
+    }
+
     @Test("may come again while it waits: known, counted, and counted once")
     func again() throws {
         let cluster = try IntakeTests.cluster()

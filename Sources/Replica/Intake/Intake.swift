@@ -43,10 +43,13 @@ struct Intake {
     private var records: [UInt64: Record] = [:]
     private var byRequest: [RequestID: UInt64] = [:]
     private var byKey: [Key: UInt64] = [:]
-    /// Numbers of records in the order in which they were taken in; some may be done.
+    /// Numbers of records in the order in which they were taken in; some may be done, and those before
+    /// `head` are.
     private var queue: [UInt64] = []
+    private var head = 0
     private var toWrite: [IntakeItem] = []
-    private var done: [UInt64] = []
+    /// Records that are not needed any more once a restart applies the entry that they came to.
+    private var done: [(number: UInt64, at: LogIndex)] = []
     /// What the batch under way writes.
     private var underWay: [IntakeItem] = []
     private var batchNumber: UInt64 = 0
@@ -65,7 +68,7 @@ struct Intake {
     /// When the oldest record was received.
     var oldest: WallTime? { firstNumber.flatMap { records[$0]?.callback.origin.receivedAt } }
 
-    private var firstNumber: UInt64? { queue.first { records[$0] != nil } }
+    private var firstNumber: UInt64? { queue[head...].first { records[$0] != nil } }
 
     /// A record that was found on the disk.
     ///
@@ -128,9 +131,12 @@ struct Intake {
 
     /// The next batch, if there is something to write and none is under way.
     ///
-    /// What only says that records are done waits for company, or until `isDue`.
-    mutating func nextBatch(isDue: Bool) -> DiskBatch? {
-        guard !isWriting, !toWrite.isEmpty || (isDue && !done.isEmpty) else { return nil }
+    /// What only says that records are done waits for company, or until `isDue`; and in any case until a
+    /// restart would apply their entries, which are those through `known`: a node that had neither the
+    /// record nor the entry would take the same callback for a new one.
+    mutating func nextBatch(isDue: Bool, known: LogIndex) -> DiskBatch? {
+        let isDue = isDue && (done.first.map { $0.at <= known } ?? false)
+        guard !isWriting, !toWrite.isEmpty || isDue else { return nil }
         var items: [IntakeItem] = []
         var size = 0
         var count = 0
@@ -150,8 +156,8 @@ struct Intake {
         }
         toWrite.removeFirst(count)
         count = 0
-        for number in done {
-            guard size + 16 <= journal.maxBatchBytes else { break }
+        for (number, index) in done {
+            guard index <= known, size + 16 <= journal.maxBatchBytes else { break }
             size += 16
             count += 1
             items.append(.done(number: number))
@@ -189,13 +195,13 @@ struct Intake {
         isWriting = false
         journal.foundNoRoom()
         var waiters: [Waiter] = []
-        var put: [UInt64] = []
+        var put: [(number: UInt64, at: LogIndex)] = []
         for item in underWay + toWrite {
             switch item {
             case .taken(let number, _):
                 waiters += takeWaiters(number)
                 forget(number)
-            case .done(let number): put.append(number)
+            case .done(let number): put.append((number, .zero))
             }
         }
         done.insert(contentsOf: put, at: 0)
@@ -214,7 +220,7 @@ struct Intake {
     mutating func expire(at now: Instant) -> [Waiter] {
         guard isWriting || !toWrite.isEmpty else { return [] }
         var expired: [Waiter] = []
-        for number in queue {
+        for number in queue[head...] {
             guard let record = records[number], !record.waiting.isEmpty else { continue }
             expired += record.waiting.filter { $0.deadline <= now }
             records[number]?.waiting.removeAll { $0.deadline <= now }
@@ -230,7 +236,7 @@ struct Intake {
         var bytes = submittedBytes
         guard readyCount > 0, bytes < limit else { return [] }
         var ready: [(number: UInt64, callback: Callback)] = []
-        for number in queue {
+        for number in queue[head...] {
             guard ready.count < readyCount else { break }
             guard let record = records[number], record.stage == .durable else { continue }
             bytes += Intake.cost(of: record)
@@ -260,10 +266,10 @@ struct Intake {
         var lastRepeatAt: WallTime
     }
 
-    /// An entry with this request ID was applied: its record is done.
+    /// The entry at `index`, which has this request ID, was applied: its record is done.
     ///
     /// - Returns: what is to be done about it; nil if the intake does not hold it.
-    mutating func applied(_ request: RequestID) -> Applied? {
+    mutating func applied(_ request: RequestID, at index: LogIndex) -> Applied? {
         guard let number = byRequest[request], let record = records[number] else { return nil }
         var sequence: UInt64?
         switch record.stage {
@@ -273,7 +279,7 @@ struct Intake {
         case .durable: readyCount -= 1
         case .waiting, .writing: break
         }
-        if record.isOnDisk { done.append(number) }
+        if record.isOnDisk { done.append((number, index)) }
         forget(number)
         return Applied(
             callback: record.callback,
@@ -291,9 +297,9 @@ struct Intake {
         let key = Key(attempt: record.callback.attempt, key: record.callback.key)
         if byKey[key] == number { byKey[key] = nil }
         // Done nearly in order.
-        if queue.first == number {
-            let place = queue.firstIndex { records[$0] != nil } ?? queue.count
-            queue.removeFirst(place)
-        }
+        while head < queue.count, records[queue[head]] == nil { head += 1 }
+        guard head > 1024 || head == queue.count, head > queue.count / 2 else { return }
+        queue.removeFirst(head)
+        head = 0
     }
 }

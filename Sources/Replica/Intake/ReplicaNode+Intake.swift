@@ -65,7 +65,7 @@ extension ReplicaNode {
     /// Whether no majority could be reached for so long that it is more than an election.
     package func isWithoutQuorum(at now: Instant) -> Bool {
         guard let since = cannotCommitSince else { return false }
-        return since.advanced(by: configuration.raft.electionTimeout * 4) <= now
+        return since.advanced(nanoseconds: 4 * raft.timing.electionTimeout) <= now
     }
 
     package func intakeDepth(wall: WallTime) -> IntakeDepth {
@@ -170,9 +170,9 @@ extension ReplicaNode {
     }
 
     /// An entry was applied: if it is a record of the intake, that is done.
-    mutating func noteIntake(_ command: Command, _ result: Applied) {
+    mutating func noteIntake(_ command: Command, _ result: Applied, at index: LogIndex) {
         guard case .callback(let callback) = command, callback.origin.node == node.number,
-            let applied = intake.applied(callback.origin.request)
+            let applied = intake.applied(callback.origin.request, at: index)
         else { return }
         counters.intakeReplicated += 1
         if case .refused(let refusal) = result {
@@ -199,7 +199,10 @@ extension ReplicaNode {
     /// The intake's next batch.
     mutating func takeIntakeWork() {
         guard output.intake == nil else { return }
-        output.intake = intake.nextBatch(isDue: isIntakeTidyDue)
+        output.intake = intake.nextBatch(
+            isDue: isIntakeTidyDue,
+            known: max(raft.durableCommitIndex, checkpoint?.index ?? .zero)
+        )
         if output.intake != nil { isIntakeTidyDue = false }
     }
 
