@@ -89,7 +89,7 @@ let package = Package(
             resources: [.copy("Fixtures")]
         ),
         tests(of: "Store", ["Store", "Raft", "Verification", "Journal"]),
-        tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal"]),
+        tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal", "Store"]),
         tests(of: "Simulator", ["Simulator"]),
         tests(of: "Chaos", ["Chaos"]),
         tests(of: "Reactor", ["Reactor", "CLinux", "Journal", "Raft"]),

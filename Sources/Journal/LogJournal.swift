@@ -583,9 +583,10 @@ package struct LogJournal: ~Copyable {
     /// Has segments removed whose newest entry is older than a log time: the log is kept for the
     /// retention time in whole segments.
     ///
-    /// Only what a checkpoint stands for goes, and never the segment that holds its last entry.
-    package mutating func removeSegments(before time: Timestamp) {
-        outdated = (time, checkpoint)
+    /// Only what a checkpoint stands for goes, and never the segment that holds its last entry; nor, with
+    /// `limit`, what follows that entry.
+    package mutating func removeSegments(before time: Timestamp, through limit: LogIndex? = nil) {
+        outdated = (time, min(checkpoint, limit ?? checkpoint))
     }
 
     /// Takes a sealed segment out of the list: it is damaged.

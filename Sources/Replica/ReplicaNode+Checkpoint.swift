@@ -165,7 +165,8 @@ extension ReplicaNode {
                 before: Timestamp(
                     milliseconds: configuration.keepsLog
                         ? machine.retention.detailsMark.milliseconds : .max
-                )
+                ),
+                through: oldestOffered
             )
             output.notices.append(
                 .checkpointDone(

@@ -37,66 +37,6 @@ extension ReplicaNode {
     /// More than flows, runs and terms of any cluster take.
     private static let maxManifestBytes = 64 * 1024 * 1024
 
-    // MARK: Offering
-
-    /// A follower needs an entry that is not on this disk any more, or starts empty against a long log:
-    /// it gets the state instead.
-    ///
-    /// - Returns: whether it was told so.
-    mutating func offerCheckpoint(to peer: NodeID, lacking index: LogIndex) -> Bool {
-        // What differs from the others' is not handed on.
-        guard isServing, let entry = store.manifest?.entry, entry.index >= index else {
-            return false
-        }
-        let isLong = index == LogIndex(1) && entry.index.number >= configuration.snapshotLag
-        guard isLong || journal.lacks(index) else { return false }
-        output.messages.append(.init(to: peer, message: .pull(.checkpointOffered(entry))))
-        return true
-    }
-
-    /// Reads a piece of the newest checkpoint's files for a peer.
-    mutating func serveFile(_ file: String, offset: UInt64, count: UInt32, to peer: NodeID) {
-        if store.manifest == nil, file == RunName.manifest { checkpointing.isWanted = true }
-        let isRun = store.manifest?.runs.contains { $0.file == file } ?? false
-        guard isServing, isRun || file == RunName.manifest, offset < 1 << 62,
-            !pulling.files.contains(where: { $0.peer == peer })
-        else {
-            answerFile(file, offset, nil, to: peer)
-            return
-        }
-        let read = DiskRead(
-            number: nextDiskReadNumber,
-            file: file,
-            offset: Int(offset),
-            count: min(Int(count), ReplicaNode.installedBytes)
-        )
-        nextDiskReadNumber += 1
-        pulling.files.append((peer, read))
-        output.loads.append(read)
-    }
-
-    private mutating func answerFile(
-        _ file: String,
-        _ offset: UInt64,
-        _ bytes: [UInt8]?,
-        to peer: NodeID
-    ) {
-        output.messages.append(
-            .init(to: peer, message: .pull(.file(file, offset: offset, bytes)))
-        )
-    }
-
-    /// - Returns: whether the read was for a peer that fetches the checkpoint.
-    mutating func fileRead(_ number: UInt64, _ result: Result<[UInt8], DiskError>) -> Bool {
-        guard let i = pulling.files.firstIndex(where: { $0.read.number == number }) else {
-            return false
-        }
-        let (peer, read) = pulling.files.remove(at: i)
-        // A run that a merge has replaced is gone; the peer begins anew with the next manifest.
-        answerFile(read.file, UInt64(read.offset), try? result.get(), to: peer)
-        return true
-    }
-
     // MARK: Fetching
 
     /// A leader has not got the entries that this node needs, but a checkpoint.

@@ -15,7 +15,9 @@ struct Pulling {
     var scrub: DiskRead?
     /// Bytes that may be looked at now.
     var scrubBudget = 0
-    /// Reads of the checkpoint's files for peers that asked, one a peer.
+    /// Checkpoints that peers fetch, one a peer.
+    var offered: [Offered] = []
+    /// Reads of their files for peers that asked, one a peer.
     var files: [(peer: NodeID, read: DiskRead)] = []
     /// The oldest entry that each peer says it has, asked for an older one.
     var oldest: [NodeID: LogIndex] = [:]
@@ -66,7 +68,7 @@ extension ReplicaNode {
             serve(peer, from: from, maxBytes: Int(maxBytes))
         case .checkpointOffered(let entry): receiveOffer(entry, from: peer, at: now)
         case .fileWanted(let file, let offset, let count):
-            serveFile(file, offset: offset, count: count, to: peer)
+            serveFile(file, offset: offset, count: count, to: peer, at: now)
         case .file(let file, let offset, let bytes):
             receiveFile(file, offset: offset, bytes, from: peer, at: now)
         case .entries(let from, let first, let entries):

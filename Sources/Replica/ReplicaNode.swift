@@ -368,6 +368,7 @@ package struct ReplicaNode: ~Copyable {
         pull(at: now)
         scrub(at: now)
         keepInstalling(at: now)
+        watchOffers(at: now)
         let deferred = deferredReads
         deferredReads.removeAll()
         // Only a leader has anyone to read for.

@@ -344,6 +344,14 @@ package struct StateStore: Sendable {
     /// Keeps a run's file until `unpin`.
     package mutating func pin(_ handle: Int) { held[handle]?.pins += 1 }
 
+    /// Keeps the files of all runs of the newest durable checkpoint.
+    ///
+    /// - Returns: what to `unpin` in the end.
+    package mutating func pinCheckpoint() -> [Int] {
+        for handle in order { pin(handle) }
+        return order
+    }
+
     package mutating func unpin(_ handle: Int) { held[handle]?.pins -= 1 }
 
     /// Lets files go that nobody needs any more; after a merge's records were moved.
