@@ -247,7 +247,12 @@ extension ReplicaNode {
             } catch { throw .disk(error) }
             records[place] = Array(try StateStore.record(in: bytes, of: read))
         }
-        machine.forEachCanonicalChunk(reading: { records[$0] ?? [] }, consume)
+        var known = CanonicalRecords()
+        machine.forEachCanonicalChunk(
+            reading: { records[$0] ?? [] },
+            remembering: &known,
+            consume
+        )
         return manifest.entry
     }
 }

@@ -195,9 +195,14 @@ extension ReplicaNode {
     /// The whole state, wherever its records are; reads the disk at once.
     package borrowing func forEachCanonicalChunk(
         reading disk: (DiskRead) -> [UInt8],
+        remembering known: inout CanonicalRecords,
         _ consume: ([UInt8]) -> Void
     ) {
-        machine.forEachCanonicalChunk(reading: { place in record(at: place, disk) }, consume)
+        machine.forEachCanonicalChunk(
+            reading: { place in record(at: place, disk) },
+            remembering: &known,
+            consume
+        )
     }
 
     private borrowing func record(

@@ -96,6 +96,7 @@ struct ClusterChecker {
     /// Votes of directories that are gone; they were given, but bind nobody any more.
     private var formerVotes: [Vote: NodeID] = [:]
     private var digests: [UInt64: UInt64] = [:]
+    private var canonical = CanonicalRecords()
     let quorum: Int
     /// Read what is on the nodes' disks, past all faults.
     var disks: [(DiskRead) -> [UInt8]] = []
@@ -753,7 +754,9 @@ struct ClusterChecker {
     mutating func compareAll(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
         guard !records[node].isCorrupt else { return }
         var fingerprint = Fingerprint()
-        replica.forEachCanonicalChunk(reading: disks[node]) { fingerprint.fold($0) }
+        replica.forEachCanonicalChunk(reading: disks[node], remembering: &canonical) {
+            fingerprint.fold($0)
+        }
         let index = replica.appliedIndex.number
         if let other = digests[index], other != fingerprint.value {
             fail(

@@ -8,9 +8,11 @@ extension StateMachine {
     ///
     /// - Parameters:
     ///   - read: reads a record that is not in memory.
+    ///   - known: what was decoded before, of the same log.
     ///   - consume: gets the pieces.
     package func forEachCanonicalChunk(
         reading read: (RecordPlace) -> [UInt8],
+        remembering known: inout CanonicalRecords,
         _ consume: ([UInt8]) -> Void
     ) {
         consume(canonicalHead)
@@ -22,9 +24,16 @@ extension StateMachine {
             if let record = canonical(attempts[position]) { records.append(record) }
         }
         settled.forEachUnloaded { place in
+            let stored = read(place)
             do {
-                let record = try AttemptRecord(decoding: read(place)[...], flows: flowList)
-                if let record = canonical(record) { records.append(record) }
+                let record = try known.record(stored, flows: flowList)
+                guard !retention.isForgotten(record.value) else { return }
+                // Only its form without details is another one than that which is stored.
+                if retention.isCompact(record.value) {
+                    if let record = canonical(record.value) { records.append(record) }
+                } else {
+                    records.append((record.value.id, record.bytes))
+                }
             } catch {
                 fatalError("invariant broken: a record that was read does not decode: \(error)")
             }
@@ -35,6 +44,7 @@ extension StateMachine {
 
     /// The same where all attempts are in memory.
     package func forEachCanonicalChunk(_ consume: ([UInt8]) -> Void) {
+        var known = CanonicalRecords()
         forEachCanonicalChunk(
             reading: { place in
                 guard let read = paging.reader else {
@@ -42,6 +52,7 @@ extension StateMachine {
                 }
                 return read(place)
             },
+            remembering: &known,
             consume
         )
     }
@@ -181,4 +192,41 @@ extension StateMachine {
     /// An attempt's newest durable version lies here; open ones have to be loaded before anything is
     /// applied.
     package mutating func place(_ place: RecordPlace) { settled.insertUnloaded(place) }
+}
+
+/// What records were decoded before, for whoever compares whole states of one log over and over.
+///
+/// A record is known by all of its bytes: what a disk gives instead of them is another one.
+package struct CanonicalRecords {
+    struct Known {
+        var value: AttemptRecord
+        /// As it is encoded now, whichever version it was stored in.
+        var bytes: [UInt8]
+    }
+
+    /// Bytes that are hashed in one go.
+    private struct Stored: Hashable {
+        var bytes: [UInt8]
+
+        func hash(into hasher: inout Hasher) {
+            bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+        }
+    }
+
+    private var known: [Stored: Known] = [:]
+
+    package init() {}
+
+    mutating func record(
+        _ stored: [UInt8],
+        flows: [FlowReference]
+    ) throws(CommandDecodeError) -> Known {
+        if let record = known[Stored(bytes: stored)] { return record }
+        let value = try AttemptRecord(decoding: stored[...], flows: flows)
+        var bytes: [UInt8] = []
+        value.encode(into: &bytes)
+        let record = Known(value: value, bytes: bytes)
+        known[Stored(bytes: stored)] = record
+        return record
+    }
 }

@@ -208,8 +208,11 @@ extension StateMachine {
         guard settled.holdsUnloaded(place) else { return }
         let record = try AttemptRecord(decoding: bytes, flows: flowList)
         guard hash(record.id) == place.hash else { throw .invalid(field: "attempt") }
-        // The disk may hold two states in one, after something changed the state behind its back.
-        if let other = positions[record.id], !retention.isForgotten(attempts[other]) {
+        // A forgotten one may have a successor by the same name. Two that are not forgotten are two states
+        // in one, after something changed the state behind its back.
+        if !retention.isForgotten(record), let other = positions[record.id],
+            !retention.isForgotten(attempts[other])
+        {
             throw .invalid(field: "attempt")
         }
         guard !paging.durable.isForgotten(record) else {
