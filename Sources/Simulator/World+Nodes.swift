@@ -425,8 +425,9 @@ extension World {
         }
         let since = host.leadsStalledSince ?? now
         host.leadsStalledSince = since
-        // A successor has an election time-out to take over.
-        let limit = plan.diskStall + plan.electionTimeout + WorldPlan.second / 2
+        // A successor has an election time-out to take over, which follows the round trips.
+        let patience = max(plan.electionTimeout, process.replica.raft.timing.electionTimeout)
+        let limit = plan.diskStall + patience + WorldPlan.second / 2
         guard now - since > limit else { return }
         checker.fail(
             "hung leader",
