@@ -22,7 +22,11 @@ struct MemberRegistry {
     /// Directories that knocked for a member that counts on another one.
     private(set) var knocks: [NodeID: DirectoryID] = [:]
     /// Why the cluster does not take this node, if it said so.
-    private(set) var exclusion: String?
+    private(set) var exclusion: String? {
+        didSet { if exclusion != oldValue { isExclusionNews = exclusion != nil } }
+    }
+    /// The log has not been told of it yet, whoever said it first: a peer's refusal, or its greeting.
+    var isExclusionNews = false
     /// Members whose directory changed: links to the old one have to go.
     var replaced: [NodeID] = []
 
@@ -126,13 +130,9 @@ struct MemberRegistry {
     ///
     /// If that `voidsPromises`, it knows of promises that this directory does not keep; then this node
     /// must not count on them either, not even with peers that know nothing of it.
-    ///
-    /// - Returns: whether that is news.
-    mutating func refused(_ reason: String, voidsPromises: Bool) -> Bool {
-        let isNews = exclusion == nil
-        if isNews { exclusion = reason }
+    mutating func refused(_ reason: String, voidsPromises: Bool) {
+        if exclusion == nil { exclusion = reason }
         if voidsPromises, identity.directory != fresh { leaveCluster(as: fresh) }
-        return isNews
     }
 
     /// This directory is not, or not any more, the one that the cluster counts on.

@@ -118,8 +118,7 @@ extension ReplicaNode {
         at now: Instant
     ) {
         guard kind != .other, registry != nil else { return }
-        let isNews = registry?.refused(reason, voidsPromises: kind == .lostPromises) ?? false
-        if isNews { output.notices.append(.identity(.excluded(reason))) }
+        registry?.refused(reason, voidsPromises: kind == .lostPromises)
         membersChanged(at: now)
     }
 
@@ -145,6 +144,10 @@ extension ReplicaNode {
             output.disconnects.append(node)
         }
         settleParticipation(at: now)
+        if registry?.isExclusionNews == true, let exclusion = registry?.exclusion {
+            registry?.isExclusionNews = false
+            output.notices.append(.identity(.excluded(exclusion)))
+        }
         settle(at: now)
     }
 
@@ -158,11 +161,7 @@ extension ReplicaNode {
         case .full where before == .barred: output.notices.append(.identity(.formed))
         case .repairing(let through):
             output.notices.append(.identity(.repairing(through: through)))
-        case .barred:
-            if let exclusion = registry?.exclusion {
-                output.notices.append(.identity(.excluded(exclusion)))
-            }
-        case .full: break
+        case .full, .barred: break
         }
     }
 
