@@ -229,6 +229,7 @@ extension ReplicaNode {
     package static func forEachCanonicalChunk(
         ofCheckpointOn disk: inout some Disk,
         configuration: ReplicaConfiguration,
+        remembering known: inout CanonicalRecords,
         _ consume: ([UInt8]) -> Void
     ) throws(JournalError) -> EntryID? {
         var store = try StateStore.open(
@@ -247,7 +248,6 @@ extension ReplicaNode {
             } catch { throw .disk(error) }
             records[place] = Array(try StateStore.record(in: bytes, of: read))
         }
-        var known = CanonicalRecords()
         machine.forEachCanonicalChunk(
             reading: { records[$0] ?? [] },
             remembering: &known,

@@ -179,9 +179,10 @@ extension ReplicaNode {
     /// An attempt as the state has it, wherever its record is; reads the disk at once.
     package borrowing func attempt(
         _ id: AttemptID,
-        reading disk: (DiskRead) -> [UInt8]
+        reading disk: (DiskRead) -> [UInt8],
+        remembering known: inout CanonicalRecords
     ) -> AttemptView? {
-        machine.attempt(id) { place in record(at: place, disk) }
+        machine.attempt(id, reading: { place in record(at: place, disk) }, remembering: &known)
     }
 
     /// An attempt's timeline, wherever its record is; reads the disk at once.

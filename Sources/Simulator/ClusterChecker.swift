@@ -96,7 +96,7 @@ struct ClusterChecker {
     /// Votes of directories that are gone; they were given, but bind nobody any more.
     private var formerVotes: [Vote: NodeID] = [:]
     private var digests: [UInt64: UInt64] = [:]
-    private var canonical = CanonicalRecords()
+    var canonical = CanonicalRecords()
     let quorum: Int
     /// Read what is on the nodes' disks, past all faults.
     var disks: [(DiskRead) -> [UInt8]] = []
@@ -498,8 +498,10 @@ struct ClusterChecker {
             fail("applied index", "n\(node + 1) goes back from \(before) to \(applied)", at: now)
             return
         }
+        // What is compared is the state now, so once is enough.
+        var compared: Set<AttemptID> = []
         for index in before.number..<applied.number {
-            for attempt in committed[Int(index)].touched {
+            for attempt in committed[Int(index)].touched where compared.insert(attempt).inserted {
                 compare(attempt, node, &replica, at: now)
             }
         }
@@ -515,7 +517,7 @@ struct ClusterChecker {
         guard !records[node].isCorrupt else { return }
         let index = replica.appliedIndex.number
         let expected = model.attempts[id]?.snapshot(at: index)
-        let view = replica.attempt(id, reading: disks[node])
+        let view = replica.attempt(id, reading: disks[node], remembering: &canonical)
         guard let view, let expected else {
             if view != nil || expected != nil {
                 fail(

@@ -13,19 +13,11 @@ enum Event {
     case connect(Int, Int)
     /// A link on which nothing gets through is given up.
     case stalled(Int, Int, epoch: Int)
-    /// The disk operation under way is done.
-    case diskStep(node: Int, run: Int)
-    /// The process learns that a batch is durable.
-    case batchDone(node: Int, run: Int, number: UInt64)
-    /// The process learns that a batch was not begun for lack of room.
-    indirect case batchFoundNoRoom(node: Int, run: Int, number: UInt64, DiskError)
+    /// The disk operation under way on one of a node's queues is done.
+    case diskStep(node: Int, run: Int, DiskQueue.Name)
+    /// The process learns that a batch is done, or what ended it.
+    indirect case batchDone(node: Int, run: Int, DiskQueue.Name, number: UInt64, DiskError?)
     indirect case diskRead(node: Int, run: Int, DiskRead)
-    /// The same of the batch beside the log's, which may fail without stopping the process.
-    case backgroundStep(node: Int, run: Int)
-    indirect case backgroundDone(node: Int, run: Int, number: UInt64, Result<Void, DiskError>)
-    /// The same on the intake's own queue.
-    case intakeStep(node: Int, run: Int)
-    indirect case intakeDone(node: Int, run: Int, number: UInt64, DiskError?)
     case restart(node: Int, run: Int)
     case fault(Int)
     case faultEnds(Int)
@@ -48,9 +40,7 @@ enum Event {
     var process: Int? {
         switch self {
         case .turn(let node, _), .linkUp(let node, _, _), .linkDown(let node, _, _, _),
-            .diskRead(let node, _, _), .batchDone(let node, _, _),
-            .batchFoundNoRoom(let node, _, _, _), .backgroundDone(let node, _, _, _),
-            .intakeDone(let node, _, _, _):
+            .diskRead(let node, _, _), .batchDone(let node, _, _, _, _):
             node
         case .arrive(let parcel): parcel.to
         default: nil

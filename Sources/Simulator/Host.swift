@@ -16,6 +16,26 @@ final class Process {
     }
 }
 
+/// Carries out one batch of disk operations at a time, one operation after the other.
+struct DiskQueue {
+    /// A node has three, which do not wait for each other.
+    enum Name: Int {
+        case log
+        /// Checkpoints, runs and whatever else goes to the disk beside the log.
+        case background
+        case intake
+    }
+
+    var batch: DiskBatch?
+    var next = 0
+    /// The operation under way would be done if the disk did not hang.
+    var isStalled = false
+
+    static let idle = [DiskQueue](repeating: DiskQueue(), count: 3)
+
+    var operation: DiskOperation? { batch?.operations[next] }
+}
+
 /// A machine: its disk and clock stay, its process comes and goes.
 final class Host {
     let number: Int
@@ -39,20 +59,9 @@ final class Host {
     var comparedAt: UInt64 = 0
 
     // Disk work.
-    var batch: DiskBatch?
-    var nextOperation = 0
-    /// What goes to the disk beside the log's batch.
-    var background: DiskBatch?
-    var nextBackgroundOperation = 0
-    var isBackgroundStalled = false
-    /// The intake's batch, beside the other.
-    var intake: DiskBatch?
-    var nextIntakeOperation = 0
-    var isIntakeStalled = false
+    var queues = DiskQueue.idle
     var slowFactor: UInt64 = 1
     var isHung = false
-    /// The operation under way would be done if the disk did not hang.
-    var isStalled = false
     /// Since when its process leads although the operation under way hangs.
     var leadsStalledSince: UInt64?
     /// Its process's term when that took the disk for stalled.
@@ -106,6 +115,11 @@ final class Host {
         disk.place = UInt64(number + 1)
         clockOffset = plan.clockOffsets[number]
         newFlowsFrom = plan.chaosEnds / 3 + random.below(30 * WorldPlan.second)
+    }
+
+    subscript(name: DiskQueue.Name) -> DiskQueue {
+        get { queues[name.rawValue] }
+        set { queues[name.rawValue] = newValue }
     }
 
     func meet(_ directory: DirectoryID) {

@@ -175,17 +175,11 @@ extension World {
 
     func unhang(_ host: Host) {
         host.isHung = false
-        if host.isBackgroundStalled, let process = host.process {
-            host.isBackgroundStalled = false
-            queue.schedule(.backgroundStep(node: host.number, run: process.run), at: now)
+        guard let process = host.process else { return }
+        for name in [DiskQueue.Name.background, .intake, .log] where host[name].isStalled {
+            host[name].isStalled = false
+            queue.schedule(.diskStep(node: host.number, run: process.run, name), at: now)
         }
-        if host.isIntakeStalled, let process = host.process {
-            host.isIntakeStalled = false
-            queue.schedule(.intakeStep(node: host.number, run: process.run), at: now)
-        }
-        guard host.isStalled, let process = host.process else { return }
-        host.isStalled = false
-        queue.schedule(.diskStep(node: host.number, run: process.run), at: now)
     }
 
     /// A machine goes down and its disk is damaged; never at so many that data could be lost.

@@ -103,7 +103,8 @@ extension World {
         do throws(JournalError) {
             entry = try ReplicaNode.forEachCanonicalChunk(
                 ofCheckpointOn: &disk,
-                configuration: configuration
+                configuration: configuration,
+                remembering: &checker.canonical
             ) { fingerprint.fold($0) }
         } catch {
             checker.fail(
@@ -152,7 +153,8 @@ extension World {
         trace.note(now, "n\(node + 1) dies")
         host.process = nil
         host.isPaused = false
-        forgetDiskWork(host)
+        host.queues = DiskQueue.idle
+        host.termWhenStalled = nil
         host.inbox = []
         linksLost(of: node, isMachine: false)
         connectionsLost(process)
@@ -165,41 +167,19 @@ extension World {
         trace.fold(UInt64(node) << 8 | 4)
         trace.note(now, "n\(node + 1) loses power")
         if let process = host.process {
-            // The write under way may have begun.
-            if let batch = host.batch, host.nextOperation < batch.operations.count,
-                case .write = batch.operations[host.nextOperation],
-                host.random.chance(percent: 50)
-            {
-                host.disk.clearFaults()
-                _ = try? host.disk.perform(batch.operations[host.nextOperation])
-            }
-            if let batch = host.background, host.nextBackgroundOperation < batch.operations.count,
-                host.random.chance(percent: 50)
-            {
-                host.disk.clearFaults()
-                _ = try? host.disk.perform(batch.operations[host.nextBackgroundOperation])
-            }
+            beginWhatIsUnderWay(host)
             host.process = nil
             linksLost(of: node, isMachine: true)
             connectionsLost(process)
         }
         host.isPaused = false
         host.inbox = []
-        forgetDiskWork(host)
+        host.queues = DiskQueue.idle
+        host.termWhenStalled = nil
         powerLost(node)
     }
 
-    private func forgetDiskWork(_ host: Host) {
-        host.batch = nil
-        host.isStalled = false
-        host.termWhenStalled = nil
-        host.background = nil
-        host.isBackgroundStalled = false
-        host.intake = nil
-        host.isIntakeStalled = false
-    }
-
-    private func powerLost(_ node: Int) {
+    func powerLost(_ node: Int) {
         let host = hosts[node]
         host.disk.clearFaults()
         let survival = host.random.pick(
@@ -255,8 +235,8 @@ extension World {
         let output = process.replica.output
         guard !output.isEmpty else { return }
         process.replica.output.removeAll()
-        if let batch = output.batch { begin(batch, host, process) }
-        if let batch = output.intake { beginIntake(batch, host, process) }
+        if let batch = output.batch { begin(batch, on: .log, host, process) }
+        if let batch = output.intake { begin(batch, on: .intake, host, process) }
         for envelope in output.messages {
             if case .raft(let message) = envelope.message {
                 checker.observe(message, from: host.number, at: now)
@@ -273,7 +253,7 @@ extension World {
         for peer in output.disconnects {
             breakLink(host.number, Int(peer.number) - 1, broken: false)
         }
-        if let batch = output.background { beginBackground(batch, host, process) }
+        if let batch = output.background { begin(batch, on: .background, host, process) }
         for read in output.loads {
             let delay = (10_000 + host.random.below(400_000)) * host.slowFactor
             queue.schedule(
@@ -417,7 +397,7 @@ extension World {
         } else {
             host.termWhenStalled = term
         }
-        guard hosts.count > 1, host.isHung, host.isStalled,
+        guard hosts.count > 1, host.isHung, host[.log].isStalled,
             process.replica.raft.role == .leader
         else {
             host.leadsStalledSince = nil
@@ -437,215 +417,5 @@ extension World {
             """,
             at: now
         )
-    }
-
-    // MARK: Disk
-
-    private func begin(_ batch: DiskBatch, _ host: Host, _ process: Process) {
-        guard host.batch == nil else {
-            checker.fail(
-                "one batch at a time",
-                "n\(host.number + 1) starts batch \(batch.number) beside another",
-                at: now
-            )
-            return
-        }
-        host.batch = batch
-        host.nextOperation = 0
-        let carriesLog =
-            ReplicaNode.carriesLog(batch) && process.replica.journal.isWritingRecords
-        if carriesLog { checker.batchBegun(host.number, &process.replica) }
-        scheduleDiskStep(host, process)
-    }
-
-    private func scheduleDiskStep(_ host: Host, _ process: Process) {
-        guard let batch = host.batch else { return }
-        var delay = plan.diskWrite
-        switch batch.operations[host.nextOperation] {
-        case .sync, .syncDirectory: delay = plan.diskSync
-        default: break
-        }
-        delay = (delay / 2 + host.random.below(delay + 1)) * host.slowFactor
-        // Every disk has its slow moments.
-        if host.random.chance(perMillion: 2000) { delay *= 20 }
-        queue.schedule(.diskStep(node: host.number, run: process.run), at: now + delay)
-    }
-
-    func diskStep(_ node: Int, run: Int) {
-        let host = hosts[node]
-        guard let process = host.process, process.run == run, let batch = host.batch else {
-            return
-        }
-        guard !host.isHung else {
-            host.isStalled = true
-            return
-        }
-        let operation = batch.operations[host.nextOperation]
-        trace.fold(UInt64(node) << 8 | 5)
-        do throws(DiskError) {
-            try host.disk.perform(operation)
-        } catch {
-            if error.code == SimulatedDisk.powerLost {
-                cutPower(node)
-                restartLater(
-                    host,
-                    after: WorldPlan.second + host.random.below(5 * WorldPlan.second)
-                )
-                return
-            }
-            if batch.isUntouched(by: error, at: host.nextOperation) {
-                statistics.fullDisks += 1
-                trace.note(now, "n\(node + 1) disk: \(error)")
-                host.batch = nil
-                happen(
-                    .batchFoundNoRoom(node: node, run: run, number: batch.number, error)
-                )
-                return
-            }
-            guard error.code == SimulatedDisk.ioError else {
-                checker.fail("written where there is room", "n\(node + 1): \(error)", at: now)
-                return
-            }
-            // A failed write or sync stops the node at once.
-            trace.note(now, "n\(node + 1) stops: \(error)")
-            statistics.stopsByDisk += 1
-            kill(node)
-            restartLater(host, after: WorldPlan.second + host.random.below(5 * WorldPlan.second))
-            return
-        }
-        trace.note(now, "n\(node + 1) disk: \(describe(operation))")
-        host.nextOperation += 1
-        guard host.nextOperation == batch.operations.count else {
-            scheduleDiskStep(host, process)
-            return
-        }
-        host.batch = nil
-        checker.batchEnded(node, isClean: host.disk.isLogClean)
-        if host.isPaused {
-            host.inbox.append(.batchDone(node: node, run: run, number: batch.number))
-        } else {
-            batchDone(node, run: run, number: batch.number)
-        }
-    }
-
-    /// The process hears that its batch is durable.
-    func batchDone(_ node: Int, run: Int, number: UInt64) {
-        guard let process = hosts[node].process, process.run == run else { return }
-        process.replica.batchCompleted(number, at: instant)
-        checker.observe(node, &process.replica, at: now)
-        wake(node, after: plan.turnDelay / 4)
-    }
-
-    /// The process hears that there is no room for the file that its batch makes first.
-    func batchFoundNoRoom(_ node: Int, run: Int, number: UInt64, _ error: DiskError) {
-        guard let process = hosts[node].process, process.run == run else { return }
-        process.replica.batchFoundNoRoom(number, error, at: instant)
-        checker.observe(node, &process.replica, at: now)
-        wake(node, after: plan.turnDelay / 4)
-    }
-
-    func diskRead(_ node: Int, run: Int, _ read: DiskRead) {
-        let host = hosts[node]
-        guard let process = host.process, process.run == run else { return }
-        guard !host.isHung else {
-            queue.schedule(
-                .diskRead(node: node, run: run, read),
-                at: now + 100 * WorldPlan.millisecond
-            )
-            return
-        }
-        statistics.journalReads += 1
-        let result: Result<[UInt8], DiskError>
-        do throws(DiskError) {
-            result = .success(
-                try host.disk.read(read.file, at: read.offset, count: read.count)
-            )
-        } catch {
-            result = .failure(error)
-        }
-        process.replica.readCompleted(read.number, result, at: instant)
-        checker.observe(node, &process.replica, at: now)
-        wake(node, after: plan.turnDelay / 4)
-    }
-}
-
-extension World {
-    // MARK: Beside the log
-
-    private func beginBackground(_ batch: DiskBatch, _ host: Host, _ process: Process) {
-        guard host.background == nil else {
-            checker.fail(
-                "one batch at a time",
-                "n\(host.number + 1) starts batch \(batch.number) of its state beside another",
-                at: now
-            )
-            return
-        }
-        host.background = batch
-        host.nextBackgroundOperation = 0
-        scheduleBackgroundStep(host, process)
-    }
-
-    private func scheduleBackgroundStep(_ host: Host, _ process: Process) {
-        guard let batch = host.background else { return }
-        var delay = plan.diskWrite
-        switch batch.operations[host.nextBackgroundOperation] {
-        case .sync, .syncDirectory: delay = plan.diskSync
-        default: break
-        }
-        delay = (delay / 2 + host.random.below(delay + 1)) * host.slowFactor
-        queue.schedule(.backgroundStep(node: host.number, run: process.run), at: now + delay)
-    }
-
-    func backgroundStep(_ node: Int, run: Int) {
-        let host = hosts[node]
-        guard let process = host.process, process.run == run, let batch = host.background else {
-            return
-        }
-        guard !host.isHung else {
-            host.isBackgroundStalled = true
-            return
-        }
-        let operation = batch.operations[host.nextBackgroundOperation]
-        trace.fold(UInt64(node) << 8 | 6)
-        var result: Result<Void, DiskError> = .success(())
-        do throws(DiskError) {
-            try host.disk.perform(operation)
-            trace.note(now, "n\(node + 1) disk, beside: \(describe(operation))")
-        } catch {
-            if error.code == SimulatedDisk.powerLost {
-                cutPower(node)
-                restartLater(
-                    host,
-                    after: WorldPlan.second + host.random.below(5 * WorldPlan.second)
-                )
-                return
-            }
-            result = .failure(error)
-        }
-        host.nextBackgroundOperation += 1
-        if case .success = result, host.nextBackgroundOperation < batch.operations.count {
-            scheduleBackgroundStep(host, process)
-            return
-        }
-        host.background = nil
-        let done = Event.backgroundDone(node: node, run: run, number: batch.number, result)
-        if host.isPaused {
-            host.inbox.append(done)
-        } else {
-            backgroundDone(node, run: run, number: batch.number, result)
-        }
-    }
-
-    /// The process hears what became of its batch.
-    func backgroundDone(
-        _ node: Int,
-        run: Int,
-        number: UInt64,
-        _ result: Result<Void, DiskError>
-    ) {
-        guard let process = hosts[node].process, process.run == run else { return }
-        process.replica.backgroundCompleted(number, result, at: instant)
-        wake(node, after: plan.turnDelay / 4)
     }
 }

@@ -140,18 +140,10 @@ package final class World {
             linkDown(node, peer, epoch: epoch, broken: broken)
         case .connect(let a, let b): connect(a, b)
         case .stalled(let a, let b, let epoch): stalled(a, b, epoch: epoch)
-        case .diskStep(let node, let run): diskStep(node, run: run)
-        case .batchDone(let node, let run, let number):
-            batchDone(node, run: run, number: number)
-        case .batchFoundNoRoom(let node, let run, let number, let error):
-            batchFoundNoRoom(node, run: run, number: number, error)
-        case .intakeStep(let node, let run): intakeStep(node, run: run)
-        case .intakeDone(let node, let run, let number, let error):
-            intakeDone(node, run: run, number: number, error)
+        case .diskStep(let node, let run, let queue): diskStep(node, run: run, queue)
+        case .batchDone(let node, let run, let queue, let number, let error):
+            batchDone(node, run: run, queue, number: number, error)
         case .diskRead(let node, let run, let read): diskRead(node, run: run, read)
-        case .backgroundStep(let node, let run): backgroundStep(node, run: run)
-        case .backgroundDone(let node, let run, let number, let result):
-            backgroundDone(node, run: run, number: number, result)
         case .restart(let node, let run): restart(node, run: run)
         case .fault(let number): begin(plan.faults[number], number)
         case .faultEnds(let number): end(aimed[number] ?? plan.faults[number])

@@ -30,10 +30,17 @@ package struct StateStore: Sendable {
 
     struct Held: Sendable {
         var run: Run
+        /// Its name, which each read needs.
+        let file: String
         /// Bytes of records of which no newer version is durable.
         var liveBytes = 0
         /// Reads under way, and transfers, that need the file.
         var pins = 0
+
+        init(run: Run) {
+            self.run = run
+            file = run.file
+        }
     }
 
     /// What is written: the run in the making, and what the manifest will say.
@@ -358,7 +365,7 @@ package struct StateStore: Sendable {
     package mutating func releaseObsolete() {
         obsolete.removeAll { handle in
             guard let run = held[handle], run.pins == 0 else { return held[handle] == nil }
-            removals.append(run.run.file)
+            removals.append(run.file)
             held[handle] = nil
             return true
         }
@@ -379,7 +386,7 @@ package struct StateStore: Sendable {
         }
         return DiskRead(
             number: number,
-            file: run.run.file,
+            file: run.file,
             offset: location.offset,
             count: location.length
         )

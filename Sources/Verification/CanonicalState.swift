@@ -1,5 +1,3 @@
-import Digest
-
 extension StateMachine {
     /// Hands over the whole state as bytes, in pieces and in an order that depends on the state
     /// alone: two replicas are equal where the concatenated bytes are.
@@ -200,18 +198,29 @@ extension StateMachine {
 ///
 /// A record is known by all of its bytes: what a disk gives instead of them is another one.
 package struct CanonicalRecords {
-    struct Known {
-        var value: AttemptRecord
+    final class Known: Sendable {
+        let value: AttemptRecord
         /// As it is encoded now, whichever version it was stored in.
-        var bytes: [UInt8]
+        let bytes: [UInt8]
+
+        init(_ value: AttemptRecord) {
+            self.value = value
+            var bytes: [UInt8] = []
+            value.encode(into: &bytes)
+            self.bytes = bytes
+        }
     }
 
-    /// Bytes that are hashed in one go.
+    /// Bytes of which a sample is hashed: two versions of a record seldom differ in few of them.
     private struct Stored: Hashable {
         var bytes: [UInt8]
 
         func hash(into hasher: inout Hasher) {
-            hasher.combine(CRC32C.checksum(of: bytes))
+            var sample = UInt64(bytes.count)
+            for at in stride(from: 0, to: bytes.count, by: max(1, bytes.count / 64)) {
+                sample = (sample ^ UInt64(bytes[at])) &* 0x100_0000_01b3
+            }
+            hasher.combine(sample)
         }
     }
 
@@ -224,10 +233,7 @@ package struct CanonicalRecords {
         flows: [FlowReference]
     ) throws(CommandDecodeError) -> Known {
         if let record = known[Stored(bytes: stored)] { return record }
-        let value = try AttemptRecord(decoding: stored[...], flows: flows)
-        var bytes: [UInt8] = []
-        value.encode(into: &bytes)
-        let record = Known(value: value, bytes: bytes)
+        let record = Known(try AttemptRecord(decoding: stored[...], flows: flows))
         known[Stored(bytes: stored)] = record
         return record
     }

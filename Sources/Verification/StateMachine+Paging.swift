@@ -69,7 +69,7 @@ extension StateMachine {
             guard let reader = paging.reader else {
                 fatalError("invariant broken: \(id) is read before it is loaded")
             }
-            return peek(id, hash, reader, body)
+            return peek(id, hash, { decode(reader($0)) }, body)
         }
         guard attempts[position].verdict != nil else { return body(attempts[position]) }
         if retention.isForgotten(attempts[position]) { return nil }
@@ -84,13 +84,13 @@ extension StateMachine {
     private func peek<Result>(
         _ id: AttemptID,
         _ hash: UInt64,
-        _ read: (RecordPlace) -> [UInt8],
+        _ read: (RecordPlace) -> AttemptRecord?,
         _ body: (AttemptRecord) -> Result
     ) -> Result? {
         var places: [RecordPlace] = []
         unloaded(hash, into: &places)
         for place in places {
-            guard var record = decode(read(place)), record.id == id,
+            guard var record = read(place), record.id == id,
                 !retention.isForgotten(record)
             else { continue }
             if retention.isCompact(record) { record.dropDetails() }
@@ -110,10 +110,20 @@ extension StateMachine {
     /// An attempt that need not be in memory: for checkers, which may read at once.
     package func attempt(
         _ id: AttemptID,
-        reading read: (RecordPlace) -> [UInt8]
+        reading read: (RecordPlace) -> [UInt8],
+        remembering known: inout CanonicalRecords
     ) -> AttemptView? {
         if positions[id] != nil { return attempt(id) }
-        return peek(id, hash(id), read) { $0.view }
+        return peek(
+            id,
+            hash(id),
+            { place in
+                do { return try known.record(read(place), flows: flowList).value } catch {
+                    fatalError("invariant broken: a record that was read does not decode: \(error)")
+                }
+            },
+            { $0.view }
+        )
     }
 
     /// The timeline of an attempt that need not be in memory.
@@ -122,7 +132,7 @@ extension StateMachine {
         reading read: (RecordPlace) -> [UInt8]
     ) -> [TimelineEntry]? {
         if positions[id] != nil { return timeline(id) }
-        return peek(id, hash(id), read) { $0.timeline }
+        return peek(id, hash(id), { decode(read($0)) }, { $0.timeline })
     }
 
     // MARK: Loading
