@@ -1,7 +1,7 @@
 package import Journal
 package import Raft
 import Store
-import Verification
+package import Verification
 
 /// What a start finds on the disk: the newest checkpoint, and the log after it.
 struct RecoveredState: ~Copyable {
