@@ -1,3 +1,5 @@
+internal import Synchronization
+
 /// One member of a Raft cluster: events in, actions out.
 ///
 /// It has no clock, disk or network of its own. Whoever drives it hands it messages, finished
@@ -82,6 +84,10 @@ package struct RaftNode: ~Copyable {
     var readRound: UInt64 = 0
     var reads = ReadQueue()
     var transfer: Transfer?
+
+    /// Makes the type one that is passed by its address: without it, each call of a method that does not
+    /// change the node copies all of it (Swift 6.3).
+    private let place = Atomic(false)
 
     // What the driver was told.
     var announcedCommit: LogIndex

@@ -67,7 +67,7 @@ extension ReplicaNode {
 
     /// The entry that the newest durable checkpoint stands for; the log from the next one on is what
     /// a restart replays.
-    package var checkpoint: EntryID? { store.manifest?.entry }
+    package var checkpoint: EntryID? { store.checkpointEntry }
 
     /// The files of the newest durable checkpoint.
     package var stateFiles: (count: Int, bytes: Int, liveBytes: Int) {
@@ -79,7 +79,7 @@ extension ReplicaNode {
         checkpointing.phase == .idle && !merging.isUnderWay && loads.isEmpty && !isRetired
     }
 
-    private var checkpointedIndex: LogIndex { store.manifest?.entry.index ?? .zero }
+    private var checkpointedIndex: LogIndex { store.checkpointEntry?.index ?? .zero }
 
     private mutating func beginCheckpoint() {
         guard let term = raft.term(at: appliedIndex) else {

@@ -82,7 +82,7 @@ extension ReplicaNode {
     }
 
     private mutating func beginMerge(at now: Instant) -> Bool {
-        guard stateFault == nil, case .idle = checkpointing.phase, store.manifest != nil,
+        guard stateFault == nil, case .idle = checkpointing.phase, checkpoint != nil,
             now >= merging.nextLookAt ?? now
         else { return false }
         merging.nextLookAt = now.advanced(by: ReplicaNode.lookInterval)

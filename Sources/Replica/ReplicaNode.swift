@@ -1,6 +1,7 @@
 package import Journal
 package import Raft
 import Store
+internal import Synchronization
 package import Verification
 
 /// One copy of the system: a Raft node, its journal and the state machine, wired together.
@@ -92,6 +93,8 @@ package struct ReplicaNode: ~Copyable {
     var isIntakeTidyDue = false
     var placement: Placement
     package var counters = ReplicaCounters()
+    /// As in `RaftNode`: without it each call of a method that does not change the node copies all of it.
+    private let place = Atomic(false)
 
     static let housekeepingInterval = Duration.milliseconds(100)
     static let notesInterval = Duration.seconds(30)

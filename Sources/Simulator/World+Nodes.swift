@@ -213,8 +213,7 @@ extension World {
         }
         checker.observe(node, &process.replica, at: now)
         checker.observeRest(node, &process.replica, at: now)
-        let isIdle = process.replica.output.isEmpty && !hasMore
-        carryOut(host, process)
+        let isIdle = !carryOut(host, process) && !hasMore
         guard host.process === process else { return }
         checkStalledLeader(host, process)
         if hasMore { wake(node, after: 1000) }
@@ -231,10 +230,11 @@ extension World {
         }
     }
 
-    private func carryOut(_ host: Host, _ process: Process) {
-        let output = process.replica.output
-        guard !output.isEmpty else { return }
-        process.replica.output.removeAll()
+    /// - Returns: whether there was anything.
+    private func carryOut(_ host: Host, _ process: Process) -> Bool {
+        var output = ReplicaOutput()
+        swap(&output, &process.replica.output)
+        guard !output.isEmpty else { return false }
         if let batch = output.batch { begin(batch, on: .log, host, process) }
         if let batch = output.intake { begin(batch, on: .intake, host, process) }
         for envelope in output.messages {
@@ -264,11 +264,12 @@ extension World {
         for notice in output.notices {
             note(notice, host)
             // It cannot be used any more: the process ends, and a restart goes by the log.
-            guard host.process === process else { return }
+            guard host.process === process else { return true }
         }
         for completion in output.completions { completed(completion, process) }
         for read in output.reads { readCompleted(read, process) }
         for load in output.loaded { loadCompleted(load, process) }
+        return true
     }
 
     private func note(_ notice: Notice, _ host: Host) {

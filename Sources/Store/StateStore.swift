@@ -71,7 +71,11 @@ package struct StateStore: Sendable {
     /// Handles of the runs in the newest durable manifest, oldest first.
     private(set) var order: [Int] = []
     /// The newest durable one.
-    package private(set) var manifest: Manifest?
+    package private(set) var manifest: Manifest? {
+        didSet { checkpointEntry = manifest?.entry }
+    }
+    /// The entry that it stands for; asked for in each turn, for which a manifest is too large to copy.
+    package private(set) var checkpointEntry: EntryID?
     private var nextRun: UInt64
     private var nextTemporary: UInt64 = 1
     private var batches: UInt64 = 0
@@ -96,6 +100,7 @@ package struct StateStore: Sendable {
         self.cluster = cluster
         self.node = node
         self.manifest = manifest
+        checkpointEntry = manifest?.entry
         self.pieceSize = pieceSize ?? RunWriter.pieceSize
         nextRun = manifest?.nextRun ?? 1
         for run in manifest?.runs ?? [] {

@@ -297,9 +297,10 @@ extension StateMachine {
     @discardableResult
     package mutating func evict(keeping limit: Int, maxSteps: Int = 1024) -> Bool {
         paging.turn &+= 1
-        var steps = maxSteps
+        // The first time round takes the marks of use away, the second one evicts.
+        var steps = min(maxSteps, 2 * attempts.end)
         var isOfUse = false
-        while paging.cachedBytes > limit, steps > 0, attempts.end > 0 {
+        while paging.cachedBytes > limit, steps > 0 {
             steps -= 1
             paging.hand = paging.hand + 1 < attempts.end ? paging.hand + 1 : 0
             let residence = attempts.residences[paging.hand]
