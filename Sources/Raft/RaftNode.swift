@@ -1,5 +1,3 @@
-internal import Synchronization
-
 /// One member of a Raft cluster: events in, actions out.
 ///
 /// It has no clock, disk or network of its own. Whoever drives it hands it messages, finished
@@ -87,7 +85,7 @@ package struct RaftNode: ~Copyable {
 
     /// Makes the type one that is passed by its address: without it, each call of a method that does not
     /// change the node copies all of it (Swift 6.3).
-    private let place = Atomic(false)
+    private let place: (any Sendable)? = nil
 
     // What the driver was told.
     var announcedCommit: LogIndex

@@ -1,7 +1,6 @@
 package import Journal
 package import Raft
 import Store
-internal import Synchronization
 package import Verification
 
 /// One copy of the system: a Raft node, its journal and the state machine, wired together.
@@ -94,7 +93,7 @@ package struct ReplicaNode: ~Copyable {
     var placement: Placement
     package var counters = ReplicaCounters()
     /// As in `RaftNode`: without it each call of a method that does not change the node copies all of it.
-    private let place = Atomic(false)
+    private let place: (any Sendable)? = nil
 
     static let housekeepingInterval = Duration.milliseconds(100)
     static let notesInterval = Duration.seconds(30)
