@@ -156,7 +156,7 @@ extension ReplicaNode {
     }
 
     /// A leader whose disk hangs still sends heartbeats, so nobody would replace it: it hands over,
-    /// and if that does not work within an election time-out, it steps down.
+    /// and if that does not work within `ElectionTiming.transfer`, it steps down.
     private mutating func leaveOfficeForStall(at now: Instant) {
         // Alone, there is nobody to leave it to.
         guard raft.configuration.membership.quorum > 1, !raft.isTransferring else { return }

@@ -406,8 +406,9 @@ extension World {
         }
         let since = host.leadsStalledSince ?? now
         host.leadsStalledSince = since
-        // A successor has an election time-out to take over, which follows the round trips.
-        let patience = max(plan.electionTimeout, process.replica.raft.timing.electionTimeout)
+        // A successor has the time of a hand-over to take over, which follows the round trips.
+        let timing = process.replica.raft.timing
+        let patience = max(plan.electionTimeout, timing.electionTimeout, timing.transfer)
         let limit = plan.diskStall + patience + WorldPlan.second / 2
         guard now - since > limit else { return }
         checker.fail(
