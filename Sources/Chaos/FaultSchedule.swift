@@ -78,7 +78,7 @@ package struct PlannedFault: Hashable, Sendable {
             case .failWrite: "writes of \(who) fail"
             case .fullDisk: "the disk of \(who) is full"
             case .killSyncing: "syncs take \(amount) ms, then all nodes are killed"
-            case .corrupt: "\(who) is killed and a bit of its log flips"
+            case .corrupt: "\(who) is killed and a bit of its files flips"
             }
         return what
     }
@@ -88,8 +88,10 @@ package struct PlannedFault: Hashable, Sendable {
 package struct FaultSchedule: Hashable, Sendable {
     package let faults: [PlannedFault]
 
-    /// Draws faults that all begin and end within so many seconds; `diskNode` is the one whose disk
-    /// can be made full, since it has one of its own.
+    /// Draws faults that all begin and end within so many seconds.
+    ///
+    /// `diskNode` is the one whose disk can be made full, since it has one of its own. Its files are the ones that are damaged, too: what is
+    /// not repaired yet on more than a minority of the nodes could be lost.
     package init(seed: UInt64, seconds: Int, nodes: Int, diskNode: Int, kinds: Set<FaultKind>) {
         var random = ChaosRandom(seed: seed, stream: "faults")
         var faults: [PlannedFault] = []
@@ -118,7 +120,7 @@ package struct FaultSchedule: Hashable, Sendable {
             switch kind {
             case .cutPlatform, .loseAnswers, .killAll, .killSyncing, .rollingRestart:
                 fault.aimsAtLeader = false
-            case .fullDisk:
+            case .fullDisk, .corrupt:
                 fault.aimsAtLeader = false
                 fault.node = diskNode
             default: break

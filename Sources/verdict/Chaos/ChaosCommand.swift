@@ -52,6 +52,7 @@ enum ChaosCommand {
             .init(name: "--corrupt", help: "damage files of nodes that are down, too"),
             .init(name: "--history", value: "FILE", help: "write the history as JSON lines"),
             .init(name: "--report", value: "FILE", help: "write a page of HTML"),
+            .json,
             .init(name: "--binary", value: "FILE", help: "the nodes run this build"),
             .init(name: "--faults-source", value: "FILE", help: "cluster/faults.c"),
             .init(
@@ -85,7 +86,7 @@ enum ChaosCommand {
             run.tearDown()
             if let path = arguments.value("--history") { try save(history, to: path) }
             if let path = arguments.value("--report") { try save(report.page, to: path) }
-            Terminal.print(report.text)
+            Terminal.print(arguments.has("--json") ? try report.json() : report.text)
             if report.judgement.holds { return .done }
             isKept = true
             Terminal.error("again: \(report.command)")

@@ -334,8 +334,12 @@ final class ChaosFaults {
 
     private func damage(_ number: Int, _ fault: Int) -> () -> Void {
         let heal = down([number])
-        let place = nodes.corrupt(number, &random)
-        notes.append("fault \(fault): a bit was flipped in \(place ?? "nothing: no log yet")")
+        do throws(CommandFailure) {
+            let place = try nodes.corrupt(number, &random)
+            notes.append("fault \(fault): a bit flipped in \(place ?? "nothing: too little yet")")
+        } catch {
+            failure = failure ?? error
+        }
         return heal
     }
 }

@@ -264,26 +264,48 @@ final class ChaosNodes {
         unsafe _ = unlink(smallDisk.path + "/filler")
     }
 
-    /// Flips a bit of a node's log, in its written part.
+    /// What was written last cannot be told from an unfinished write, once it is damaged: it stays as it is.
+    private static let spared = 256 * 1024
+
+    /// Flips a bit of a node's log or of the runs of its state.
     ///
-    /// - Returns: where, for people; `nil` if there was nothing to damage.
-    func corrupt(_ number: Int, _ random: inout ChaosRandom) -> String? {
+    /// - Returns: where, for people; `nil` if there is too little to damage.
+    func corrupt(_ number: Int, _ random: inout ChaosRandom) throws(CommandFailure) -> String? {
         let directory = data(of: number)
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-        let segments = names.filter { $0.hasSuffix(".seg") }.sorted()
-        guard !segments.isEmpty else { return nil }
-        let path = "\(directory)/\(segments[random.below(segments.count)])"
-        guard var bytes = FileManager.default.contents(atPath: path),
-            let last = bytes.lastIndex(where: { $0 != 0 }), last > 4096
-        else { return nil }
-        let place = 4096 + random.below(last - 4096)
-        bytes[place] ^= UInt8(1 << random.below(8))
-        let descriptor = unsafe open(path, O_WRONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { return nil }
+        let names: [String]
+        do {
+            names = try FileManager.default.contentsOfDirectory(atPath: directory).sorted()
+        } catch {
+            throw CommandFailure(.no, "\(directory) cannot be listed: \(error)")
+        }
+        var places: [(path: String, ends: Int)] = []
+        for name in names
+        where name.hasPrefix("log-") && name.hasSuffix(".seg") || name.hasSuffix(".run") {
+            let path = "\(directory)/\(name)"
+            // The newest segments are made ahead, and empty to their ends.
+            guard let bytes = FileManager.default.contents(atPath: path),
+                let last = bytes.lastIndex(where: { $0 != 0 })
+            else { continue }
+            let ends = name.hasSuffix(".run") ? last : last - ChaosNodes.spared
+            if ends > 4096 { places.append((path, ends)) }
+        }
+        guard !places.isEmpty else { return nil }
+        let file = random.pick(places)
+        let place = 4096 + random.below(file.ends - 4096)
+        let descriptor = unsafe open(file.path, O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw CommandFailure(.no, "\(file.path) cannot be opened: error \(errno)")
+        }
         defer { close(descriptor) }
-        var byte = bytes[place]
-        guard unsafe pwrite(descriptor, &byte, 1, off_t(place)) == 1 else { return nil }
-        return "\(path) at \(place)"
+        var byte: UInt8 = 0
+        guard unsafe pread(descriptor, &byte, 1, off_t(place)) == 1 else {
+            throw CommandFailure(.no, "\(file.path) cannot be read: error \(errno)")
+        }
+        byte ^= UInt8(1 << random.below(8))
+        guard unsafe pwrite(descriptor, &byte, 1, off_t(place)) == 1 else {
+            throw CommandFailure(.no, "\(file.path) cannot be written: error \(errno)")
+        }
+        return "\(file.path) at \(place)"
     }
 
     // MARK: The end
