@@ -101,7 +101,26 @@ struct ChaosRequests {
             query = "?step=\(step)"
         case .outcome, .cancel: break
         }
-        let path = "/v1/callbacks/twilio/\(script.name)\(query)"
+        return signed("/v1/callbacks/twilio/\(script.name)\(query)", form, node)
+    }
+
+    /// Opens an attempt that nobody decides.
+    func open(_ attempt: String, node: Int) -> [UInt8] {
+        ownForm("PUT", "/v1/attempts/\(attempt)", node, #"{"flow":"login","expires_in":86400}"#)
+    }
+
+    /// Twilio says that a call has ended, which any 2xx answers.
+    func ended(_ call: String, of attempt: String, node: Int) -> [UInt8] {
+        let form = [
+            ("AccountSid", ChaosRequests.account), ("CallSid", call),
+            ("CallStatus", "completed"), ("CallbackSource", "call-progress-events"),
+            ("SequenceNumber", "3"),
+        ]
+        return signed("/v1/callbacks/twilio/\(attempt)", form, node)
+    }
+
+    /// `form` is in the order of its names.
+    private func signed(_ path: String, _ form: [(String, String)], _ node: Int) -> [UInt8] {
         let signed = origins[node] + path + form.map { $0.0 + $0.1 }.joined()
         let signature = Base64.string(key.authenticate(Array(signed.utf8)))
         let body = form.map { "\($0.0)=\($0.1)" }.joined(separator: "&")

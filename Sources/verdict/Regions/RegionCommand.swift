@@ -43,6 +43,11 @@ enum RegionCommand {
                 help:
                     "only in these ways: \(RegionLoss.allCases.map(\.rawValue).joined(separator: ","))"
             ),
+            .init(
+                name: "--rounds",
+                value: "N",
+                help: "cut a region off and heal it, so often; is any callback lost?"
+            ),
             .init(name: "--report", value: "FILE", help: "write a page of HTML"),
             .json,
             .init(name: "--binary", value: "FILE", help: "the nodes run this build"),
@@ -103,10 +108,13 @@ enum RegionCommand {
             settings.leader = .node(place + 1)
         }
         settings.losses = try losses(arguments)
+        settings.rounds = try arguments.integer("--rounds", 1...100_000) ?? 0
         settings.isPlainMeasured = !arguments.has("--no-plain")
         if let binary = arguments.value("--binary") { settings.binary = binary }
         var command = "cluster/regions"
-        for name in ["--nodes", "--matrix", "--seconds", "--warmup", "--rate", "--leader"] {
+        for name in [
+            "--nodes", "--matrix", "--seconds", "--warmup", "--rate", "--leader", "--rounds",
+        ] {
             if let value = arguments.value(name) { command += " \(name) \(value)" }
         }
         for name in ["--no-plain", "--failover"] where arguments.has(name) { command += " \(name)" }

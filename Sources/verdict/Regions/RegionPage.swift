@@ -29,6 +29,7 @@ extension RegionReport {
             p99.</p>
             \(table)
             \(failoverPart)
+            \(roundsPart)
             <footer>Run it again: <code>\(ChaosReport.escaped(command))</code></footer>
             </body></html>
 
@@ -93,6 +94,16 @@ extension RegionReport {
             + "at most 5 % + 2 ms above "
             + (matrix.count == 3 ? "the bound" : "what the protocol takes from that leader")
             + ", p99 of repeats at most 1 ms.</p>"
+    }
+
+    private var roundsPart: String {
+        guard let rounds else { return "" }
+        return """
+            <h2>Cut off and healed, \(rounds.rounds) times</h2>
+            <p class="\(rounds.isRight ? "ok" : "no")">\(rounds.acknowledged) status callbacks were
+            acknowledged by a region that was cut off, \(rounds.takenIn) of them from its intake;
+            \(rounds.lost.count) were lost, \(rounds.twice.count) counted twice.</p>
+            """
     }
 
     private var failoverPart: String {

@@ -64,6 +64,7 @@ package struct RegionReport: Sendable {
     /// Plain forwarding.
     package var plain: RegionPass?
     package var failovers: [RegionFailover] = []
+    package var rounds: RegionRounds?
     package var command: String
 
     package init(
@@ -116,7 +117,9 @@ package struct RegionReport: Sendable {
         return p99 <= RegionReport.repeatLimit
     }
 
-    package var isRight: Bool { passes.allSatisfy { $0.wrong.isEmpty } }
+    package var isRight: Bool {
+        passes.allSatisfy { $0.wrong.isEmpty } && rounds?.isRight ?? true
+    }
     package var meetsTargets: Bool {
         matrix.regions.indices.allSatisfy { isMet($0) && repeatsAreMet($0) }
             && failovers.allSatisfy(\.isMet)
@@ -177,6 +180,7 @@ extension RegionReport {
             for line in pass.failures.prefix(3) { text += "\n  failed: \(line)" }
         }
         if !failovers.isEmpty { text += "\n\n" + failoverText }
+        if let rounds { text += "\n\n" + rounds.text }
         return text + "\n"
     }
 
@@ -209,6 +213,15 @@ extension RegionReport {
             var is_met: Bool
             var plain: Plain?
         }
+        struct Rounds: Encodable {
+            var rounds: Int
+            var acknowledged: Int
+            var taken_in: Int
+            var posted_again: Int
+            var lost: [String]
+            var twice: [String]
+            var settled_ms: Double
+        }
         struct Failover: Encodable {
             struct Region: Encodable {
                 var region: String
@@ -230,6 +243,7 @@ extension RegionReport {
         var wrong: Int
         var meets_targets: Bool
         var failovers: [Failover]
+        var rounds: Rounds?
         var command: String
     }
 
@@ -282,6 +296,17 @@ extension RegionReport {
                     wrong: passes.reduce(0) { $0 + $1.wrong.count },
                     meets_targets: meetsTargets,
                     failovers: failovers,
+                    rounds: rounds.map {
+                        Document.Rounds(
+                            rounds: $0.rounds,
+                            acknowledged: $0.acknowledged,
+                            taken_in: $0.takenIn,
+                            posted_again: $0.again,
+                            lost: $0.lost,
+                            twice: $0.twice,
+                            settled_ms: milliseconds($0.settled)
+                        )
+                    },
                     command: command
                 )
             ),

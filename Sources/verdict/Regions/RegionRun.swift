@@ -19,6 +19,8 @@ final class RegionRun {
         var leader = Leader.best
         var isPlainMeasured = true
         var losses: [RegionLoss] = []
+        /// In which a region is cut off and healed.
+        var rounds = 0
         var binary = "/proc/self/exe"
         var directory: String
         var command: String
@@ -63,6 +65,7 @@ final class RegionRun {
             command: settings.command
         )
         report.failovers = try failovers()
+        report.rounds = try rounds()
         return report
     }
 
@@ -72,6 +75,7 @@ final class RegionRun {
         var nodes: RegionNodes
         var monitor: ChaosMonitor
         var load: RegionLoad
+        var addresses: [ResolvedAddress]
     }
 
     /// Starts a cluster with its leader where it is to be.
@@ -116,7 +120,7 @@ final class RegionRun {
             patience: 15_000_000_000,
             settling: Int(longest) * 2 + 300
         )
-        return Cluster(nodes: nodes, monitor: monitor, load: load)
+        return Cluster(nodes: nodes, monitor: monitor, load: load, addresses: addresses)
     }
 
     private func wantedLeader(infers: Bool) -> Int? {
