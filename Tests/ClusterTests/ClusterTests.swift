@@ -8,10 +8,16 @@ enum ClusterTests {}
 func withCluster(
     nodes: Int = 3,
     timers: String = LocalCluster.quickTimers,
+    settings: String = "",
     starts: Bool = true,
     _ scenario: (LocalCluster) throws -> Void
 ) throws {
-    let cluster = try LocalCluster(nodes: nodes, timers: timers, starts: starts)
+    let cluster = try LocalCluster(
+        nodes: nodes,
+        timers: timers,
+        settings: settings,
+        starts: starts
+    )
     do {
         try scenario(cluster)
     } catch {
