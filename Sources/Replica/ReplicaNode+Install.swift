@@ -39,6 +39,9 @@ extension ReplicaNode {
 
     // MARK: Fetching
 
+    /// A checkpoint is being fetched: what was committed since is not known here before it is in place.
+    package var isFetchingCheckpoint: Bool { installing != nil }
+
     /// A leader has not got the entries that this node needs, but a checkpoint.
     mutating func receiveOffer(_ entry: EntryID, from peer: NodeID, at now: Instant) {
         guard installing == nil, !isRetired, raft.leader == peer, entry.index > raft.commitIndex

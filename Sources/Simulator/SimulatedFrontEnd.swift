@@ -460,7 +460,9 @@ extension World {
             (isRead && plan.maxInflightAppends > 1) || now > lastCommitAt + patience,
             hosts.allSatisfy({
                 $0.isQuarantined || $0.process != nil && !$0.isOut && !$0.isCorrupt
-            })
+            }),
+            // Piece by piece, over a long way, that may take longer than any patience.
+            hosts[request.node].process?.replica.isFetchingCheckpoint == false
         else { return }
         checker.fail(
             "available in calm",
