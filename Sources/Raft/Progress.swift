@@ -50,7 +50,7 @@ package struct Progress {
     }
 
     /// A voter whose disk and whose word count.
-    var counts: Bool { isVoter && repair == 0 }
+    package var counts: Bool { isVoter && repair == 0 }
 
     init(node: NodeID, isVoter: Bool, at now: Instant) {
         self.node = node

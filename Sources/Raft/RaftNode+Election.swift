@@ -59,6 +59,7 @@ extension RaftNode {
     private mutating func leaveOffice(at now: Instant, into actions: inout [Action]) {
         refuseReads(into: &actions)
         uncommittedBytes = 0
+        isLastResort = false
         resetElectionDeadline(at: now)
     }
 

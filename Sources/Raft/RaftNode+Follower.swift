@@ -27,6 +27,7 @@ extension RaftNode {
             becomeFollower(term: term, leader: sender, at: now, into: &actions)
         }
         leaderHeard = now
+        isLastResort = false
         resetElectionDeadline(at: now)
         let isNewRound = append.readRound > echoedRound
         leaderRound = max(leaderRound, append.readRound)

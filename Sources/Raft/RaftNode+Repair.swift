@@ -37,7 +37,7 @@ extension RaftNode {
 
     /// May stand for election.
     @inline(__always)
-    var mayCampaign: Bool { isVoter && !isSilent && !isReluctant }
+    var mayCampaign: Bool { isVoter && !isSilent && (!isReluctant || isLastResort) }
 
     @inline(__always)
     package var participation: Participation {
@@ -82,10 +82,14 @@ extension RaftNode {
 
     /// This node is not to lead, though its log and its promises are sound: it starts no campaign.
     ///
+    /// Unless nobody has led for long and another one asks that could not win against its log. Without that a log
+    /// that only this node has whole would keep the cluster from electing anybody.
+    ///
     /// As a leader it should be asked to hand over.
     package mutating func avoidOffice(_ isReluctant: Bool, at now: Instant) {
         guard isReluctant != self.isReluctant else { return }
         self.isReluctant = isReluctant
+        isLastResort = false
         if !isReluctant, role != .leader { resetElectionDeadline(at: now) }
     }
 

@@ -21,6 +21,8 @@ package struct RaftNode: ~Copyable {
     var isBarred: Bool
     /// Set by `avoidOffice`.
     var isReluctant = false
+    /// It campaigns all the same: nobody else could win, see `takeTurn`.
+    var isLastResort = false
     /// Messages that were ignored since they could not have come from a correct member.
     package internal(set) var droppedMessages: UInt64 = 0
     /// How often the commit index moved by inference.

@@ -58,7 +58,8 @@ extension ReplicaNode {
 
     private func isCheckpointDue(at now: Instant) -> Bool {
         guard isServing, installing == nil, !isRetired, appliedIndex > checkpointedIndex,
-            now >= checkpointing.retryAt ?? now
+            now >= checkpointing.retryAt ?? now,
+            !isCheckpointHeld(at: now)
         else { return false }
         return checkpointing.isWanted
             || checkpointing.appliedBytes >= configuration.state.checkpointBytes

@@ -22,6 +22,15 @@ package enum DigestNotice: Hashable, Sendable {
     case rebuiltInVain(DigestMismatch)
 }
 
+/// The digest of the newest checkpoint's entry, which has to be compared before that is handed on.
+struct WantedComparison {
+    var index = LogIndex.zero
+    /// Somebody asked for the checkpoint until shortly before.
+    var wantedUntil: Instant
+    /// The checkpoint stays the newest one until then.
+    var holdsUntil: Instant
+}
+
 extension ReplicaNode {
     /// Whether answers from this node's state may be given.
     @inline(__always)
@@ -62,20 +71,64 @@ extension ReplicaNode {
         if !isServing { handOverInQuarantine(at: now) }
         guard let interval = configuration.digestInterval, nextDigestAt <= now else { return }
         nextDigestAt = now.advanced(by: interval)
-        guard raft.role == .leader, raft.proposalRefusal == nil, machine.digest.isCheckDue else {
-            return
-        }
+        let isWanted = isComparisonWanted(at: now)
+        guard raft.role == .leader, raft.proposalRefusal == nil,
+            machine.digest.isCheckDue || isWanted
+        else { return }
         let agreed = majorityMark
+        let newest = machine.digest.marks.last?.index ?? EntryIndex(0)
+        let isMarkDue =
+            machine.digest.isMarkDue || isWanted && newest.number < comparison.index.number
         // What is marked is compared once the others have said what they have there.
-        guard agreed != nil || machine.digest.isMarkDue || allHaveNewestMark else { return }
-        if agreed == nil, allHaveNewestMark, let newest = machine.digest.marks.last {
-            output.notices.append(.digest(.noMajority(index: newest.index)))
-            guard machine.digest.isMarkDue else { return }
+        guard agreed != nil || isMarkDue || allHaveNewestMark else { return }
+        if agreed == nil, allHaveNewestMark, newest.number > 0 {
+            output.notices.append(.digest(.noMajority(index: newest)))
+            guard isMarkDue else { return }
         }
         var bytes: [UInt8] = []
         Command.checkDigest(agreed).encode(into: &bytes)
         forwarded.append(bytes)
         counters.digestChecks += 1
+    }
+
+    /// Whether the checkpoint at an entry may be handed on to a peer: once a majority has said that its states
+    /// are the same as of that entry, or of a later one.
+    ///
+    /// What was changed behind a node's back and is not found yet must not spread: copied to one more node it
+    /// would outvote those who are right. So it is compared, as soon as can be. Where nobody compares
+    /// there is nothing to wait for; nor where the peer lacks the log without which no majority comes together,
+    /// and nothing can be agreed before it has the checkpoint.
+    mutating func mayHandOn(_ index: LogIndex, to peer: NodeID, at now: Instant) -> Bool {
+        guard configuration.digestInterval != nil,
+            !machine.digest.isCompared(EntryIndex(index.number)),
+            canCompare(index, for: peer)
+        else { return true }
+        if comparison.index != index {
+            comparison.index = index
+            comparison.holdsUntil = now.advanced(by: .seconds(30))
+        }
+        comparison.wantedUntil = now.advanced(by: .seconds(10))
+        nextDigestAt = min(nextDigestAt, now.advanced(by: .milliseconds(500)))
+        return false
+    }
+
+    /// Whether the peer has the log, or enough others have it to agree on a digest without the peer.
+    private func canCompare(_ index: LogIndex, for peer: NodeID) -> Bool {
+        let holders = raft.progress.filter { $0.isVoter && $0.counts && $0.matchIndex >= index }
+        return holders.contains { $0.node == peer }
+            || holders.count + 1 >= configuration.raft.membership.quorum
+    }
+
+    /// Somebody waits until the checkpoint can be handed on.
+    func isComparisonWanted(at now: Instant) -> Bool {
+        comparison.wantedUntil > now
+            && !machine.digest.isCompared(EntryIndex(comparison.index.number))
+    }
+
+    /// A newer checkpoint would have to be compared again before it can be handed on; so it waits until this one
+    /// is, but not for ever.
+    func isCheckpointHeld(at now: Instant) -> Bool {
+        min(comparison.wantedUntil, comparison.holdsUntil) > now
     }
 
     /// The newest digest that most nodes have.

@@ -31,6 +31,8 @@ extension ReplicaNode {
         }
         let isLong = index == LogIndex(1) && entry.index.number >= configuration.snapshotLag
         guard isLong || journal.lacks(index) else { return false }
+        // The core asks again.
+        guard mayHandOn(entry.index, to: peer, at: lastTurnAt) else { return true }
         output.messages.append(.init(to: peer, message: .pull(.checkpointOffered(entry))))
         return true
     }
@@ -43,7 +45,13 @@ extension ReplicaNode {
         to peer: NodeID,
         at now: Instant
     ) {
-        if file == RunName.manifest, offset == 0 { beginOffer(to: peer, at: now) }
+        if file == RunName.manifest, offset == 0 {
+            // Without an answer it asks again.
+            if isServing, let entry = checkpoint, !mayHandOn(entry.index, to: peer, at: now) {
+                return
+            }
+            beginOffer(to: peer, at: now)
+        }
         let count = min(Int(count), ReplicaNode.installedBytes)
         guard isServing, offset < 1 << 62,
             let at = pulling.offered.firstIndex(where: { $0.peer == peer })
@@ -76,6 +84,7 @@ extension ReplicaNode {
             checkpointing.isWanted = true
             return
         }
+        comparison.holdsUntil = now
         pulling.offered.append(
             Offered(
                 peer: peer,

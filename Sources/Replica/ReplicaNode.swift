@@ -60,6 +60,7 @@ package struct ReplicaNode: ~Copyable {
     package internal(set) var quarantine: Quarantine?
     package internal(set) var isRebuilding = false
     var nextDigestAt: Instant
+    var comparison: WantedComparison
     var pulling = Pulling()
     var installing: Installing?
     /// Above the numbers of all runs that were fetched, for good or not.
@@ -153,6 +154,7 @@ package struct ReplicaNode: ~Copyable {
         self.nextHousekeepingAt = now
         self.nextPingAt = now
         self.nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)
+        self.comparison = WantedComparison(wantedUntil: now, holdsUntil: now)
         self.nextDigestAt = configuration.digestInterval.map { now.advanced(by: $0) } ?? now
         noteMismatch(isFromLogAlone: store.manifest == nil, at: now)
         raft.applied(

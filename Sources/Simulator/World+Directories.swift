@@ -177,7 +177,9 @@ extension World {
             process.replica.isServing,
             process.replica.isStateAtRest,
             !hosts.contains(where: {
+                // Nor may another one lose its state for a read that fails.
                 $0.isCorrupt || $0.isQuarantined || checker.records[$0.number].isRotten
+                    || $0.disk.failingReads > 0 || $0.process?.replica.isServing == false
             })
         else { return }
         let applied = process.replica.appliedIndex.number

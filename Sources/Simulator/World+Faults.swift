@@ -46,7 +46,9 @@ extension World {
         case .fullDisk: host.disk.isFull = true
         case .failSync: host.disk.failsNextSync = true
         case .failWrite: host.disk.failsNextWrite = true
-        case .failRead: host.disk.failingReads = Int(fault.amount)
+        case .failRead:
+            // A record that cannot be read costs the node its state: that would be a second one.
+            if !hosts.contains(where: \.isCorrupt) { host.disk.failingReads = Int(fault.amount) }
         case .bitRot:
             rot(host, fault.duration)
             ends = false

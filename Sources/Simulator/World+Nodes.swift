@@ -300,14 +300,16 @@ extension World {
             statistics.installs += 1
             trace.note(now, "n\(host.number + 1) has the checkpoint at \(entry) of another node")
             checker.installed(host.number, entry)
-            let isOfCorrupt = host.installSource.map { hosts[$0].isCorrupt } ?? false
-            if isOfCorrupt {
-                host.isCorrupt = true
-                host.soundCheckpoint = nil
-                checker.corrupted(host.number)
-            } else {
-                host.soundCheckpoint = entry
+            if let source = host.installSource.map({ hosts[$0] }), source.isCorrupt,
+                source.soundCheckpoint != entry
+            {
+                checker.fail(
+                    "digest",
+                    "n\(host.number + 1) has the checkpoint of n\(source.number + 1), whose state is wrong",
+                    at: now
+                )
             }
+            host.soundCheckpoint = entry
             kill(host.number)
             restartLater(host, after: WorldPlan.millisecond)
         case .tornTailCut(let tail):

@@ -52,6 +52,9 @@ package struct StateDigest: Sendable {
     /// Whether the newest mark is older than the newest change.
     package var isMarkDue: Bool { changedAt > (marks.last?.index.number ?? 0) }
 
+    /// Whether what the state was as of an entry was compared, then or later.
+    package func isCompared(_ index: EntryIndex) -> Bool { index.number <= comparedAt }
+
     /// Whether a mark was compared already, or one after it.
     package func isCompared(_ mark: DigestMark) -> Bool { mark.index.number <= comparedAt }
 

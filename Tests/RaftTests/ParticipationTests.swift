@@ -101,4 +101,34 @@ struct ParticipationTests {
         solo.waitForDeadline()
         #expect(solo.raft.role == .preCandidate)
     }
+
+    @Test("who is to avoid office campaigns when nobody leads for long and nobody else could win")
+    func lastResort() {
+        let solo = Solo([1, 1])
+        solo.append(after: id(1, 2), round: 1, term: 2)
+        solo.persist()
+        solo.avoidOffice(true)
+        func ask(_ last: EntryID) {
+            solo.receive(
+                .preVote(VoteRequest(lastEntry: last, isTransfer: false)),
+                from: n3,
+                term: 3
+            )
+            solo.wait(milliseconds: 0)
+        }
+        // Another one may come that has as much: it is left the time.
+        solo.wait(milliseconds: 2_000)
+        ask(id(1, 1))
+        #expect(solo.raft.role == .follower)
+        solo.wait(milliseconds: 60_000)
+        ask(id(1, 2))
+        #expect(solo.raft.role == .follower)
+        ask(id(1, 1))
+        #expect(solo.raft.role == .preCandidate)
+        // It stands back again as soon as somebody leads.
+        solo.append(after: id(1, 2), round: 1, term: 4)
+        solo.persist()
+        solo.wait(milliseconds: 60_000)
+        #expect(solo.raft.role == .follower)
+    }
 }

@@ -220,7 +220,6 @@ extension RegionReport {
             var posted_again: Int
             var lost: [String]
             var twice: [String]
-            var settled_ms: Double
         }
         struct Failover: Encodable {
             struct Region: Encodable {
@@ -303,8 +302,7 @@ extension RegionReport {
                             taken_in: $0.takenIn,
                             posted_again: $0.again,
                             lost: $0.lost,
-                            twice: $0.twice,
-                            settled_ms: milliseconds($0.settled)
+                            twice: $0.twice
                         )
                     },
                     command: command

@@ -11,8 +11,6 @@ package struct RegionRounds: Sendable {
     package var lost: [String] = []
     /// Those that count more than once.
     package var twice: [String] = []
-    /// From the last healing until all timelines had all of them, in nanoseconds.
-    package var settled: UInt64 = 0
 
     package init() {}
 
@@ -21,9 +19,8 @@ package struct RegionRounds: Sendable {
     var text: String {
         var text = """
             \(rounds) rounds in which a region was cut off and healed: \(acknowledged) status callbacks \
-            acknowledged meanwhile (\(takenIn) from the intake), \(again) posted again after it; in the \
-            timelines of all nodes \(settled / 1_000_000) ms after the last healing
-            \(lost.count) lost, \(twice.count) counted twice
+            acknowledged meanwhile (\(takenIn) from the intake), \(again) posted again after it;
+            in the timelines of all nodes \(lost.count) lost, \(twice.count) counted twice
 
             """
         for line in (lost + twice).prefix(5) { text += "  wrong: \(line)\n" }

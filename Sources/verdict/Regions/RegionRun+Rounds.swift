@@ -42,11 +42,9 @@ extension RegionRun {
             calls += try self.round(round, cluster, client, requests, &result)
             if round % 10 == 0 { Terminal.error("\(round) rounds") }
         }
-        let healed = loop.now
         for node in settings.matrix.regions.indices {
             try look(for: calls, at: node, client, requests, &result)
         }
-        result.settled = loop.now - healed
         end(cluster)
         return result
     }
