@@ -59,7 +59,7 @@ extension StateMachine {
         )
     }
 
-    private func canonical(_ record: AttemptRecord) -> (AttemptID, [UInt8])? {
+    func canonical(_ record: AttemptRecord) -> (AttemptID, [UInt8])? {
         guard !retention.isForgotten(record) else { return nil }
         var record = record
         if retention.isCompact(record) { record.dropDetails() }
@@ -68,7 +68,7 @@ extension StateMachine {
         return (record.id, bytes)
     }
 
-    private var canonicalHead: [UInt8] {
+    var canonicalHead: [UInt8] {
         var bytes: [UInt8] = []
         encodeHead(isForManifest: false, into: &bytes)
         return bytes
