@@ -91,6 +91,8 @@ package struct ReplicaNode: ~Copyable {
     /// What is done is written down with the next batch.
     var isIntakeTidyDue = false
     var placement: Placement
+    var backups: [Backup] = []
+    var backupReads = BackupReads()
     package var counters = ReplicaCounters()
 
     static let housekeepingInterval = Duration.milliseconds(100)
@@ -105,6 +107,7 @@ package struct ReplicaNode: ~Copyable {
         configuration: ReplicaConfiguration,
         at now: Instant
     ) throws(JournalError) {
+        try RestoreMark.check(&disk)
         let foundIntake = try ReplicaNode.recoverIntake(from: &disk, configuration)
         output.notices += foundIntake.notices
         var intake = foundIntake.intake
@@ -369,6 +372,7 @@ package struct ReplicaNode: ~Copyable {
         scrub(at: now)
         keepInstalling(at: now)
         watchOffers(at: now)
+        watchBackups(at: now)
         let deferred = deferredReads
         deferredReads.removeAll()
         // Only a leader has anyone to read for.
