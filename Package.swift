@@ -54,6 +54,8 @@ let package = Package(
         room("Store", ["Raft", "Verification", "Journal", "Digest"]),
         room("Replica", ["Raft", "Verification", "Journal", "Store", "Digest"]),
 
+        room("Backup", ["Raft", "Verification", "Journal", "Store", "Digest"]),
+
         room("Simulator", ["Replica", "Raft", "Verification", "Journal", "Store", "Digest"]),
 
         // Effects.
@@ -69,7 +71,7 @@ let package = Package(
             name: "verdict",
             dependencies: [
                 "Server", "Reactor", "Journal", "Store", "HTTP", "Digest", "Providers", "Raft",
-                "Replica", "Simulator", "Chaos", "Verification",
+                "Replica", "Simulator", "Chaos", "Verification", "Backup",
             ],
             swiftSettings: strict
         ),
@@ -90,6 +92,10 @@ let package = Package(
         ),
         tests(of: "Store", ["Store", "Raft", "Verification", "Journal"]),
         tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal", "Store"]),
+        tests(
+            of: "Backup",
+            ["Backup", "Replica", "Raft", "Verification", "Journal", "Store", "Digest"]
+        ),
         tests(of: "Simulator", ["Simulator"]),
         tests(of: "Chaos", ["Chaos"]),
         tests(of: "Reactor", ["Reactor", "CLinux", "Journal", "Raft"]),

@@ -79,7 +79,8 @@ extension StateMachine {
 extension StateMachine {
     private static let headVersion: UInt8 = 1
 
-    func encodeHead() -> [UInt8] {
+    /// All that `init(restoring:)` needs.
+    package func encodeHead() -> [UInt8] {
         var bytes: [UInt8] = []
         encodeHead(isForManifest: true, into: &bytes)
         return bytes

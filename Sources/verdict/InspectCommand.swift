@@ -1,3 +1,4 @@
+import Backup
 import HTTP
 import Journal
 import Raft
@@ -16,6 +17,7 @@ enum InspectCommand {
             changes nothing. Digits, challenges and other secrets are not shown. Exits 1 if something is not
             what was written, with file and place; an unfinished write at the end, which a start cuts off, is
             no damage. On the directory of a running node the newest write may show as unfinished.
+            Of a backup it says what it is of, and checks all of it.
             Two states with one sum are the same, whatever files they are in.
             """,
         options: [
@@ -31,6 +33,14 @@ enum InspectCommand {
             throw arguments.failure("DIR is missing")
         }
         let wanted = try range(arguments)
+        if let backup = try backup(directory) {
+            Terminal.print(
+                arguments.has("--json")
+                    ? BackupReport.document(backup, directory: directory)
+                    : BackupReport.text(backup, directory: directory)
+            )
+            return backup.damage.isEmpty ? .done : .no
+        }
         let inspection: LogInspection
         let state: StateInspection
         do {
@@ -47,6 +57,19 @@ enum InspectCommand {
                 : text(inspection, state, showsEntries: wanted != nil)
         )
         return inspection.damage.isEmpty && state.damage.isEmpty ? .done : .no
+    }
+
+    /// What is in the directory if it is a backup.
+    private static func backup(_ directory: String) throws(CommandFailure) -> BackupInspection? {
+        do {
+            var disk = try FileDisk(directory: directory, opensAnew: true)
+            guard BackupInspection.isBackup(try disk.list()) else { return nil }
+            return try BackupInspection(&disk)
+        } catch JournalError.missing(let file) {
+            throw CommandFailure(.no, "\(directory): a backup without \(file) is not finished")
+        } catch {
+            throw CommandFailure(.no, "\(directory): \(described(error))")
+        }
     }
 
     private static func range(
