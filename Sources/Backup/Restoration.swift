@@ -107,6 +107,7 @@ package struct Restoration: Sendable {
         )
         // No process has started on it, and it may be moved to where one will.
         identity.starts = 0
+        identity.restoredThrough = backup.entry
         var file = IdentityFile(identity)
         try Self.perform(file.write(isThere: false) + [.syncDirectory], &disk)
     }
@@ -202,7 +203,9 @@ package struct Restoration: Sendable {
                 what: "the log has \(entries) entries through \(log.lastEntry)"
             )
         }
-        guard log.identity?.directory == target.directory else {
+        guard log.identity?.directory == target.directory,
+            log.identity?.restoredThrough == backup.entry
+        else {
             throw .damaged(file: IdentityFile.name, offset: 0, what: "it is not what was written")
         }
     }

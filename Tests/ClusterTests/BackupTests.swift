@@ -227,6 +227,59 @@ extension ClusterTests {
             }
         }
 
+        @Test("a restored directory serves only with others from the same backup")
+        func oneBackup() throws {
+            try withCluster { old in
+                _ = try old.leader()
+                let first = old.directory + "/first"
+                let second = old.directory + "/second"
+                let at = ["--cluster", old.clusterFile]
+                _ = try decide(at: old)
+                #expect(try old.command(["backup", "--to", first] + at).status == 0)
+                #expect(try old.open("va_more", at: 1).status == 201)
+                #expect(try old.command(["backup", "--to", second] + at).status == 0)
+                for node in old.numbers { old.kill(node) }
+                try withCluster(starts: false) { new in
+                    let name = try clusterName(of: new)
+                    func restore(_ node: Int, from backup: String) throws {
+                        let data = new.dataDirectory(of: node)
+                        try FileManager.default.removeItem(atPath: data)
+                        let made = try new.command(
+                            "restore",
+                            "--from",
+                            backup,
+                            "--data",
+                            data,
+                            "--node",
+                            "\(node)",
+                            "--cluster-name",
+                            name,
+                            "--segment-mib",
+                            "1"
+                        )
+                        #expect(made.status == 0, "\(made.errors)")
+                    }
+                    // One is of an older backup, and one is empty.
+                    try restore(1, from: second)
+                    try restore(2, from: first)
+                    for node in new.numbers { try new.start(node) }
+                    for node in 2...3 {
+                        try eventually("node \(node) says what to do") {
+                            try new.log(node).contains("from one backup")
+                        }
+                    }
+                    #expect(try new.get("/readyz", at: 1, token: nil).status == 503)
+                    for node in 2...3 {
+                        new.kill(node)
+                        try restore(node, from: second)
+                        try new.start(node)
+                    }
+                    try new.awaitReady()
+                    #expect(try new.get("/v1/attempts/va_more", at: 3).status == 200)
+                }
+            }
+        }
+
         @Test("what is damaged in a run, in a backup, or not there is said with file and place")
         func damage() throws {
             try withCluster(nodes: 1) { cluster in
