@@ -35,6 +35,8 @@ package struct BackupManifest: Hashable, Sendable {
     static let unfinished = "BACKUP.new"
     static let magic: UInt64 = 0x5055_4b43_4142_4456  // "VDBACKUP"
     static let version: UInt32 = 1
+    /// Above any that a log comes to.
+    static let maxIndex = LogIndex(1 << 62)
     private static let fixedSize = 128
     private static let fileSize = 48
 
@@ -118,8 +120,8 @@ package struct BackupManifest: Hashable, Sendable {
             files.append(File(name: try text(length), bytes: size, sha256: sha256))
             at += length
         }
-        guard at == end, entry.index > .zero, firstIndex > .zero,
-            firstIndex <= entry.index.next
+        guard at == end, entry.index > .zero, entry.index <= Self.maxIndex,
+            firstIndex > .zero, firstIndex <= entry.index.next
         else { throw damaged("its parts do not add up") }
     }
 

@@ -74,11 +74,12 @@ package struct BackupWriter: Sendable {
         if let name = names.first {
             throw .damaged(file: name, offset: 0, what: "the directory is not empty")
         }
-        guard plan.entry.index > .zero, plan.firstIndex > .zero,
+        guard plan.entry.index > .zero, plan.entry.index <= BackupManifest.maxIndex,
+            plan.firstIndex > .zero,
             plan.firstIndex <= plan.entry.index.next,
             plan.files.first?.name == RunName.manifest,
             plan.files.dropFirst().allSatisfy({ RunName.sequence($0.name) != nil }),
-            plan.files.allSatisfy({ $0.bytes > 0 }),
+            plan.files.allSatisfy({ (1...1 << 48).contains($0.bytes) }),
             Set(plan.files.map(\.name)).count == plan.files.count
         else { throw Self.wrong("it is no backup's list of files") }
         self.plan = plan
@@ -93,12 +94,6 @@ package struct BackupWriter: Sendable {
         if at < plan.files.count { return .file(plan.files[at].name, offset: written) }
         guard let chain, !chain.isComplete else { return nil }
         return .entries(from: chain.next)
-    }
-
-    /// Bytes that were given so far, and how many files' bytes there are in all.
-    package var progress: (files: Int, of: Int) {
-        let all = plan.files.reduce(0) { $0 + $1.bytes }
-        return (plan.files.prefix(at).reduce(0) { $0 + $1.bytes } + written, all)
     }
 
     /// Takes what was wanted.

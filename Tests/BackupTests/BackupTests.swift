@@ -132,6 +132,8 @@ struct BackupTests {
             { $0.files[1].name = "IDENTITY" }, { $0.files.append($0.files[1]) },
             { $0.files[1].bytes = 0 }, { $0.firstIndex = .zero },
             { $0.firstIndex = $0.entry.index.advanced(by: 2) }, { $0.entry = .zero },
+            { $0.entry.index = LogIndex(.max) }, { $0.files[1].bytes = .max },
+            { $0.files[1].bytes = -1 },
         ] {
             var wrong = plan
             change(&wrong)
