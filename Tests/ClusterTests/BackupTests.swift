@@ -280,10 +280,67 @@ extension ClusterTests {
             }
         }
 
+        @Test("the routes let operators only, give what the copy consists of, and nothing else")
+        func routes() throws {
+            try withCluster(nodes: 1) { cluster in
+                try decideAlone(at: cluster)
+                let operate = cluster.document.tokens.operate
+                func ask(
+                    _ method: String,
+                    _ rest: String,
+                    token: String? = operate
+                ) throws -> Response {
+                    try cluster.send(method, "/v1/backups\(rest)", at: 1, token: token)
+                }
+                #expect(try ask("POST", "", token: nil).status == 401)
+                for token in [cluster.document.tokens.read, cluster.document.tokens.ingest] {
+                    #expect(try ask("POST", "", token: token).status == 403)
+                    #expect(
+                        try ask("GET", "/0123456789abcdef/log?from=1", token: token).status == 403
+                    )
+                }
+                for name in ["0123456789abcdef", "x", "0123456789ABCDEF", "..", "1"] {
+                    #expect(try ask("GET", "/\(name)").problem?.name == "unknown-backup")
+                    #expect(try ask("DELETE", "/\(name)").status == 404)
+                }
+                let begun = try ask("POST", "")
+                #expect(begun.status == 201, "\(begun.text)")
+                let copy = try JSONDecoder().decode(Begun.self, from: Data(begun.body)).backup
+                try eventually("it is ready") {
+                    try ask("GET", "/\(copy)").text.contains("\"state\":\"ready\"")
+                }
+                let checkpoint = try ask("GET", "/\(copy)/files/CHECKPOINT")
+                #expect(checkpoint.status == 200)
+                #expect(checkpoint.contentType == "application/octet-stream")
+                #expect(checkpoint.text.hasPrefix("VDCHKPNT"))
+                #expect(try ask("GET", "/\(copy)/log?from=1").status == 200)
+                for file in [
+                    "IDENTITY", "PROMISE", "LOCK", "log-0000000000000001.seg", "..", "%2e%2e",
+                ] {
+                    let other = try ask("GET", "/\(copy)/files/\(file)")
+                    #expect(other.problem?.name == "unknown-backup", "\(file)")
+                }
+                for query in ["", "?from=", "?from=x", "?from=-1", "?from=%2b1", "?from=1&from=2"] {
+                    let wrong = try ask("GET", "/\(copy)/log\(query)")
+                    #expect(wrong.status == 400 && wrong.problem?.field == "from", "\(query)")
+                }
+                #expect(try ask("GET", "/\(copy)/log?from=99999999").status == 404)
+                let far = "/\(copy)/files/CHECKPOINT?offset=9999999999999999999999"
+                #expect(try ask("GET", far).problem?.field == "offset")
+                #expect(try ask("POST", "").status == 201)
+                #expect(try ask("POST", "").problem?.name == "overloaded")
+                #expect(try ask("DELETE", "/\(copy)").status == 204)
+                #expect(try ask("DELETE", "/\(copy)").status == 404)
+                #expect(try ask("GET", "/\(copy)/files/CHECKPOINT").status == 404)
+            }
+        }
+
+        private struct Begun: Decodable { var backup: String }
+
         @Test("what is damaged in a run, in a backup, or not there is said with file and place")
         func damage() throws {
             try withCluster(nodes: 1) { cluster in
-                _ = try decideAlone(at: cluster)
+                try decideAlone(at: cluster)
                 let backup = cluster.directory + "/backup"
                 let at = ["--cluster", cluster.clusterFile]
                 #expect(try cluster.command(["backup", "--to", backup] + at).status == 0)
