@@ -54,6 +54,8 @@ let package = Package(
         room("Store", ["Raft", "Verification", "Journal", "Digest"]),
         room("Replica", ["Raft", "Verification", "Journal", "Store", "Digest"]),
 
+        room("Backup", ["Raft", "Verification", "Journal", "Store", "Digest"]),
+
         .target(
             name: "Simulator",
             dependencies: ["Replica", "Raft", "Verification", "Journal", "Store", "Digest"],
@@ -77,7 +79,7 @@ let package = Package(
             name: "verdict",
             dependencies: [
                 "Server", "Reactor", "Journal", "Store", "HTTP", "Digest", "Providers", "Raft",
-                "Replica", "Simulator", "Chaos", "Verification",
+                "Replica", "Simulator", "Chaos", "Verification", "Backup",
             ],
             swiftSettings: strict
         ),
@@ -98,6 +100,10 @@ let package = Package(
         ),
         tests(of: "Store", ["Store", "Raft", "Verification", "Journal"]),
         tests(of: "Replica", ["Replica", "Raft", "Verification", "Journal", "Store"]),
+        tests(
+            of: "Backup",
+            ["Backup", "Replica", "Raft", "Verification", "Journal", "Store", "Digest"]
+        ),
         tests(of: "Simulator", ["Simulator"]),
         tests(of: "Chaos", ["Chaos"]),
         tests(of: "Reactor", ["Reactor", "CLinux", "Journal", "Raft"]),

@@ -42,6 +42,11 @@ package struct DirectoryIdentity: Hashable, Sendable {
     /// Set while this node may have lost what it promised: it takes part again when its log is
     /// durable through this entry, at least.
     package var repairingThrough: LogIndex?
+    /// The last entry of the backup that this directory was made from, until its cluster is formed.
+    ///
+    /// It forms one with none but directories whose logs end there too: what the state stands for is
+    /// committed, and the others have to have it.
+    package var restoredThrough: EntryID?
     /// Sorted by number.
     package var members: [MemberRecord]
 

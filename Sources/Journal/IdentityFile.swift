@@ -13,6 +13,7 @@ package struct IdentityFile: Sendable {
     static let slotSize = 4096
     static let size = 2 * slotSize
     private static let membersAt = 256
+    private static let restoredAt = 240
     private static let memberSize = 72
     /// More than any cluster has.
     package static let maxMembers = (slotSize - 4 - membersAt) / memberSize
@@ -122,7 +123,9 @@ package struct IdentityFile: Sendable {
         bytes.append(littleEndian: UInt32(identity.members.count))
         bytes.append(littleEndian: UInt32(identity.cluster.utf8.count))
         bytes.append(contentsOf: identity.cluster.utf8)
-        bytes.append(contentsOf: repeatElement(0, count: Self.membersAt - bytes.count))
+        bytes.append(contentsOf: repeatElement(0, count: Self.restoredAt - bytes.count))
+        bytes.append(littleEndian: identity.restoredThrough?.term.number ?? 0)
+        bytes.append(littleEndian: identity.restoredThrough?.index.number ?? 0)
         for member in identity.members {
             bytes.append(littleEndian: member.node.number)
             bytes.append(littleEndian: UInt32(0))
@@ -170,6 +173,11 @@ package struct IdentityFile: Sendable {
         identity.starts = bytes.uint64(at: 56)
         identity.isFormed = flags & 1 != 0
         identity.repairingThrough = flags & 2 == 0 ? nil : LogIndex(bytes.uint64(at: 80))
+        let restored = EntryID(
+            term: Term(bytes.uint64(at: Self.restoredAt)),
+            index: LogIndex(bytes.uint64(at: Self.restoredAt + 8))
+        )
+        identity.restoredThrough = restored == .zero ? nil : restored
         identity.members = []
         for member in 0..<count {
             let at = Self.membersAt + member * Self.memberSize
@@ -266,6 +274,7 @@ extension IdentityFile {
                 origin = .copied
                 file.identity = new
                 file.identity.copiedFrom = known.identity.directory
+                file.identity.restoredThrough = known.identity.restoredThrough
             }
         } else {
             origin = hasLog ? .lost : .fresh
@@ -275,6 +284,7 @@ extension IdentityFile {
         if members == [configuration.node] {
             file.identity.isFormed = true
             file.identity.repairingThrough = nil
+            file.identity.restoredThrough = nil
         }
         let isThere = try isThere(&disk)
         do {

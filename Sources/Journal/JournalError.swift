@@ -20,6 +20,8 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The log is damaged and so is the second copy of term and vote: nobody can say what this
     /// node has promised.
     case promiseLost(damage: String)
+    /// The directory was being restored from a backup when that came to an end.
+    case unfinishedRestore(file: String)
 
     package var description: String {
         switch self {
@@ -40,6 +42,11 @@ package enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
             \(damage); and \(Promise.file) is damaged or missing, so nobody can say for whom this \
             node has voted: it must not take part as it is. Move its data directory away and bring \
             the node back as one that lost its disk
+            """
+        case .unfinishedRestore(let file):
+            """
+            \(file) is there: the directory was not restored to the end. Empty it and restore it again \
+            (verdict restore)
             """
         }
     }

@@ -27,6 +27,12 @@ package struct LogInspection: Sendable {
         package var file: String
         package var offset: Int
         package var what: String
+
+        package init(file: String, offset: Int, what: String) {
+            self.file = file
+            self.offset = offset
+            self.what = what
+        }
     }
 
     /// An entry, and where it lies.
@@ -58,6 +64,8 @@ package struct LogInspection: Sendable {
     private let wanted: ClosedRange<UInt64>?
     private var expected: UInt64?
     private var previousChecksum: UInt32 = 0
+    /// The segment before was made again.
+    private var isAfterRebuilt = false
 
     /// Reads all files, and keeps the entries whose indexes are wanted.
     ///
@@ -150,7 +158,10 @@ package struct LogInspection: Sendable {
         segment.node = header.node
         segment.cluster = header.cluster
         segment.used = Sector.size
-        if let expected, header.firstBatch != expected {
+        // What was made again from the others' entries has batches of its own.
+        let isRebuilt = header.flags.contains(.rebuilt)
+        defer { isAfterRebuilt = isRebuilt }
+        if let expected, header.firstBatch != expected, !isRebuilt, !isAfterRebuilt {
             damage.append(
                 Damage(
                     file: file,

@@ -45,6 +45,8 @@ package struct LogJournal: ~Copyable {
     private var unindexed = 0
     /// Segments from the front that hold nothing newer are to be removed.
     private var outdated: (time: Timestamp, through: LogIndex)?
+    /// Segments stay though they are outdated: somebody copies the log.
+    package var isHeld = false
     /// Entries through this one are stood for by a checkpoint.
     package private(set) var checkpoint = LogIndex.zero
     /// Makes segments again that are missing or damaged.
@@ -414,6 +416,19 @@ package struct LogJournal: ~Copyable {
         restartTime = time
     }
 
+    /// Lets a log that holds nothing begin after an entry that a state stands for.
+    ///
+    /// - Precondition: nothing was appended.
+    mutating func begin(after entry: EntryID, time: Timestamp, terms: [TermRun]) {
+        invariant(
+            segments.isEmpty && point == LogPoint() && pendingRecords == 0 && !hasPromise,
+            "a log that holds entries is begun"
+        )
+        restart(after: entry, time: time, terms: terms, keeping: entry.index)
+        // What came before is not missing: it was never to be here.
+        promise.firstSegment = 2
+    }
+
     /// Has the promise say that the log was begun anew after a fetched checkpoint: from now on a log that
     /// ends before is damaged.
     mutating func noteRestart(after index: LogIndex) -> [DiskOperation] {
@@ -603,7 +618,7 @@ package struct LogJournal: ~Copyable {
     }
 
     private mutating func removeOutdated() -> DiskBatch? {
-        guard let (time, through) = outdated else { return nil }
+        guard !isHeld, let (time, through) = outdated else { return nil }
         outdated = nil
         var count = 0
         while count + 1 < segments.count, segments[count].lastTime < time,

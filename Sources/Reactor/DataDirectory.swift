@@ -82,15 +82,16 @@ package struct DataDirectory: ~Copyable {
         return digits.isEmpty ? nil : String(decoding: digits, as: UTF8.self)
     }
 
-    private static func make(_ path: String) throws(SystemError) {
-        if unsafe mkdir(path, 0o750) == 0 { return try syncParent(of: path) }
+    /// Makes a directory, with those above it, durably, if it is not there.
+    package static func make(_ path: String, mode: UInt32 = 0o750) throws(SystemError) {
+        if unsafe mkdir(path, mode) == 0 { return try syncParent(of: path) }
         switch errno {
         case EEXIST: return
         case ENOENT:
             let parent = parent(of: path)
             guard parent != path else { throw SystemError("make directory \(path)", code: ENOENT) }
             try make(parent)
-            guard unsafe mkdir(path, 0o750) == 0 || errno == EEXIST else {
+            guard unsafe mkdir(path, mode) == 0 || errno == EEXIST else {
                 throw SystemError("make directory \(path)", code: errno)
             }
             try syncParent(of: path)

@@ -87,9 +87,11 @@ package struct FileDisk: Disk, Sendable {
     }
 
     package mutating func size(of file: String) throws(DiskError) -> Int {
-        let number = try open(file).descriptor.number
+        let opened = try open(file)
+        let number = opened.descriptor.number
         var status = stat()
         _ = try perform("stat \(file)") { unsafe fstat(number, &status) }
+        withExtendedLifetime(opened) {}
         return Int(status.st_size)
     }
 
@@ -236,8 +238,10 @@ package struct FileDisk: Disk, Sendable {
         check(file)
         if flags == 0, let opened = files[file] { return opened }
         let directory = directory.descriptor.number
+        // What only reads may read what nobody may write.
+        let access = opensAnew ? O_RDONLY : O_RDWR
         let number = try perform(flags == 0 ? "open \(file)" : "create \(file)") {
-            unsafe openat(directory, file, O_RDWR | O_CLOEXEC | flags, 0o640)
+            unsafe openat(directory, file, access | O_CLOEXEC | flags, 0o640)
         }
         let opened = FileDescriptorBox(FileDescriptor(owning: number))
         if opensAnew { return opened }

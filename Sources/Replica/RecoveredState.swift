@@ -264,7 +264,7 @@ extension JournalError {
         case .damaged(let file, _, _), .missing(let file):
             file == RunName.manifest || RunName.sequence(file) != nil ? file : nil
         case .disk, .invalidClusterName, .otherCluster, .otherNode, .unsupportedVersion,
-            .promiseLost:
+            .promiseLost, .unfinishedRestore:
             nil
         }
     }

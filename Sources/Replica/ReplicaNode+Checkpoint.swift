@@ -176,6 +176,7 @@ extension ReplicaNode {
                     runs: manifest.runs.count
                 )
             )
+            prepareBackups()
         case .merge: mergePublished()
         case .setAside:
             isRetired = true

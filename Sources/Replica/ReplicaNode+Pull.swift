@@ -161,7 +161,7 @@ extension ReplicaNode {
     ///
     /// - Returns: whether it was.
     mutating func pulled(_ number: UInt64, _ result: Result<[UInt8], DiskError>) -> Bool {
-        if fileRead(number, result) { return true }
+        if fileRead(number, result) || backupRead(number, result) { return true }
         if let read = pulling.scrub, read.number == number {
             pulling.scrub = nil
             scrubbed(read, result)

@@ -92,6 +92,8 @@ package struct ReplicaNode: ~Copyable {
     /// What is done is written down with the next batch.
     var isIntakeTidyDue = false
     var placement: Placement
+    var backups: [Backup] = []
+    var backupReads = BackupReads()
     package var counters = ReplicaCounters()
     /// As in `RaftNode`: without it each call of a method that does not change the node copies all of it.
     private let place: (any Sendable)? = nil
@@ -108,6 +110,7 @@ package struct ReplicaNode: ~Copyable {
         configuration: ReplicaConfiguration,
         at now: Instant
     ) throws(JournalError) {
+        try RestoreMark.check(&disk)
         let foundIntake = try ReplicaNode.recoverIntake(from: &disk, configuration)
         output.notices += foundIntake.notices
         var intake = foundIntake.intake
@@ -373,6 +376,7 @@ package struct ReplicaNode: ~Copyable {
         scrub(at: now)
         keepInstalling(at: now)
         watchOffers(at: now)
+        watchBackups(at: now)
         let deferred = deferredReads
         deferredReads.removeAll()
         // Only a leader has anyone to read for.

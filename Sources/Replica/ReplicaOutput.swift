@@ -24,6 +24,7 @@ package struct ReplicaOutput {
     /// Reads of records; they may go on beside both batches, and `readCompleted` is called.
     package var loads: [DiskRead] = []
     package var loaded: [LoadCompletion] = []
+    package var backupPieces: [BackupPiece] = []
     /// To be done beside `batch`, on a queue of its own; `ReplicaNode.intakeWritten` is called when it is
     /// durable, or `intakeFoundNoRoom` if it was not begun for lack of room.
     package var intake: DiskBatch?
@@ -44,6 +45,7 @@ package struct ReplicaOutput {
         background = nil
         loads.removeAll(keepingCapacity: true)
         loaded.removeAll(keepingCapacity: true)
+        backupPieces.removeAll(keepingCapacity: true)
         notices.removeAll(keepingCapacity: true)
         disconnects.removeAll(keepingCapacity: true)
     }
@@ -51,7 +53,7 @@ package struct ReplicaOutput {
     package var isEmpty: Bool {
         messages.isEmpty && completions.isEmpty && reads.isEmpty && batch == nil
             && diskReads.isEmpty && background == nil && loads.isEmpty && loaded.isEmpty
-            && intake == nil && notices.isEmpty && disconnects.isEmpty
+            && backupPieces.isEmpty && intake == nil && notices.isEmpty && disconnects.isEmpty
     }
 }
 
@@ -125,6 +127,8 @@ package enum Notice: Hashable, Sendable {
     case logDamaged(LogDamage)
     /// A checkpoint is durable.
     case checkpointDone(LogIndex, records: Int, runs: Int)
+    /// Nobody has asked for a piece of a backup for a while: its files are not kept any more.
+    case backupGivenUp(UInt64)
     /// A checkpoint, a merge or a removal failed; the newest checkpoint still holds.
     case storeFailed(String, DiskError)
     /// Runs were merged; bytes of all before and after.

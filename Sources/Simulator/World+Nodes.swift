@@ -326,6 +326,7 @@ extension World {
         case .merged(let before, let after):
             statistics.merges += 1
             trace.note(now, "n\(host.number + 1) merged runs: \(before) bytes became \(after)")
+        case .backupGivenUp: trace.note(now, "n\(host.number + 1) gives a backup up")
         case .storeFailed(let work, let error):
             trace.note(now, "n\(host.number + 1): a \(work) failed: \(error)")
         case .checkpointSetAside(let what):

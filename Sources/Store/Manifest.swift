@@ -99,6 +99,9 @@ package struct Manifest: Hashable, Sendable {
         return bytes
     }
 
+    /// The checksum at the end of an encoded manifest.
+    package static func checksum(of bytes: [UInt8]) -> UInt32 { bytes.uint32(at: bytes.count - 4) }
+
     /// Reads a manifest; whatever is wrong with it is an error.
     package init(_ bytes: [UInt8], file: String = RunName.manifest) throws(JournalError) {
         func damaged(_ what: String) -> JournalError {

@@ -83,7 +83,7 @@ extension StateStore {
         var seen = OrdinalSet()
         for handle in order.reversed() {
             guard let run = held[handle]?.run else { continue }
-            try check(run, on: &disk)
+            try StateStore.check(run, on: &disk)
             var live = 0
             try FooterReader.forEachEntry(of: run, on: &disk) { entry in
                 guard seen.insert(entry.ordinal) else { return }
@@ -95,7 +95,7 @@ extension StateStore {
         }
     }
 
-    private func check(_ run: Run, on disk: inout some Disk) throws(JournalError) {
+    static func check(_ run: Run, on disk: inout some Disk) throws(JournalError) {
         let size: Int
         let header: [UInt8]
         do {
@@ -172,7 +172,7 @@ enum FooterReader {
 }
 
 /// Ordinals seen: a bit each, in chunks made as they are needed.
-private struct OrdinalSet {
+struct OrdinalSet {
     private static let chunkBits: UInt64 = 16
     private var chunks: [[UInt64]] = []
 

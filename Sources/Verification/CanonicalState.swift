@@ -57,7 +57,7 @@ extension StateMachine {
         )
     }
 
-    private func canonical(_ record: AttemptRecord) -> (AttemptID, [UInt8])? {
+    func canonical(_ record: AttemptRecord) -> (AttemptID, [UInt8])? {
         guard !retention.isForgotten(record) else { return nil }
         var record = record
         if retention.isCompact(record) { record.dropDetails() }
@@ -66,7 +66,7 @@ extension StateMachine {
         return (record.id, bytes)
     }
 
-    private var canonicalHead: [UInt8] {
+    var canonicalHead: [UInt8] {
         var bytes: [UInt8] = []
         encodeHead(isForManifest: false, into: &bytes)
         return bytes
@@ -77,7 +77,8 @@ extension StateMachine {
 extension StateMachine {
     private static let headVersion: UInt8 = 1
 
-    func encodeHead() -> [UInt8] {
+    /// All that `init(restoring:)` needs.
+    package func encodeHead() -> [UInt8] {
         var bytes: [UInt8] = []
         encodeHead(isForManifest: true, into: &bytes)
         return bytes

@@ -5,7 +5,8 @@ package enum Commands {
         [
             ServeCommand.command, CheckConfigCommand.command, StatusCommand.command,
             BenchCommand.command, SimulateCommand.command, ChaosCommand.command,
-            RegionCommand.command, InspectCommand.command,
+            RegionCommand.command, InspectCommand.command, BackupCommand.command,
+            RestoreCommand.command,
         ]
         + AttemptCommands.all + MemberCommands.all + LocalCommands.all
 

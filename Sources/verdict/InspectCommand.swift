@@ -1,7 +1,9 @@
+import Backup
 import HTTP
 import Journal
 import Raft
 import Reactor
+import Store
 import Verification
 
 /// Looks into a data directory without a node.
@@ -11,10 +13,12 @@ enum InspectCommand {
         operands: ["DIR"],
         summary: "look into a data directory, without a running node",
         details: """
-            Reads the log, the promise and the identity, and changes nothing. Digits, challenges and other
-            secrets are not shown. Exits 1 if something is not what was written, with file and place;
-            an unfinished write at the end, which a start cuts off, is no damage. On the directory of a
-            running node the newest write may show as unfinished.
+            Reads every byte of the log, of the checkpoint and its runs, the promise and the identity, and
+            changes nothing. Digits, challenges and other secrets are not shown. Exits 1 if something is not
+            what was written, with file and place; an unfinished write at the end, which a start cuts off, is
+            no damage. On the directory of a running node the newest write may show as unfinished.
+            Of a backup it says what it is of, and checks all of it.
+            Two states with one sum are the same, whatever files they are in.
             """,
         options: [
             .init(
@@ -29,18 +33,43 @@ enum InspectCommand {
             throw arguments.failure("DIR is missing")
         }
         let wanted = try range(arguments)
+        if let backup = try backup(directory) {
+            Terminal.print(
+                arguments.has("--json")
+                    ? BackupReport.document(backup, directory: directory)
+                    : BackupReport.text(backup, directory: directory)
+            )
+            return backup.damage.isEmpty ? .done : .no
+        }
         let inspection: LogInspection
+        let state: StateInspection
         do {
-            var disk = try FileDisk(directory: directory)
+            // A running node removes files meanwhile: none is kept by being open here.
+            var disk = try FileDisk(directory: directory, opensAnew: true)
             inspection = try LogInspection(&disk, entries: wanted)
+            state = try StateInspection(&disk)
         } catch {
             throw CommandFailure(.no, "\(directory): \(error)")
         }
         Terminal.print(
             arguments.has("--json")
-                ? document(inspection) : text(inspection, showsEntries: wanted != nil)
+                ? document(inspection, state)
+                : text(inspection, state, showsEntries: wanted != nil)
         )
-        return inspection.damage.isEmpty ? .done : .no
+        return inspection.damage.isEmpty && state.damage.isEmpty ? .done : .no
+    }
+
+    /// What is in the directory if it is a backup.
+    private static func backup(_ directory: String) throws(CommandFailure) -> BackupInspection? {
+        do {
+            var disk = try FileDisk(directory: directory, opensAnew: true)
+            guard BackupInspection.isBackup(try disk.list()) else { return nil }
+            return try BackupInspection(&disk)
+        } catch JournalError.missing(let file) {
+            throw CommandFailure(.no, "\(directory): a backup without \(file) is not finished")
+        } catch {
+            throw CommandFailure(.no, "\(directory): \(described(error))")
+        }
     }
 
     private static func range(
@@ -56,7 +85,11 @@ enum InspectCommand {
 
     // MARK: For people
 
-    private static func text(_ inspection: LogInspection, showsEntries: Bool) -> String {
+    private static func text(
+        _ inspection: LogInspection,
+        _ state: StateInspection,
+        showsEntries: Bool
+    ) -> String {
         var lines: [String] = []
         if let identity = inspection.identity {
             lines += [
@@ -71,12 +104,12 @@ enum InspectCommand {
         } else {
             lines.append("no IDENTITY")
         }
-        let state = inspection.hardState
+        let hard = inspection.hardState
         lines.append(
             "log        ends with entry \(inspection.lastEntry), committed through "
-                + "\(state.commitIndex) at least"
+                + "\(hard.commitIndex) at least"
         )
-        lines.append("term       \(state.currentTerm), vote \(shown(state.votedFor))")
+        lines.append("term       \(hard.currentTerm), vote \(shown(hard.votedFor))")
         if let promise = inspection.promise {
             lines.append(
                 "promise    term \(promise.term), vote \(shown(promise.vote))"
@@ -84,12 +117,14 @@ enum InspectCommand {
             )
         }
         lines += ["", segments(inspection)]
+        lines += self.lines(state)
         if showsEntries { lines += ["", entries(inspection)] }
         if let tail = inspection.tornTail {
             lines += ["", "unfinished write: \(tail.file) at byte \(tail.offset): \(tail.what)"]
         }
-        if !inspection.damage.isEmpty { lines.append("") }
-        for damage in inspection.damage {
+        let damages = inspection.damage + state.damage
+        if !damages.isEmpty { lines.append("") }
+        for damage in damages {
             lines.append("DAMAGE: \(damage.file) at byte \(damage.offset): \(damage.what)")
         }
         return lines.joined(separator: "\n")
@@ -148,7 +183,10 @@ enum InspectCommand {
 
     // MARK: For scripts
 
-    private static func document(_ inspection: LogInspection) -> String {
+    private static func document(
+        _ inspection: LogInspection,
+        _ state: StateInspection
+    ) -> String {
         var json = JSONText()
         json.beginObject()
         if let identity = inspection.identity {
@@ -196,10 +234,11 @@ enum InspectCommand {
             json.endObject()
         }
         json.endArray()
+        append(state, to: &json)
         if let tail = inspection.tornTail { append(tail, "unfinished", to: &json) }
         json.key("damage")
         json.beginArray()
-        for damage in inspection.damage { append(damage, nil, to: &json) }
+        for damage in inspection.damage + state.damage { append(damage, nil, to: &json) }
         json.endArray()
         json.endObject()
         return String(decoding: json.bytes, as: UTF8.self)

@@ -62,6 +62,7 @@ struct IdentityFileTests {
         file.identity.isFormed = true
         file.identity.repairingThrough = LogIndex(0)
         file.identity.copiedFrom = DirectoryID(high: 1, low: 2)
+        file.identity.restoredThrough = EntryID(term: Term(5), index: LogIndex(.max))
         for operation in file.write() { try disk.perform(operation) }
         #expect(try IdentityFile.load(from: &disk).file?.identity == file.identity)
     }

@@ -243,6 +243,9 @@ struct SealedTests {
         let read = try opened.journal.read(1...commit, on: disk)
         #expect(ids(read) == ids(model.committed))
         #expect(disk.list().filter { $0.hasPrefix("damaged-") }.count == 2)
+        // What was made again is looked into like anything else.
+        let inspection = try LogInspection(&disk)
+        #expect(inspection.damage.isEmpty, "\(inspection.damage)")
     }
 
     @Test("takes no other entry into a hole than the one that was there")

@@ -33,6 +33,22 @@ struct FileDiskTests {
         #expect(try disk.list() == [])
     }
 
+    @Test("who only reads sees what another removes and makes anew, and needs no right to write")
+    func onlyReading() throws {
+        let directory = try TemporaryDirectory()
+        var disk = try FileDisk(directory: directory.path)
+        var reading = try FileDisk(directory: directory.path, opensAnew: true)
+        try disk.perform(.create(file: "a", size: 7))
+        #expect(try reading.size(of: "a") == 7)
+        #expect(try reading.read("a", at: 5, count: 9) == [0, 0])
+        try disk.perform(.remove(file: "a"))
+        try disk.perform(.create(file: "a", size: 3))
+        #expect(try reading.size(of: "a") == 3)
+        #expect(throws: DiskError.self) {
+            try reading.perform(.write(file: "a", offset: 0, bytes: [1]))
+        }
+    }
+
     @Test("errors name the operation and the errno")
     func errors() throws {
         let directory = try TemporaryDirectory()

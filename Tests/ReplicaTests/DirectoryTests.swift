@@ -55,6 +55,34 @@ struct DirectoryTests {
         try cluster.awaitLeader(knownTo: [0, 2])
     }
 
+    @Test("a restored directory forms a cluster with those restored from the same backup only")
+    func restored() throws {
+        let cluster = try Cluster(hasDirectories: true, starting: [])
+        var identity = DirectoryIdentity(
+            cluster: "test",
+            node: NodeID(1),
+            directory: DirectoryID(high: 77, low: 1),
+            run: 0,
+            place: 0
+        )
+        identity.starts = 0
+        identity.restoredThrough = EntryID(term: Term(1), index: LogIndex(5))
+        var file = IdentityFile(identity)
+        for operation in file.write(isThere: false) {
+            try cluster.members[0].disk.perform(operation)
+        }
+        for node in 0..<3 { try cluster.start(node) }
+        cluster.run(for: .seconds(5))
+        #expect(cluster.leader == nil)
+        // The empty ones hear why, and do not go on without the one that has something to lose.
+        for node in 1..<3 { #expect(condition(node, cluster) == .excluded) }
+        #expect(condition(0, cluster) == .forming)
+        #expect(cluster.refusals.filter { $0.judge == 0 }.map(\.node).sorted().first == 1)
+        for (_, _, refusal) in cluster.refusals {
+            #expect(refusal.description.contains("from one backup"), "\(refusal)")
+        }
+    }
+
     @Test("an emptied node is refused by all, takes no part, and comes back when it is let in")
     func emptied() throws {
         let cluster = try formed()

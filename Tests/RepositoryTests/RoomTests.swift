@@ -12,6 +12,7 @@ struct RoomTests {
         ("Journal", ["Raft", "Digest"]),
         ("Store", ["Raft", "Verification", "Journal", "Digest"]),
         ("Replica", ["Raft", "Verification", "Journal", "Store", "Digest"]),
+        ("Backup", ["Raft", "Verification", "Journal", "Store", "Digest"]),
         ("Providers", ["Verification", "HTTP", "Digest"]),
         ("Chaos", []),
     ]

@@ -62,6 +62,7 @@ struct MemberRegistry {
     ) -> IdentityRefusal? {
         learn(greeting.members, isFormed: greeting.isFormed, from: peer)
         if greeting.isFormed, !identity.isFormed, let exclusion { return .excluded(exclusion) }
+        if let refusal = refusalOfRestored(greeting, from: peer) { return refusal }
         guard var record = identity[member: peer] else {
             guard identity.isFormed else {
                 var record = MemberRecord(
@@ -112,6 +113,20 @@ struct MemberRegistry {
         if greeting.isFormed, identity.isFormed { exclusion = nil }
         meet(&record, greeting, run)
         return nil
+    }
+
+    /// A directory that was restored from a backup forms a cluster with those restored from the same one.
+    ///
+    /// The backup's entries are committed: a majority without them could elect a leader that lacks them.
+    private mutating func refusalOfRestored(
+        _ greeting: PeerIdentity,
+        from peer: NodeID
+    ) -> IdentityRefusal? {
+        guard let restored = identity.restoredThrough, !identity.isFormed, !greeting.isFormed,
+            greeting.lastEntry != restored
+        else { return nil }
+        heard[peer] = nil
+        return .otherRestore(peer, found: greeting.lastEntry, restored: restored)
     }
 
     private mutating func meet(
@@ -165,6 +180,7 @@ struct MemberRegistry {
             exclusion = nil
             for tag in tags { take(tag) }
             file.identity.isFormed = true
+            file.identity.restoredThrough = nil
             if own.admittedAt > .zero { file.identity.repairingThrough = own.admittedAt }
             needsWrite = true
             return
@@ -227,6 +243,7 @@ struct MemberRegistry {
             members.allSatisfy({ $0 == node || heard[$0] == tags })
         else { return }
         file.identity.isFormed = true
+        file.identity.restoredThrough = nil
         needsWrite = true
         heard = [:]
     }

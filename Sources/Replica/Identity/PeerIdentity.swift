@@ -93,6 +93,8 @@ package enum IdentityRefusal: Hashable, Sendable, CustomStringConvertible {
     case unknownMember(NodeID)
     /// It said nothing of its directory.
     case noIdentity(NodeID)
+    /// This directory was restored from a backup that ends with one entry, and its log ends with another.
+    case otherRestore(NodeID, found: EntryID, restored: EntryID)
 
     package var description: String {
         switch self {
@@ -131,6 +133,12 @@ package enum IdentityRefusal: Hashable, Sendable, CustomStringConvertible {
             \(node.number)
             """
         case .excluded(let reason): reason
+        case .otherRestore(let node, let found, let restored):
+            """
+            node \(node.number) comes with a log that ends with \(found), but another node of this new \
+            cluster was restored from a backup that ends with \(restored): restore the directories of all \
+            nodes from one backup (verdict restore)
+            """
         case .noIdentity(let node): "node \(node.number) says nothing of its data directory"
         }
     }
@@ -139,7 +147,7 @@ package enum IdentityRefusal: Hashable, Sendable, CustomStringConvertible {
     package var kind: RefusalKind {
         switch self {
         case .olderCopy, .brokenPromise: .lostPromises
-        case .otherDirectory, .unknownMember: .notMember
+        case .otherDirectory, .unknownMember, .otherRestore: .notMember
         case .secondProcess, .replaced, .excluded, .noIdentity: .other
         }
     }

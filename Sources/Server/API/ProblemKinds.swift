@@ -9,6 +9,7 @@ extension Problem.Kind {
     static let unknownRoute = Self("unknown-route", 404, "No such route")
     static let unknownProvider = Self("unknown-provider", 404, "No such provider")
     static let unknownAttempt = Self("unknown-attempt", 404, "No such attempt")
+    static let unknownBackup = Self("unknown-backup", 404, "No such backup")
     static let wrongMethod = Self("wrong-method", 405, "The route has other methods")
     static let requestTimedOut = Self("request-timed-out", 408, "The request was too slow")
     static let openedDifferently = Self("opened-differently", 409, "Opened with another meaning")
@@ -36,6 +37,7 @@ extension Problem.Kind {
     static let quarantined = Self("quarantined", 503, "This node's state is not to be trusted")
     static let notAdmitted = Self("not-admitted", 503, "This node takes no part")
     static let flowNotReady = Self("flow-not-ready", 503, "The flow is not in the log yet")
+    static let noBackupNow = Self("no-backup-now", 503, "No backup can be taken here now")
     static let tooManyAttempts = Self("too-many-attempts", 507, "No room for another attempt")
     static let tooManyFlows = Self("too-many-flows", 507, "No room for another flow")
     static let diskFull = Self("disk-full", 507, "The disks are full")
@@ -49,7 +51,7 @@ extension Problem.Kind {
         otherNode, detailsRemoved, tooOld, tooLarge, unsupportedType, mismatched, tooManyCalls,
         tooManyCallbacks, tooManyBytes, overloaded, noQuorum, undecidedInTime, stopping,
         diskStalled, quarantined, notAdmitted, flowNotReady, tooManyAttempts, tooManyFlows,
-        diskFull, intakeFull, malformed,
+        diskFull, intakeFull, unknownBackup, noBackupNow, malformed,
     ]
 }
 
@@ -214,6 +216,21 @@ extension Problem {
         "this node has refused no data directory of that node since it was started: start that node, "
             + "and ask a node that refuses it"
     )
+
+    package static let unknownBackup = Problem(
+        .unknownBackup,
+        "this node keeps no backup of this name: it was never begun here, is done, or was not asked for in time"
+    )
+
+    /// The backup is there, and what is asked of it is not.
+    package static let notInBackup = Problem(
+        .unknownBackup,
+        "the backup is not ready yet, or has no such piece"
+    )
+
+    package static func noBackupNow(_ reason: String) -> Problem {
+        busy(.noBackupNow, "\(reason); ask another node", 5, leader: nil)
+    }
 
     package static func otherNode(_ node: UInt32) -> Problem {
         Problem(.otherNode, "node \(node) has to be asked itself")

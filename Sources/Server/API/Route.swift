@@ -16,6 +16,15 @@ package enum Route: Hashable, Sendable {
     case readmit
     /// Builds the answering node's state anew from its log.
     case rebuild
+    /// Begins a copy of the answering node.
+    case beginBackup
+    case showBackup(String)
+    /// Lets go of what it consists of.
+    case endBackup(String)
+    /// A piece of one of its files.
+    case backupFile(String, file: String)
+    /// Some entries of its log.
+    case backupLog(String)
     case livez
     case readyz
     case metrics
@@ -32,6 +41,11 @@ package enum Route: Hashable, Sendable {
         case .handOver: .handOver
         case .readmit: .readmit
         case .rebuild: .rebuild
+        case .beginBackup: .beginBackup
+        case .showBackup: .showBackup
+        case .endBackup: .endBackup
+        case .backupFile: .backupFile
+        case .backupLog: .backupLog
         case .livez: .livez
         case .readyz: .readyz
         case .metrics: .metrics
@@ -43,6 +57,7 @@ package enum Route: Hashable, Sendable {
 package enum RouteKind: Int, Hashable, Sendable, CaseIterable {
     case openAttempt, showAttempt, callback, platformCallback, timeline
     case cluster, handOver, readmit, rebuild
+    case beginBackup, showBackup, endBackup, backupFile, backupLog
     case livez, readyz, metrics
 
     package var name: String {
@@ -56,6 +71,11 @@ package enum RouteKind: Int, Hashable, Sendable, CaseIterable {
         case .handOver: "hand_over"
         case .readmit: "readmit"
         case .rebuild: "rebuild"
+        case .beginBackup: "begin_backup"
+        case .showBackup: "show_backup"
+        case .endBackup: "end_backup"
+        case .backupFile: "backup_file"
+        case .backupLog: "backup_log"
         case .livez: "livez"
         case .readyz: "readyz"
         case .metrics: "metrics"
@@ -66,9 +86,12 @@ package enum RouteKind: Int, Hashable, Sendable, CaseIterable {
     package var methods: [String] {
         switch self {
         case .openAttempt: ["PUT"]
-        case .callback, .handOver, .readmit, .rebuild: ["POST"]
+        case .callback, .handOver, .readmit, .rebuild, .beginBackup: ["POST"]
+        case .endBackup: ["DELETE"]
         case .platformCallback: ["GET", "POST"]
-        case .showAttempt, .timeline, .cluster, .livez, .readyz, .metrics: ["GET"]
+        case .showAttempt, .timeline, .cluster, .showBackup, .backupFile, .backupLog, .livez,
+            .readyz, .metrics:
+            ["GET"]
         }
     }
 
@@ -83,6 +106,10 @@ package enum RouteKind: Int, Hashable, Sendable, CaseIterable {
         case .handOver: "/v1/cluster/leader"
         case .readmit: "/v1/cluster/readmit"
         case .rebuild: "/v1/cluster/rebuild"
+        case .beginBackup: "/v1/backups"
+        case .showBackup, .endBackup: "/v1/backups/{backup}"
+        case .backupFile: "/v1/backups/{backup}/files/{file}"
+        case .backupLog: "/v1/backups/{backup}/log"
         case .livez: "/livez"
         case .readyz: "/readyz"
         case .metrics: "/metrics"
@@ -93,7 +120,10 @@ package enum RouteKind: Int, Hashable, Sendable, CaseIterable {
     package var isAnsweredFromState: Bool {
         switch self {
         case .openAttempt, .showAttempt, .callback, .platformCallback, .timeline: true
-        case .cluster, .handOver, .readmit, .rebuild, .livez, .readyz, .metrics: false
+        // What is copied is looked at by itself: a node that does not serve has no backups.
+        case .cluster, .handOver, .readmit, .rebuild, .beginBackup, .showBackup, .endBackup,
+            .backupFile, .backupLog, .livez, .readyz, .metrics:
+            false
         }
     }
 
@@ -102,7 +132,9 @@ package enum RouteKind: Int, Hashable, Sendable, CaseIterable {
         switch self {
         case .openAttempt, .callback: .ingest
         case .showAttempt, .timeline, .cluster: .read
-        case .handOver, .readmit, .rebuild: .operate
+        case .handOver, .readmit, .rebuild, .beginBackup, .showBackup, .endBackup, .backupFile,
+            .backupLog:
+            .operate
         case .platformCallback, .livez, .readyz, .metrics: nil
         }
     }
@@ -167,6 +199,33 @@ extension Route {
             case "rebuild": return fixed(.rebuild, method, .post)
             default: return .unknown
             }
+        case "backups": return matchBackup(method, path, &rest)
+        default: return .unknown
+        }
+    }
+
+    private static func matchBackup(
+        _ method: Request.Method,
+        _ path: Substring,
+        _ rest: inout Substring
+    ) -> RouteMatch {
+        guard !path.hasSuffixSlash else { return .unknown }
+        if rest.isEmpty { return fixed(.beginBackup, method, .post) }
+        let name = String(nextSegment(of: &rest))
+        guard !name.isEmpty else { return .unknown }
+        if rest.isEmpty {
+            switch method {
+            case .get: return .route(.showBackup(name))
+            case .delete: return .route(.endBackup(name))
+            default: return .wrongMethod(allow: "DELETE, GET")
+            }
+        }
+        switch nextSegment(of: &rest) {
+        case "log" where rest.isEmpty: return fixed(.backupLog(name), method, .get)
+        case "files":
+            let file = String(nextSegment(of: &rest))
+            guard !file.isEmpty, rest.isEmpty else { return .unknown }
+            return fixed(.backupFile(name, file: file), method, .get)
         default: return .unknown
         }
     }

@@ -67,6 +67,8 @@ struct Exchange {
         case transferring(NodeID)
         /// A directory is let in for a node, once the log says so.
         case readmitting(NodeID, DirectoryID)
+        /// A piece of a backup is being read from the disk.
+        case readingBackup
     }
     enum Read {
         case attempt(AttemptID)

@@ -76,6 +76,12 @@ extension NodeLoop {
             try readmit(NodeID(try bodies.handOver(request)), connection)
         case .rebuild:
             try rebuild(NodeID(try bodies.handOver(request)), connection)
+        case .beginBackup: try beginBackup(connection)
+        case .showBackup(let name): try showBackup(name, connection)
+        case .endBackup(let name): try endBackup(name, connection)
+        case .backupFile(let name, let file):
+            try readBackup(name, file: file, request, connection)
+        case .backupLog(let name): try readBackupLog(name, request, connection)
         case .livez:
             answer(connection, plain(200, "alive\n"))
         case .readyz:

@@ -252,6 +252,7 @@ final class NodeLoop {
         let completions = replica.output.completions
         let reads = replica.output.reads
         let loaded = replica.output.loaded
+        let pieces = replica.output.backupPieces
         let notices = replica.output.notices
         let disconnects = replica.output.disconnects
         replica.output.removeAll()
@@ -260,6 +261,7 @@ final class NodeLoop {
         for completion in completions { complete(completion) }
         for read in reads { readIsDone(read) }
         for load in loaded { loadIsDone(load) }
+        for piece in pieces { backupPieceIsRead(piece) }
     }
 
     private func takeMail() {
@@ -394,6 +396,7 @@ final class NodeLoop {
             noteDisk(notice)
         case .intakeRecovered, .intakeDamaged, .intakeUndecodable, .intakeNotRecorded:
             noteIntake(notice)
+        case .backupGivenUp(let id): backupIsGivenUp(id)
         case .identity(let notice): note(notice)
         case .digest(let notice): note(notice)
         case .placement(let notice): note(notice)
