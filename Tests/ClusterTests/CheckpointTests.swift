@@ -8,6 +8,7 @@ extension ClusterTests {
         private static let settings = "state: { checkpoint_attempts: 100, snapshot_lag: 50 },"
         private static let attempts = 120
 
+        /// The node's file of the metrics that begins with these words.
         private static func metric(_ name: String, at node: Int, _ cluster: LocalCluster) throws
             -> Int
         {
@@ -26,18 +27,6 @@ extension ClusterTests {
                 try #require(decided.disposition == "accepted")
                 return (attempt, decided.body)
             }
-        }
-
-        /// All nodes start anew on their checkpoints: what came before is in no node's memory.
-        private static func restart(_ cluster: LocalCluster) throws {
-            for node in cluster.numbers {
-                try eventually("node \(node) has a checkpoint") {
-                    try metric("verdict_checkpoint_index", at: node, cluster) > 50
-                }
-            }
-            for node in cluster.numbers { cluster.kill(node) }
-            for node in cluster.numbers { try cluster.start(node) }
-            try cluster.awaitReady()
         }
 
         private static func empty(_ node: Int, _ cluster: LocalCluster) throws {
@@ -65,8 +54,10 @@ extension ClusterTests {
         func emptied() throws {
             try withCluster(settings: Checkpoints.settings) { cluster in
                 let decided = try Checkpoints.fill(cluster)
-                try Checkpoints.restart(cluster)
                 let leader = try cluster.leader()
+                try eventually("the leader has a checkpoint") {
+                    try Checkpoints.metric("verdict_checkpoint_index", at: leader, cluster) > 50
+                }
                 let other = cluster.numbers.first { $0 != leader } ?? 1
                 try Checkpoints.empty(other, cluster)
                 try eventually("a fetched checkpoint is in place") {
@@ -109,8 +100,10 @@ extension ClusterTests {
         func killed() throws {
             try withCluster(settings: Checkpoints.settings) { cluster in
                 let decided = try Checkpoints.fill(cluster)
-                try Checkpoints.restart(cluster)
                 let leader = try cluster.leader()
+                try eventually("the leader has a checkpoint") {
+                    try Checkpoints.metric("verdict_checkpoint_index", at: leader, cluster) > 50
+                }
                 let other = cluster.numbers.first { $0 != leader } ?? 1
                 try Checkpoints.empty(other, cluster)
                 for _ in 1...4 {
