@@ -120,7 +120,6 @@ private func replicaConfiguration(
     replica.state.checkpointAttempts = configuration.state.checkpointAttempts
     replica.state.cacheBytes = configuration.state.cacheBytes
     replica.state.retention = configuration.state.retention
-    replica.snapshotLag = UInt64(configuration.state.snapshotLag)
     var placement = PlacementSettings()
     placement.moves = configuration.movesLeader
     placement.stableFor = configuration.leaderStableFor

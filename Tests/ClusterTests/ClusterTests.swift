@@ -8,16 +8,10 @@ enum ClusterTests {}
 func withCluster(
     nodes: Int = 3,
     timers: String = LocalCluster.quickTimers,
-    settings: String = "",
     starts: Bool = true,
     _ scenario: (LocalCluster) throws -> Void
 ) throws {
-    let cluster = try LocalCluster(
-        nodes: nodes,
-        timers: timers,
-        settings: settings,
-        starts: starts
-    )
+    let cluster = try LocalCluster(nodes: nodes, timers: timers, starts: starts)
     do {
         try scenario(cluster)
     } catch {

@@ -240,7 +240,6 @@ extension NodeConfiguration.State {
             100...100_000_000,
             default: checkpointAttempts
         )
-        snapshotLag = fields.integer("snapshot_lag", 1...1_000_000_000, default: snapshotLag)
         cacheBytes = fields.integer("cache_mib", 0...1_048_576, default: 128) * 1024 * 1024
         fields.close()
     }

@@ -69,8 +69,6 @@ package struct NodeConfiguration: Sendable {
         package var checkpointBytes = 64 * 1024 * 1024
         /// Changed attempts after which a checkpoint is made, too.
         package var checkpointAttempts = 100_000
-        /// Entries from which on a node that starts empty is given a checkpoint instead of all of them.
-        package var snapshotLag = 200_000
         /// What decided attempts that are on disk may take in memory, in bytes.
         package var cacheBytes = 128 * 1024 * 1024
         package init() {}

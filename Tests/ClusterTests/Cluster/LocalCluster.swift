@@ -17,12 +17,7 @@ final class LocalCluster {
 
     /// Writes the files of a cluster and, unless told otherwise, starts it and waits until every
     /// node can commit.
-    init(
-        nodes count: Int = 3,
-        timers: String = quickTimers,
-        settings: String = "",
-        starts: Bool = true
-    ) throws {
+    init(nodes count: Int = 3, timers: String = quickTimers, starts: Bool = true) throws {
         let manager = FileManager.default
         directory = manager.temporaryDirectory.path + "/verdict-cluster-\(UUID().uuidString)"
         try manager.createDirectory(atPath: directory, withIntermediateDirectories: true)
@@ -54,7 +49,6 @@ final class LocalCluster {
                     with: """
                           timers: { \(timers) },
                           journal: { segment_mib: 1 },
-                          \(settings)
                           allowed_targets:
                         """
                 )
