@@ -125,6 +125,13 @@ struct ParticipationTests {
         #expect(solo.raft.role == .follower)
         ask(id(1, 1))
         #expect(solo.raft.role == .preCandidate)
+        // In the middle of its campaign it is told once more to avoid office: it is the last resort still.
+        solo.avoidOffice(false)
+        solo.avoidOffice(true)
+        solo.wait(milliseconds: 60_000)
+        #expect(solo.sent.isEmpty)
+        ask(id(1, 1))
+        #expect(solo.sent.contains { if case .preVote = $0.body { true } else { false } })
         // It stands back again as soon as somebody leads.
         solo.append(after: id(1, 2), round: 1, term: 4)
         solo.persist()

@@ -273,6 +273,27 @@ struct IntakeTests {
         #expect(old.takeIn(second, at: 2).submission == .refused(.full))
     }
 
+    @Test("outlives a start on a disk that is full, and comes into the log when there is room")
+    func fullAtStart() throws {
+        let cluster = try IntakeTests.cluster()
+        _ = cluster.takeIn(IntakeTests.late, at: 2)
+        cluster.run(for: .milliseconds(200))
+        cluster.crash(2)
+        cluster.members[2].disk.isFull = true
+        try cluster.start(2)
+        cluster.run(for: .seconds(1))
+        #expect(cluster.intake(at: 2) == 1)
+        // What is new is refused, and the old is not forgotten for it.
+        let (context, _) = cluster.takeIn(IntakeTests.ended, at: 2)
+        cluster.run(for: .seconds(1))
+        #expect(IntakeTests.result(context, cluster) == .notTakenIn)
+        #expect(cluster.intake(at: 2) == 1)
+        cluster.members[2].disk.isFull = false
+        cluster.run(for: .seconds(1))
+        cluster.heal()
+        IntakeTests.expectOnce(IntakeTests.late, cluster)
+    }
+
     @Test("is not taken in where the disk is full, and nothing else suffers")
     func noRoom() throws {
         let cluster = try IntakeTests.cluster()

@@ -19,6 +19,8 @@ struct Intake {
         let bytes: Int
         /// Something of it may be on the disk.
         var isOnDisk = false
+        /// An earlier process may have acknowledged it: it is given up for nothing.
+        var isRestored = false
     }
     enum Stage: Hashable {
         case waiting
@@ -59,6 +61,9 @@ struct Intake {
     /// Durable ones that are not under way to the log.
     private var readyCount = 0
     private(set) var isWriting = false
+    /// What was found on the disk could not be written again for lack of room: nothing is written before
+    /// `tryForRoom`.
+    private var waitsForRoom = false
 
     init(_ journal: IntakeJournal) { self.journal = journal }
 
@@ -77,6 +82,7 @@ struct Intake {
     mutating func restore(_ number: UInt64, _ callback: Callback, payload: [UInt8]) {
         var record = Record(callback: callback, stage: .waiting, bytes: payload.count)
         record.isOnDisk = true
+        record.isRestored = true
         add(number, record)
         toWrite.append(.taken(number: number, payload: payload))
     }
@@ -136,7 +142,7 @@ struct Intake {
     /// record nor the entry would take the same callback for a new one.
     mutating func nextBatch(isDue: Bool, known: LogIndex) -> DiskBatch? {
         let isDue = isDue && (done.first.map { $0.at <= known } ?? false)
-        guard !isWriting, !toWrite.isEmpty || isDue else { return nil }
+        guard !isWriting, !waitsForRoom, !toWrite.isEmpty || isDue else { return nil }
         var items: [IntakeItem] = []
         var size = 0
         var count = 0
@@ -187,7 +193,11 @@ struct Intake {
         return waiters
     }
 
-    /// The batch under way found no room: its records are not taken in.
+    /// Room may have come.
+    mutating func tryForRoom() { waitsForRoom = false }
+
+    /// The batch under way found no room: its records are not taken in, but for those that were found on the disk,
+    /// which are there still and are tried again.
     ///
     /// - Returns: who waited for them.
     mutating func foundNoRoom(_ number: UInt64) -> [Waiter] {
@@ -196,16 +206,23 @@ struct Intake {
         journal.foundNoRoom()
         var waiters: [Waiter] = []
         var put: [(number: UInt64, at: LogIndex)] = []
+        var kept: [IntakeItem] = []
         for item in underWay + toWrite {
             switch item {
             case .taken(let number, _):
                 waiters += takeWaiters(number)
-                forget(number)
+                if records[number]?.isRestored == true {
+                    records[number]?.stage = .waiting
+                    kept.append(item)
+                } else {
+                    forget(number)
+                }
             case .done(let number): put.append((number, .zero))
             }
         }
         done.insert(contentsOf: put, at: 0)
-        toWrite = []
+        toWrite = kept
+        waitsForRoom = !kept.isEmpty
         underWay = []
         return waiters
     }

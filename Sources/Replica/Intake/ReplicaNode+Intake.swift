@@ -193,6 +193,7 @@ extension ReplicaNode {
             cannotCommitSince = now
         }
         tell(intake.expire(at: now), .timedOut)
+        intake.tryForRoom()
         isIntakeTidyDue = true
     }
 
