@@ -89,6 +89,7 @@ extension RaftNode {
         becomeFollower(term: currentTerm.next, leader: nil, at: now, into: &actions)
         role = .candidate
         votedFor = id
+        willing = isTransfer ? [] : granted.filter { $0 != id }
         granted = []
         voterLogs = []
         refused = []
@@ -204,7 +205,11 @@ extension RaftNode {
             }
             // Most likely the votes are split, and with another node down no quorum of refusals
             // will ever say so: no need to sit out a whole time-out. The next attempt asks for
-            // pre-votes first, so it disturbs nobody.
+            // pre-votes first, so it disturbs nobody. But whoever granted its pre-vote and is a long
+            // way off is waited for: it may be just the vote that is missing, where a member close by
+            // that catches up refuses each one.
+            willing.removeAll { $0 == peerIDs[peer] }
+            guard willing.isEmpty else { return }
             electionDeadline = min(
                 electionDeadline,
                 now.advanced(nanoseconds: timing.turn + random.below(electionNanoseconds / 4))

@@ -60,6 +60,8 @@ package struct RaftNode: ~Copyable {
     /// Where the logs of voters end that gave this candidate their vote.
     var voterLogs: [(voter: NodeID, last: EntryID)] = []
     var refused: [NodeID] = []
+    /// Who granted the pre-vote before this election and has not answered in it yet.
+    var willing: [NodeID] = []
 
     // Following.
     /// The log equals the log of this term's leader through here, at least.

@@ -353,6 +353,8 @@ package struct ReplicaNode: ~Copyable {
                 output.messages.append(
                     .init(to: peer.node, message: .ping(sentAt: now, status))
                 )
+                // Until all have met it is said again and again: any message may be lost.
+                if registry?.durable.isFormed == false { sendMembers(to: peer.node) }
                 guard sharesRoundTrips else { continue }
                 output.messages.append(
                     .init(to: peer.node, message: .roundTrips(roundTripReport(at: now)))

@@ -268,6 +268,31 @@ struct ElectionTests {
         #expect(solo.raft.nextDeadline.nanoseconds(since: solo.now) < 250_000_000)
     }
 
+    @Test("a refusal from close by leaves a willing voter far away the time to answer")
+    func willing() {
+        let solo = Solo([1])
+        solo.waitForDeadline()
+        solo.receive(.preVoteReply(VoteReply(granted: true)), from: n2, term: 2)
+        solo.persist()
+        #expect(solo.raft.role == .candidate)
+        let deadline = solo.raft.nextDeadline
+        // Such as of a member that catches up, and grants no vote.
+        solo.receive(.requestVoteReply(VoteReply(granted: false)), from: n3, term: 2)
+        #expect(solo.raft.role == .candidate)
+        #expect(solo.raft.nextDeadline == deadline)
+        solo.receive(.requestVoteReply(VoteReply(granted: true)), from: n2, term: 2)
+        #expect(solo.raft.role == .leader)
+
+        // Where it was the willing one that refuses, the votes are split: it is tried again soon.
+        let split = Solo([1])
+        split.waitForDeadline()
+        split.receive(.preVoteReply(VoteReply(granted: true)), from: n2, term: 2)
+        split.persist()
+        let before = split.raft.nextDeadline
+        split.receive(.requestVoteReply(VoteReply(granted: false)), from: n2, term: 2)
+        #expect(split.raft.nextDeadline < before)
+    }
+
     @Test("votes of strangers, of learners and from other terms do not count")
     func foreignVotes() {
         let solo = Solo(nodes: 5, term: 6) {

@@ -131,6 +131,8 @@ extension ReplicaNode {
     ) {
         registry?.learn(tags, isFormed: isFormed, from: peer)
         membersChanged(at: now)
+        // It may not have got what was said when this node knew.
+        if !isFormed, registry?.durable.isFormed == true { sendMembers(to: peer) }
     }
 
     /// Carries out what follows from a change of the registry.
