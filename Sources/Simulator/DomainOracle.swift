@@ -233,6 +233,11 @@ struct DomainOracle {
         }
     }
 
+    /// A node's directory is another one, or damaged: what it took in may be gone.
+    mutating func replaced(_ node: Int) {
+        for attempt in facts.indices { facts[attempt].takenIn.removeAll { $0.node == node } }
+    }
+
     /// A node answers a callback that is new to it with the committed outcome, before it is in the log.
     private mutating func checkLate(
         _ decision: Decision,
@@ -250,6 +255,20 @@ struct DomainOracle {
                 "same answer for ever",
                 """
                 \(plan.id) \(callback.key) is answered \(decision.answer) from an intake, should be \(expected)
+                """,
+                at: now
+            )
+        }
+        if decision.disposition != .repeated,
+            facts[request.attempt].takenIn.contains(where: {
+                $0.key == callback.key && $0.node == request.node
+            })
+        {
+            checker.fail(
+                "callback identity",
+                """
+                \(plan.id) \(callback.key) is \(decision.disposition.name) at n\(request.node + 1), \
+                which took it in before
                 """,
                 at: now
             )

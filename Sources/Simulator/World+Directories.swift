@@ -41,6 +41,7 @@ extension World {
         host.wasMet = false
         host.runBefore = host.run
         checker.replaced(host.number)
+        oracle.replaced(host.number)
         statistics.replacedDirectories += 1
         trace.note(
             now,

@@ -198,6 +198,7 @@ extension World {
         guard let what = host.disk.rot(&host.random) else { return }
         checker.damaged(host.number)
         host.hasLost = true
+        oracle.replaced(host.number)
         trace.note(now, "n\(host.number + 1): \(what)")
     }
 

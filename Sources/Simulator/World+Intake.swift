@@ -13,24 +13,29 @@ extension World {
         isOverdue: Bool = false,
         _ process: Process
     ) -> Bool {
-        let reply: Reply
-        if let decision = process.replica.lateDecision(on: callback) {
-            reply = .late(decision)
+        let decision = process.replica.lateDecision(on: callback)
+        func reply(isRepeat: Bool) -> Reply {
+            guard var decision else { return .takenIn }
+            if isRepeat { decision.disposition = .repeated }
+            return .late(decision)
+        }
+        if decision != nil {
+            // It has its answer.
         } else if callback.needsNoStep,
             isOverdue || process.replica.isWithoutQuorum(at: instant)
         {
-            reply = .takenIn
+            // It needs none.
         } else {
             return false
         }
         switch process.replica.takeIn(callback, as: id, context: number, at: instant) {
         case .known:
             statistics.answeredLocally += 1
-            answer(number, reply)
-        case .taken(let id):
+            answer(number, reply(isRepeat: true))
+        case .taken(let id, let isHeld):
             statistics.takenIn += 1
             checker.takenIn(callback, as: id)
-            process.frontEnd.takingIn[number] = reply
+            process.frontEnd.takingIn[number] = reply(isRepeat: isHeld)
             process.frontEnd.waiting.insert(number)
         case .refused: return false
         }

@@ -26,8 +26,9 @@ package enum IntakeSubmission: Hashable, Sendable {
     /// It is in the intake already, durably.
     case known
     /// A `Completion` will say that it is durable: `takenIn`, or `notTakenIn` or `timedOut`. It comes into
-    /// the log under this ID.
-    case taken(RequestID)
+    /// the log under this ID. Where it `isHeld`, another delivery was taken in before, and is not durable yet, or
+    /// not again after a start: this one is a repeat.
+    case taken(RequestID, isHeld: Bool)
     case refused(IntakeRefusal)
 }
 
@@ -104,7 +105,7 @@ extension ReplicaNode {
             } else if !isDurable {
                 intake.wait(waiter, for: number)
             }
-            return isDurable ? .known : .taken(held.origin.request)
+            return isDurable ? .known : .taken(held.origin.request, isHeld: true)
         }
         let limits = configuration.intake
         let age = intakeDepth(wall: lastWall).oldestMilliseconds
@@ -120,7 +121,7 @@ extension ReplicaNode {
         callback.origin.request = id ?? makeRequestID()
         counters.takenIn += 1
         intake.take(callback, waiter: waiter)
-        return .taken(callback.origin.request)
+        return .taken(callback.origin.request, isHeld: false)
     }
 
     /// The batch of `output.intake` is durable.

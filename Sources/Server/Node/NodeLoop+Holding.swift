@@ -88,12 +88,13 @@ extension NodeLoop {
         _ form: Exchange.ReplyForm,
         _ connection: HTTPConnection
     ) -> Bool {
+        var decision = decision
         switch replica.takeIn(callback, as: id, context: connection.context, at: now) {
         case .known:
-            var decision = decision
             decision?.disposition = .repeated
             answer(connection, acknowledgement(decision, form))
-        case .taken:
+        case .taken(_, let isHeld):
+            if isHeld { decision?.disposition = .repeated }
             connection.exchange?.step = .takingIn(acknowledgement(decision, form))
             needsTurn = true
         case .refused: return false
