@@ -268,7 +268,9 @@ extension ClusterTests {
                             try new.log(node).contains("from one backup")
                         }
                     }
-                    #expect(try new.get("/readyz", at: 1, token: nil).status == 503)
+                    try eventually("node 1 listens, and cannot commit") {
+                        (try? new.get("/readyz", at: 1, token: nil).status) == 503
+                    }
                     for node in 2...3 {
                         new.kill(node)
                         try restore(node, from: second)
