@@ -316,14 +316,19 @@ extension NodeLoop {
             case .reading(let read) = connection.exchange?.step
         else { return }
         guard completion.isReady else {
-            switch read {
-            case .attempt, .timeline: answer(connection, timedOut().response)
-            case .callback(let callback, let form): undecided(callback, as: nil, form, connection)
-            case .poll(let attempt, let form): holdOn(attempt, form, digits: nil, connection)
-            }
+            giveUp(read, connection)
             return
         }
         finish(read, connection)
+    }
+
+    /// The hold is over for a read: a call is told to hold on, where its platform has words for that.
+    private func giveUp(_ read: Exchange.Read, _ connection: HTTPConnection) {
+        switch read {
+        case .attempt, .timeline: answer(connection, timedOut().response)
+        case .callback(let callback, let form): undecided(callback, as: nil, form, connection)
+        case .poll(let attempt, let form): holdOn(attempt, form, digits: nil, connection)
+        }
     }
 
     /// Whether an attempt can be read from the state now; if not, its record is read from the disk
@@ -351,7 +356,10 @@ extension NodeLoop {
             case .loading(let loading) = connection.exchange?.step
         else { return }
         guard completion.isReady else {
-            answer(connection, Problem.undecidedInTime(retryAfter: 1).response)
+            switch loading {
+            case .read(let read): giveUp(read, connection)
+            case .request: answer(connection, Problem.undecidedInTime(retryAfter: 1).response)
+            }
             return
         }
         connection.exchange?.step = nil
