@@ -17,6 +17,8 @@ struct DomainOracle {
         var acknowledged: [Acknowledged] = []
         /// Acknowledged by the intake of a node, while the attempt was known to exist.
         var takenIn: [(key: CallbackKey, node: Int)] = []
+        /// Keys of which a node said that they are new to it, and late.
+        var lateTold: [(key: CallbackKey, node: Int)] = []
         /// How often each key was delivered to any node.
         var deliveries: [(key: CallbackKey, count: Int)] = []
         var identities: [(key: CallbackKey, identity: Int)] = []
@@ -235,7 +237,10 @@ struct DomainOracle {
 
     /// A node's directory is another one, or damaged: what it took in may be gone.
     mutating func replaced(_ node: Int) {
-        for attempt in facts.indices { facts[attempt].takenIn.removeAll { $0.node == node } }
+        for attempt in facts.indices {
+            facts[attempt].takenIn.removeAll { $0.node == node }
+            facts[attempt].lateTold.removeAll { $0.node == node }
+        }
     }
 
     /// A node answers a callback that is new to it with the committed outcome, before it is in the log.
@@ -259,19 +264,18 @@ struct DomainOracle {
                 at: now
             )
         }
-        if decision.disposition != .repeated,
-            facts[request.attempt].takenIn.contains(where: {
+        if decision.disposition != .repeated {
+            let isTold = facts[request.attempt].lateTold.contains {
                 $0.key == callback.key && $0.node == request.node
-            })
-        {
-            checker.fail(
-                "callback identity",
-                """
-                \(plan.id) \(callback.key) is \(decision.disposition.name) at n\(request.node + 1), \
-                which took it in before
-                """,
-                at: now
-            )
+            }
+            if isTold {
+                checker.fail(
+                    "callback identity",
+                    "\(plan.id) \(callback.key) is new to n\(request.node + 1) for the second time",
+                    at: now
+                )
+            }
+            facts[request.attempt].lateTold.append((callback.key, request.node))
         }
         facts[request.attempt].takenIn.append((callback.key, request.node))
         check(decision.answer.state, request, plan, attempt, &checker, at: now)
