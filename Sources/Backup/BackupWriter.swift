@@ -149,12 +149,12 @@ package struct BackupWriter: Sendable {
         _ bytes: [UInt8],
         _ disk: inout some Disk
     ) throws(JournalError) {
-        for entry in try EntryRecords.entries(in: bytes, from: Self.source) {
-            try chain?.take(entry, file: Self.source, offset: 0)
-        }
+        let entries = try EntryRecords.entries(in: bytes, from: Self.source)
+        for entry in entries { try chain?.take(entry, file: Self.source, offset: 0) }
+        guard let first = entries.first else { throw Self.wrong("it has no entry") }
         if entryFiles.isEmpty || entryBytes >= EntryFile.fullSize {
             try endEntryFile(&disk)
-            try beginEntryFile(bytes, &disk)
+            try beginEntryFile(first.index, &disk)
         }
         guard let file = entryFiles.last else { return }
         try write(bytes, to: file, offset: entryBytes, &disk)
@@ -162,15 +162,12 @@ package struct BackupWriter: Sendable {
     }
 
     private mutating func beginEntryFile(
-        _ bytes: [UInt8],
+        _ first: LogIndex,
         _ disk: inout some Disk
     ) throws(JournalError) {
-        guard let first = try EntryRecords.entries(in: bytes, from: Self.source).first else {
-            throw Self.wrong("it has no entry")
-        }
-        let file = EntryFile.name(first: first.index)
+        let file = EntryFile.name(first: first)
         entryFiles.append(file)
-        let header = EntryFile.header(first: first.index)
+        let header = EntryFile.header(first: first)
         try write(header, to: file, offset: 0, &disk)
         entryBytes = header.count
     }

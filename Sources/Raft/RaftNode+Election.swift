@@ -60,6 +60,8 @@ extension RaftNode {
         refuseReads(into: &actions)
         uncommittedBytes = 0
         isLastResort = false
+        // Somebody has led until now.
+        leaderHeard = now
         resetElectionDeadline(at: now)
     }
 
@@ -196,7 +198,10 @@ extension RaftNode {
                 return
             }
             becomeFollower(term: term, leader: nil, at: now, into: &actions)
-        } else if reply.granted {
+            return
+        }
+        willing.removeAll { $0 == peerIDs[peer] }
+        if reply.granted {
             voterLogs.append((peerIDs[peer], reply.lastEntry))
             grantedVote(by: peerIDs[peer], at: now, into: &actions)
         } else {
@@ -208,7 +213,6 @@ extension RaftNode {
             // pre-votes first, so it disturbs nobody. But whoever granted its pre-vote and is a long
             // way off is waited for: it may be just the vote that is missing, where a member close by
             // that catches up refuses each one.
-            willing.removeAll { $0 == peerIDs[peer] }
             guard willing.isEmpty else { return }
             electionDeadline = min(
                 electionDeadline,

@@ -63,9 +63,10 @@ extension RaftNode {
     /// A member asks whether it could win, nobody leads, and this node's log is longer: it could win
     /// itself, and the other one cannot, so it does not sit out its time.
     mutating func takeTurn(instead request: VoteRequest, at now: Instant) {
-        // Who was to avoid office in the middle of a campaign is not a follower again since.
-        guard role == .follower || isReluctant && role != .leader, isVoter, !isSilent,
-            log.lastID > request.lastEntry, !hasLiveLeader(at: now)
+        // Who was to avoid office in the middle of a campaign is not a follower again since; one that is under
+        // way as the last resort goes on.
+        guard role == .follower || isReluctant && !isLastResort && role != .leader,
+            isVoter, !isSilent, log.lastID > request.lastEntry, !hasLiveLeader(at: now)
         else { return }
         if isReluctant {
             guard now.nanoseconds(since: leaderHeard) >= 10 * electionNanoseconds else { return }

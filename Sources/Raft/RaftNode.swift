@@ -53,7 +53,7 @@ package struct RaftNode: ~Copyable {
     // Elections.
     package internal(set) var timing: ElectionTiming
     var electionDeadline: Instant
-    /// When the leader was last heard from.
+    /// When the leader was last heard from, or this node left that office.
     var leaderHeard: Instant
     /// Votes, or pre-votes, of the campaign under way.
     var granted: [NodeID] = []

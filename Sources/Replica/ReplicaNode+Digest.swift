@@ -15,6 +15,8 @@ package enum DigestNotice: Hashable, Sendable {
     case quarantined(DigestMismatch)
     /// No majority of the nodes has the same digest.
     case noMajority(index: EntryIndex)
+    /// A peer waits for the checkpoint at this entry, which no majority has confirmed.
+    case unconfirmed(index: EntryIndex, peer: NodeID)
     case rebuilding
     /// The owner starts anew from the disk.
     case startsAnew
@@ -25,8 +27,11 @@ package enum DigestNotice: Hashable, Sendable {
 /// The digest of the newest checkpoint's entry, which has to be compared before that is handed on.
 struct WantedComparison {
     var index = LogIndex.zero
-    /// Somebody asked for the checkpoint until shortly before.
+    /// Somebody has asked for it since then, and until shortly before the other.
+    var wantedSince: Instant
     var wantedUntil: Instant
+    /// An operator was told.
+    var isTold = false
     /// The checkpoint stays the newest one until then.
     var holdsUntil: Instant
 }
@@ -101,22 +106,40 @@ extension ReplicaNode {
     mutating func mayHandOn(_ index: LogIndex, to peer: NodeID, at now: Instant) -> Bool {
         guard configuration.digestInterval != nil,
             !machine.digest.isCompared(EntryIndex(index.number)),
-            canCompare(index, for: peer)
+            canCompare(index, for: peer, at: now)
         else { return true }
         if comparison.index != index {
             comparison.index = index
             comparison.holdsUntil = now.advanced(by: .seconds(30))
         }
+        if comparison.wantedUntil <= now {
+            comparison.wantedSince = now
+            comparison.isTold = false
+        }
         comparison.wantedUntil = now.advanced(by: .seconds(10))
+        if !comparison.isTold, comparison.wantedSince.advanced(by: .seconds(10)) <= now {
+            comparison.isTold = true
+            output.notices.append(
+                .digest(.unconfirmed(index: EntryIndex(index.number), peer: peer))
+            )
+        }
         nextDigestAt = min(nextDigestAt, now.advanced(by: .milliseconds(500)))
         return false
     }
 
-    /// Whether the peer has the log, or enough others have it to agree on a digest without the peer.
-    private func canCompare(_ index: LogIndex, for peer: NodeID) -> Bool {
-        let holders = raft.progress.filter { $0.isVoter && $0.counts && $0.matchIndex >= index }
-        return holders.contains { $0.node == peer }
-            || holders.count + 1 >= configuration.raft.membership.quorum
+    /// Whether the peer has the log, so that the cluster goes on without its state, or enough others can agree on
+    /// a digest without the peer.
+    private func canCompare(_ index: LogIndex, for peer: NodeID, at now: Instant) -> Bool {
+        var others = 0
+        for progress in raft.progress
+        where progress.isVoter && progress.counts && progress.matchIndex >= index {
+            if progress.node == peer { return true }
+            let state = peers.first { $0.node == progress.node }
+            if let state, isReachable(state, at: now), state.status?.condition == .healthy {
+                others += 1
+            }
+        }
+        return others + 1 >= configuration.raft.membership.quorum
     }
 
     /// Somebody waits until the checkpoint can be handed on.

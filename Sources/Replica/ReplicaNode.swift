@@ -91,6 +91,8 @@ package struct ReplicaNode: ~Copyable {
     var cannotCommitSince: Instant?
     /// What is done is written down with the next batch.
     var isIntakeTidyDue = false
+    /// Room is looked for again then.
+    var nextIntakeTryAt: Instant
     var placement: Placement
     var backups: [Backup] = []
     var backupReads = BackupReads()
@@ -146,6 +148,7 @@ package struct ReplicaNode: ~Copyable {
         self.machine = start.machine
         self.intake = intake
         self.cannotCommitSince = now
+        self.nextIntakeTryAt = now
         self.requests = RequestTable(limit: configuration.maxPendingRequests)
         self.reads = ReadTable(incarnation: configuration.incarnation)
         self.ledger = RepeatLedger(maxItems: configuration.maxRepeatItems)
@@ -157,7 +160,11 @@ package struct ReplicaNode: ~Copyable {
         self.nextHousekeepingAt = now
         self.nextPingAt = now
         self.nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)
-        self.comparison = WantedComparison(wantedUntil: now, holdsUntil: now)
+        self.comparison = WantedComparison(
+            wantedSince: now,
+            wantedUntil: now,
+            holdsUntil: now
+        )
         self.nextDigestAt = configuration.digestInterval.map { now.advanced(by: $0) } ?? now
         noteMismatch(isFromLogAlone: store.manifest == nil, at: now)
         raft.applied(

@@ -241,7 +241,7 @@ extension World {
                 "n\(host.number + 1) built its state anew, and it is wrong: \(mismatch)",
                 at: now
             )
-        case .rebuilding: break
+        case .rebuilding, .unconfirmed: break
         case .startsAnew:
             kill(host.number)
             restartLater(host, after: WorldPlan.millisecond)

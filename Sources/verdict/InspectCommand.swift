@@ -122,11 +122,7 @@ enum InspectCommand {
         if let tail = inspection.tornTail {
             lines += ["", "unfinished write: \(tail.file) at byte \(tail.offset): \(tail.what)"]
         }
-        let damages = inspection.damage + state.damage
-        if !damages.isEmpty { lines.append("") }
-        for damage in damages {
-            lines.append("DAMAGE: \(damage.file) at byte \(damage.offset): \(damage.what)")
-        }
+        lines += (inspection.damage + state.damage).lines
         return lines.joined(separator: "\n")
     }
 
@@ -235,25 +231,38 @@ enum InspectCommand {
         }
         json.endArray()
         append(state, to: &json)
-        if let tail = inspection.tornTail { append(tail, "unfinished", to: &json) }
-        json.key("damage")
-        json.beginArray()
-        for damage in inspection.damage + state.damage { append(damage, nil, to: &json) }
-        json.endArray()
+        if let tail = inspection.tornTail {
+            json.key("unfinished")
+            json.append(tail)
+        }
+        json.member("damage", inspection.damage + state.damage)
         json.endObject()
         return String(decoding: json.bytes, as: UTF8.self)
     }
+}
 
-    private static func append(
-        _ damage: LogInspection.Damage,
-        _ name: String?,
-        to json: inout JSONText
-    ) {
-        if let name { json.key(name) }
-        json.beginObject()
-        json.member("file", damage.file)
-        json.member("offset", damage.offset)
-        json.member("what", damage.what)
-        json.endObject()
+/// Damage, wherever it was found, for people and for scripts.
+extension JSONText {
+    mutating func append(_ damage: LogInspection.Damage) {
+        beginObject()
+        member("file", damage.file)
+        member("offset", damage.offset)
+        member("what", damage.what)
+        endObject()
+    }
+
+    mutating func member(_ name: String, _ damages: [LogInspection.Damage]) {
+        key(name)
+        beginArray()
+        for damage in damages { append(damage) }
+        endArray()
+    }
+}
+
+extension [LogInspection.Damage] {
+    /// A line each, behind an empty one if there is any.
+    var lines: [String] {
+        guard !isEmpty else { return [] }
+        return [""] + map { "DAMAGE: \($0.file) at byte \($0.offset): \($0.what)" }
     }
 }

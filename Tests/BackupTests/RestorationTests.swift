@@ -201,21 +201,28 @@ struct RestorationTests {
         }
     }
 
+    private func restore(
+        _ backup: inout MemoryDisk,
+        to target: inout MemoryDisk
+    ) throws(JournalError) {
+        _ = try Restoration.restore(
+            from: &backup,
+            to: &target,
+            as: .init(
+                cluster: "new",
+                node: NodeID(3),
+                directory: DirectoryID(high: 1, low: 1),
+                salt: 1,
+                segmentSize: LoneNode.segmentSize
+            )
+        )
+    }
+
     private func expectRefused(_ backup: MemoryDisk, _ what: String) {
         var source = backup
         var target = MemoryDisk()
         #expect(throws: JournalError.self, "\(what)") {
-            _ = try Restoration.restore(
-                from: &source,
-                to: &target,
-                as: .init(
-                    cluster: "new",
-                    node: NodeID(3),
-                    directory: DirectoryID(high: 1, low: 1),
-                    salt: 1,
-                    segmentSize: LoneNode.segmentSize
-                )
-            )
+            try restore(&source, to: &target)
         }
         #expect(target.files.isEmpty, "\(what)")
     }
@@ -227,17 +234,7 @@ struct RestorationTests {
             var target = MemoryDisk()
             try target.perform(.create(file: file, size: 3))
             #expect(throws: JournalError.self) {
-                _ = try Restoration.restore(
-                    from: &backup,
-                    to: &target,
-                    as: .init(
-                        cluster: "new",
-                        node: NodeID(3),
-                        directory: DirectoryID(high: 1, low: 1),
-                        salt: 1,
-                        segmentSize: LoneNode.segmentSize
-                    )
-                )
+                try restore(&backup, to: &target)
             }
             #expect(target.files == [file: [0, 0, 0]])
         }
@@ -252,17 +249,7 @@ struct RestorationTests {
             var target = MemoryDisk()
             target.failsFrom = at
             do throws(JournalError) {
-                _ = try Restoration.restore(
-                    from: &source,
-                    to: &target,
-                    as: .init(
-                        cluster: "new",
-                        node: NodeID(3),
-                        directory: DirectoryID(high: 1, low: 1),
-                        salt: 1,
-                        segmentSize: LoneNode.segmentSize
-                    )
-                )
+                try restore(&source, to: &target)
                 break
             } catch {
                 target.failsFrom = nil

@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 import Journal
 import Reactor
@@ -8,17 +9,14 @@ final class TemporaryDirectory: Sendable {
     let path: String
 
     init() throws {
-        var template = Array("/tmp/verdict-test-XXXXXX".utf8CString)
-        let made = unsafe mkdtemp(&template) != nil
-        try #require(made)
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let manager = FileManager.default
+        path = manager.temporaryDirectory.path + "/verdict-test-\(UUID().uuidString)"
+        try manager.createDirectory(atPath: path, withIntermediateDirectories: false)
     }
 
     deinit {
-        if var disk = try? FileDisk(directory: path), let names = try? disk.list() {
-            for name in names { try? disk.perform(.remove(file: name)) }
-        }
-        unsafe _ = rmdir(path)
+        // Nothing of the test's is left to report to.
+        try? FileManager.default.removeItem(atPath: path)
     }
 }
 

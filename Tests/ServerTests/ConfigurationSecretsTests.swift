@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Glibc
 import Providers
 import Server
@@ -195,21 +196,12 @@ private final class TemporaryFile {
     let path: String
 
     init(_ text: String) throws {
-        var template = Array("/tmp/verdict-test-XXXXXX".utf8CString)
-        let descriptor = unsafe template.withUnsafeMutableBufferPointer { buffer -> Int32 in
-            guard let base = buffer.baseAddress else { return -1 }
-            return unsafe mkstemp(base)
-        }
-        try #require(descriptor >= 0)
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let bytes = Array(text.utf8)
-        let count = unsafe bytes.withUnsafeBytes {
-            unsafe write(descriptor, $0.baseAddress, $0.count)
-        }
-        close(descriptor)
-        try #require(count == bytes.count)
+        let manager = FileManager.default
+        path = manager.temporaryDirectory.path + "/verdict-test-\(UUID().uuidString)"
+        try Data(text.utf8).write(to: URL(filePath: path))
+        try setMode(0o600)
     }
-    deinit { _ = unsafe unlink(path) }
+    deinit { try? FileManager.default.removeItem(atPath: path) }
 
     func setMode(_ mode: mode_t) throws {
         try #require(unsafe chmod(path, mode) == 0)

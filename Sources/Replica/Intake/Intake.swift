@@ -10,7 +10,9 @@ internal import Verification
 struct Intake {
     struct Record {
         let callback: Callback
-        var stage: Stage
+        var stage = Stage.waiting
+        /// Its place in the request table while it is proposed or forwarded.
+        var sequence: UInt64?
         /// Who waits for it to become durable.
         var waiting: [Waiter] = []
         /// Received again since.
@@ -19,16 +21,17 @@ struct Intake {
         let bytes: Int
         /// Something of it may be on the disk.
         var isOnDisk = false
-        /// An earlier process may have acknowledged it: it is given up for nothing.
+        /// An earlier process may have acknowledged it: it is given up for nothing, and need not be durable once
+        /// more before it is proposed.
         var isRestored = false
+
+        var mayBeProposed: Bool { sequence == nil && (stage == .durable || isRestored) }
     }
     enum Stage: Hashable {
         case waiting
         /// In the batch under way.
         case writing
         case durable
-        /// Proposed or forwarded, at this place of the request table.
-        case submitted(sequence: UInt64)
     }
     struct Waiter {
         var context: UInt64
@@ -50,6 +53,10 @@ struct Intake {
     private var queue: [UInt64] = []
     private var head = 0
     private var toWrite: [IntakeItem] = []
+    /// What was found on the disk, until it is written again; after what is new, and not before `tryForRoom`
+    /// where there was no room for it.
+    private var toRewrite: [IntakeItem] = []
+    private var waitsForRoom = false
     /// Records that are not needed any more once a restart applies the entry that they came to.
     private var done: [(number: UInt64, at: LogIndex)] = []
     /// What the batch under way writes.
@@ -58,12 +65,9 @@ struct Intake {
     private(set) var bytes = 0
     /// What the records cost that are proposed or forwarded and not applied yet.
     private var submittedBytes = 0
-    /// Durable ones that are not under way to the log.
+    /// Those that may be proposed.
     private var readyCount = 0
     private(set) var isWriting = false
-    /// What was found on the disk could not be written again for lack of room: nothing is written before
-    /// `tryForRoom`.
-    private var waitsForRoom = false
 
     init(_ journal: IntakeJournal) { self.journal = journal }
 
@@ -80,11 +84,12 @@ struct Intake {
     /// It is written again: what a process reads may be what an earlier one wrote and could not make
     /// durable.
     mutating func restore(_ number: UInt64, _ callback: Callback, payload: [UInt8]) {
-        var record = Record(callback: callback, stage: .waiting, bytes: payload.count)
+        var record = Record(callback: callback, bytes: payload.count)
         record.isOnDisk = true
         record.isRestored = true
         add(number, record)
-        toWrite.append(.taken(number: number, payload: payload))
+        readyCount += 1
+        toRewrite.append(.taken(number: number, payload: payload))
     }
 
     private mutating func add(_ number: UInt64, _ record: Record) {
@@ -101,12 +106,7 @@ struct Intake {
             let number = byKey[Key(attempt: callback.attempt, key: callback.key)],
             let record = records[number]
         else { return nil }
-        let isDurable =
-            switch record.stage {
-            case .waiting, .writing: false
-            case .durable, .submitted: true
-            }
-        return (number, record.callback, isDurable)
+        return (number, record.callback, record.stage == .durable)
     }
 
     /// Takes a callback in, which becomes durable with one of the next batches.
@@ -116,7 +116,7 @@ struct Intake {
         let number = journal.takeNumber()
         add(
             number,
-            Record(callback: callback, stage: .waiting, waiting: [waiter], bytes: command.count)
+            Record(callback: callback, waiting: [waiter], bytes: command.count)
         )
         toWrite.append(.taken(number: number, payload: command))
     }
@@ -142,28 +142,19 @@ struct Intake {
     /// record nor the entry would take the same callback for a new one.
     mutating func nextBatch(isDue: Bool, known: LogIndex) -> DiskBatch? {
         let isDue = isDue && (done.first.map { $0.at <= known } ?? false)
-        guard !isWriting, !waitsForRoom, !toWrite.isEmpty || isDue else { return nil }
+        let rewrites = toWrite.isEmpty && !waitsForRoom && !toRewrite.isEmpty
+        guard !isWriting, !toWrite.isEmpty || rewrites || isDue else { return nil }
         var items: [IntakeItem] = []
         var size = 0
-        var count = 0
-        for item in toWrite {
-            // What is applied already needs no record.
-            guard case .taken(let number, let payload) = item, records[number] != nil else {
-                count += 1
-                continue
-            }
-            let more = payload.count + 16
-            guard size + more <= journal.maxBatchBytes else { break }
-            size += more
-            count += 1
-            records[number]?.stage = .writing
-            records[number]?.isOnDisk = true
-            items.append(item)
+        let limit = journal.maxBatchBytes
+        if rewrites {
+            Intake.takeItems(from: &toRewrite, noting: &records, into: &items, &size, limit: limit)
+        } else {
+            Intake.takeItems(from: &toWrite, noting: &records, into: &items, &size, limit: limit)
         }
-        toWrite.removeFirst(count)
-        count = 0
+        var count = 0
         for (number, index) in done {
-            guard index <= known, size + 16 <= journal.maxBatchBytes else { break }
+            guard index <= known, size + 16 <= limit else { break }
             size += 16
             count += 1
             items.append(.done(number: number))
@@ -176,6 +167,32 @@ struct Intake {
         return DiskBatch(number: batchNumber, operations: journal.append(items))
     }
 
+    /// Moves to a batch what fits into it.
+    private static func takeItems(
+        from list: inout [IntakeItem],
+        noting records: inout [UInt64: Record],
+        into items: inout [IntakeItem],
+        _ size: inout Int,
+        limit: Int
+    ) {
+        var count = 0
+        for item in list {
+            // What is applied already needs no record.
+            guard case .taken(let number, let payload) = item, records[number] != nil else {
+                count += 1
+                continue
+            }
+            let more = payload.count + 16
+            guard size + more <= limit else { break }
+            size += more
+            count += 1
+            records[number]?.stage = .writing
+            records[number]?.isOnDisk = true
+            items.append(item)
+        }
+        list.removeFirst(count)
+    }
+
     /// The batch under way is durable.
     ///
     /// - Returns: who waited for it.
@@ -184,16 +201,16 @@ struct Intake {
         isWriting = false
         var waiters: [Waiter] = []
         for case .taken(let number, _) in underWay {
-            guard records[number] != nil else { continue }
+            guard let record = records[number] else { continue }
             records[number]?.stage = .durable
-            readyCount += 1
+            if !record.isRestored { readyCount += 1 }
             waiters += takeWaiters(number)
         }
         underWay = []
         return waiters
     }
 
-    /// Room may have come.
+    /// Room may have come for what was found on the disk.
     mutating func tryForRoom() { waitsForRoom = false }
 
     /// The batch under way found no room: its records are not taken in, but for those that were found on the disk,
@@ -207,6 +224,7 @@ struct Intake {
         var waiters: [Waiter] = []
         var put: [(number: UInt64, at: LogIndex)] = []
         var kept: [IntakeItem] = []
+        // What is new is told at once; the rest waits where it is.
         for item in underWay + toWrite {
             switch item {
             case .taken(let number, _):
@@ -221,8 +239,9 @@ struct Intake {
             }
         }
         done.insert(contentsOf: put, at: 0)
-        toWrite = kept
-        waitsForRoom = !kept.isEmpty
+        toWrite = []
+        toRewrite.insert(contentsOf: kept, at: 0)
+        waitsForRoom = true
         underWay = []
         return waiters
     }
@@ -235,7 +254,7 @@ struct Intake {
 
     /// Takes out those who have waited too long.
     mutating func expire(at now: Instant) -> [Waiter] {
-        guard isWriting || !toWrite.isEmpty else { return [] }
+        guard isWriting || !toWrite.isEmpty || !toRewrite.isEmpty else { return [] }
         var expired: [Waiter] = []
         for number in queue[head...] {
             guard let record = records[number], !record.waiting.isEmpty else { continue }
@@ -247,7 +266,7 @@ struct Intake {
 
     // MARK: Into the log
 
-    /// Durable records that are not under way to the log, oldest first: so many that those under way come to no
+    /// Records that may be proposed, oldest first: so many that those under way come to no
     /// more than `bytes`, but at least one.
     func ready(bytes limit: Int) -> [(number: UInt64, callback: Callback)] {
         var bytes = submittedBytes
@@ -255,7 +274,7 @@ struct Intake {
         var ready: [(number: UInt64, callback: Callback)] = []
         for number in queue[head...] {
             guard ready.count < readyCount else { break }
-            guard let record = records[number], record.stage == .durable else { continue }
+            guard let record = records[number], record.mayBeProposed else { continue }
             bytes += Intake.cost(of: record)
             guard bytes <= limit || (ready.isEmpty && submittedBytes == 0) else { break }
             ready.append((number, record.callback))
@@ -268,7 +287,7 @@ struct Intake {
 
     mutating func submitted(_ number: UInt64, as sequence: UInt64) {
         guard let record = records[number] else { return }
-        records[number]?.stage = .submitted(sequence: sequence)
+        records[number]?.sequence = sequence
         readyCount -= 1
         submittedBytes += Intake.cost(of: record)
     }
@@ -288,19 +307,13 @@ struct Intake {
     /// - Returns: what is to be done about it; nil if the intake does not hold it.
     mutating func applied(_ request: RequestID, at index: LogIndex) -> Applied? {
         guard let number = byRequest[request], let record = records[number] else { return nil }
-        var sequence: UInt64?
-        switch record.stage {
-        case .submitted(let place):
-            sequence = place
-            submittedBytes -= Intake.cost(of: record)
-        case .durable: readyCount -= 1
-        case .waiting, .writing: break
-        }
+        if record.sequence != nil { submittedBytes -= Intake.cost(of: record) }
+        if record.mayBeProposed { readyCount -= 1 }
         if record.isOnDisk { done.append((number, index)) }
         forget(number)
         return Applied(
             callback: record.callback,
-            sequence: sequence,
+            sequence: record.sequence,
             waiting: record.waiting,
             repeats: record.repeats,
             lastRepeatAt: record.lastRepeatAt

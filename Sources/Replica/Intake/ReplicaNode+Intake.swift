@@ -135,8 +135,10 @@ extension ReplicaNode {
         _ error: DiskError,
         at now: Instant
     ) {
-        counters.intakeRefused += 1
-        tell(intake.foundNoRoom(number), .notTakenIn)
+        let refused = intake.foundNoRoom(number)
+        counters.intakeRefused += UInt64(refused.count)
+        nextIntakeTryAt = now.advanced(by: ReplicaNode.roomRetryInterval)
+        tell(refused, .notTakenIn)
     }
 
     private mutating func tell(_ waiters: [Intake.Waiter], _ result: Completion.Result) {
@@ -194,7 +196,7 @@ extension ReplicaNode {
             cannotCommitSince = now
         }
         tell(intake.expire(at: now), .timedOut)
-        intake.tryForRoom()
+        if nextIntakeTryAt <= now { intake.tryForRoom() }
         isIntakeTidyDue = true
     }
 

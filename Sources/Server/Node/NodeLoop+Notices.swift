@@ -126,6 +126,12 @@ extension NodeLoop {
                 "no majority of the nodes has the same state",
                 ["index": .count(index.number)]
             )
+        case .unconfirmed(let index, let peer):
+            log.warning(
+                "digest",
+                "a node waits for this node's checkpoint until a majority has confirmed that it is right: start the nodes that are down",
+                ["index": .count(index.number), "peer": .number(Int64(peer.number))]
+            )
         case .rebuilding: log.info("digest", "the state is built anew from the log")
         case .startsAnew:
             log.info("digest", "the node starts anew, from its log")

@@ -22,11 +22,7 @@ enum BackupReport {
         if !backup.otherFiles.isEmpty {
             lines.append("not of it  " + backup.otherFiles.joined(separator: " "))
         }
-        if !backup.damage.isEmpty { lines.append("") }
-        for damage in backup.damage {
-            lines.append("DAMAGE: \(damage.file) at byte \(damage.offset): \(damage.what)")
-        }
-        return lines.joined(separator: "\n")
+        return (lines + backup.damage.lines).joined(separator: "\n")
     }
 
     static func restored(
@@ -93,16 +89,7 @@ enum BackupReport {
             json.member("cluster", restored.cluster)
             json.endObject()
         }
-        json.key("damage")
-        json.beginArray()
-        for damage in backup.damage {
-            json.beginObject()
-            json.member("file", damage.file)
-            json.member("offset", damage.offset)
-            json.member("what", damage.what)
-            json.endObject()
-        }
-        json.endArray()
+        json.member("damage", backup.damage)
         json.endObject()
         return String(decoding: json.bytes, as: UTF8.self)
     }
