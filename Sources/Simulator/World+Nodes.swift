@@ -293,6 +293,7 @@ extension World {
             trace.note(now, "n\(host.number + 1) cannot read its journal: \(what)")
         case .installBegun(let entry, let peer):
             host.installSource = Int(peer.number) - 1
+            checker.fetching(host.number)
             trace.note(now, "n\(host.number + 1) fetches the checkpoint at \(entry) from \(peer)")
         case .installAbandoned(let what):
             trace.note(now, "n\(host.number + 1) gives up fetching a checkpoint: \(what)")
