@@ -199,7 +199,8 @@ extension LogJournal {
     ) {
         let sequence = segment.header.sequence
         let file = SegmentName.file(sequence)
-        if let hadIndex = rebuilding.ruins.removeValue(forKey: sequence) {
+        // It is known until this is done: there may be no room for it yet.
+        if let hadIndex = rebuilding.ruins[sequence] {
             operations.append(.rename(from: file, to: "damaged-\(batchCount)-\(file)"))
             if hadIndex { operations.append(.remove(file: SegmentName.index(sequence))) }
         }
@@ -229,6 +230,7 @@ extension LogJournal {
         } else if rebuilding.finishes, let segment = rebuilding.segment {
             rebuilding.finishes = false
             rebuilding.segment = nil
+            rebuilding.ruins[segment.header.sequence] = nil
             insertSegment(record(of: segment))
             positions.fill(segment.positions.spans, through: segment.last.index)
         }

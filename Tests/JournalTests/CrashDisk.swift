@@ -18,6 +18,8 @@ struct CrashDisk: Disk {
     var failsAt: Int?
     /// No file can be made, and none can grow.
     var isFull = false
+    /// It is full from the operation of this number on.
+    var fullAt: Int?
 
     func list() -> [String] { names.keys.sorted() }
 
@@ -36,6 +38,7 @@ struct CrashDisk: Disk {
 
     mutating func perform(_ operation: DiskOperation) throws(DiskError) {
         if let failsAt, performed >= failsAt { throw DiskError(operation: "\(operation)", code: 5) }
+        if let fullAt, performed >= fullAt { isFull = true }
         performed += 1
         switch operation {
         case .create(let file, let size):

@@ -294,6 +294,44 @@ struct SealedTests {
         }
     }
 
+    @Test("makes a segment again where room was missing at a step of it, keeping the damaged one")
+    func fullWhileRebuilding() throws {
+        let (whole, model) = try longLog()
+        let commit = model.hardState.commitIndex.number
+        let file = whole.list().filter { $0.hasSuffix(".seg") }[4]
+        var hurt = whole
+        hurt.flip(file, at: 30)
+        var steps = 0
+        while true {
+            var disk = hurt
+            var opened = try open(&disk, after: model.checkpoint(at: commit))
+            disk.fullAt = disk.performed + steps
+            // The entries come until there is no room for some of them.
+            while !disk.isFull, let wanted = opened.journal.wantedEntry {
+                let from = Int(wanted.number) - 1
+                let taken = opened.journal.fill(Array(model.entries[from..<from + 3]))
+                try #require(taken)
+                _ = try opened.journal.finish(on: &disk)
+            }
+            let wasFull = disk.isFull
+            disk.fullAt = nil
+            disk.isFull = false
+            opened.journal.tryForRoom()
+            _ = try opened.journal.finish(on: &disk)
+            try opened.journal.refill(from: model, on: &disk)
+            let read = try opened.journal.read(1...commit, on: disk)
+            #expect(ids(read) == ids(model.committed), "after \(steps) steps")
+            let kept = disk.list().filter { $0.hasPrefix("damaged-") && $0.hasSuffix(file) }
+            #expect(try kept.map { try disk.contents($0) } == [hurt.contents(file)])
+            let again = try open(&disk, after: model.checkpoint(at: commit), salt: 77)
+            let left = again.journal.holes
+            #expect(left.isEmpty && again.found.damage.isEmpty, "after \(steps) steps")
+            if !wasFull { break }
+            steps += 1
+        }
+        #expect(steps > 6)
+    }
+
     @Test("loses its oldest segments by age, and only what the checkpoint stands for")
     func retention() throws {
         let (whole, model) = try longLog()

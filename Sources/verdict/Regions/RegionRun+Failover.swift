@@ -70,17 +70,31 @@ extension RegionRun {
         switch kind {
         case .killed: nodes.send(SIGKILL, to: leader)
         case .paused: nodes.send(SIGSTOP, to: leader)
-        case .cut: for relay in nodes.relays(of: leader) { relay.cut() }
-        case .deaf: for relay in nodes.relays(of: leader, outgoing: false) { relay.cut() }
-        case .mute: for relay in nodes.relays(of: leader, incoming: false) { relay.cut() }
+        case .cut, .deaf, .mute, .cutFromOne:
+            for relay in relays(of: leader, kind, nodes, trips) { relay.cut() }
+        }
+    }
+
+    /// What has to be cut for a region to be lost in this way; nothing where its node itself is lost.
+    func relays(
+        of node: Int,
+        _ kind: RegionLoss,
+        _ nodes: RegionNodes,
+        _ trips: RoundTrips
+    ) -> [Relay] {
+        switch kind {
+        case .killed, .paused: return []
+        case .cut: return nodes.relays(of: node)
+        case .deaf: return nodes.relays(of: node, outgoing: false)
+        case .mute: return nodes.relays(of: node, incoming: false)
         case .cutFromOne:
             // The farthest one.
-            let other = (1...nodes.count).filter { $0 != leader }.max {
-                (trips.between(leader - 1, $0 - 1) ?? 0) < (trips.between(leader - 1, $1 - 1) ?? 0)
+            let other = (1...nodes.count).filter { $0 != node }.max {
+                (trips.between(node - 1, $0 - 1) ?? 0) < (trips.between(node - 1, $1 - 1) ?? 0)
             }
-            guard let other else { return }
-            nodes.relay(from: leader, to: other)?.cut()
-            nodes.relay(from: other, to: leader)?.cut()
+            guard let other else { return [] }
+            return [nodes.relay(from: node, to: other), nodes.relay(from: other, to: node)]
+                .compactMap { $0 }
         }
     }
 }

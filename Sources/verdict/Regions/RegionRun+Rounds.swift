@@ -21,8 +21,9 @@ extension RegionRun {
         var entries: [Entry]
     }
 
-    /// Cuts the regions off, one after another and the leader's among them, posts status callbacks to their
-    /// nodes meanwhile, heals them, and looks for each of them in the timelines of all nodes.
+    /// Cuts the regions off, one after another and the leader's among them, both ways, one way and from one
+    /// other region, posts status callbacks to their nodes meanwhile, heals them, and looks for each of them in
+    /// the timelines of all nodes.
     func rounds() throws -> RegionRounds? {
         guard settings.rounds > 0 else { return nil }
         let cluster = try start("rounds", infers: true)
@@ -62,7 +63,9 @@ extension RegionRun {
             let opened = try ask(client, node, requests.open(attempt, node: node)),
             opened.status == 201
         else { throw CommandFailure(.no, "\(attempt) cannot be opened at node \(node + 1)") }
-        let relays = cluster.nodes.relays(of: node + 1)
+        let ways = RegionLoss.allCases.filter(\.runs)
+        let way = ways[(round - 1) / settings.matrix.count % ways.count]
+        let relays = relays(of: node + 1, way, cluster.nodes, settings.matrix.roundTrips)
         for relay in relays { relay.cut() }
         var calls = (1...RegionRun.callsPerRound).map { call in
             let digits = String(round * 100 + call)
