@@ -67,7 +67,10 @@ extension ReplicaNode {
 
     mutating func handOverInQuarantine(at now: Instant) {
         guard raft.role == .leader, !isServing else { return }
-        _ = raft.transferLeadership(to: nil, at: now, into: &actions)
+        // One that serves and has no room is better than one that does not serve.
+        let serving = successor(at: now) { $0.condition == .healthy }
+        guard let successor = successor(at: now) ?? serving else { return }
+        _ = raft.transferLeadership(to: successor, at: now, into: &actions)
         settle(at: now)
     }
 
@@ -127,19 +130,27 @@ extension ReplicaNode {
         return false
     }
 
-    /// Whether the peer has the log, so that the cluster goes on without its state, or enough others can agree on
-    /// a digest without the peer.
+    /// Whether the peer has the log, so that the cluster goes on without its state until enough others, who may
+    /// be away, have agreed on a digest; or enough others can agree on one at once.
+    ///
+    /// Who builds its state anew, too, will not: it waits for the same checkpoint.
     private func canCompare(_ index: LogIndex, for peer: NodeID, at now: Instant) -> Bool {
-        var others = 0
-        for progress in raft.progress
-        where progress.isVoter && progress.counts && progress.matchIndex >= index {
-            if progress.node == peer { return true }
-            let state = peers.first { $0.node == progress.node }
-            if let state, isReachable(state, at: now), state.status?.condition == .healthy {
-                others += 1
+        var ready = 1
+        var possible = 1
+        var hasLog = false
+        for progress in raft.progress where progress.isVoter && progress.counts {
+            if progress.node == peer {
+                hasLog = progress.matchIndex >= index
+                continue
             }
+            let state = peers.first { $0.node == progress.node }
+            let isThere = state.map { isReachable($0, at: now) } ?? false
+            let condition = state?.status?.condition
+            let isWithoutState = condition == .rebuilding || condition == .quarantined
+            if !isThere || !isWithoutState { possible += 1 }
+            if isThere, condition == .healthy, progress.matchIndex >= index { ready += 1 }
         }
-        return others + 1 >= configuration.raft.membership.quorum
+        return (hasLog ? possible : ready) >= configuration.raft.membership.quorum
     }
 
     /// Somebody waits until the checkpoint can be handed on.

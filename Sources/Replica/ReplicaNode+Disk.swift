@@ -182,15 +182,23 @@ extension ReplicaNode {
         settle(at: now)
     }
 
-    /// The voter with the longest log among those that answer and whose disks are well.
+    /// The voter with the longest log among those that answer, serve, and whose disks are well.
     func successor(at now: Instant) -> NodeID? {
-        let well = peers.filter { peer in
-            guard let status = peer.status else { return false }
-            return status.room == .enough && !status.isDiskStalled && isReachable(peer, at: now)
+        successor(at: now) { status in
+            status.condition == .healthy && status.room == .enough && !status.isDiskStalled
+        }
+    }
+
+    /// The voter with the longest log among those that answer and are fit.
+    ///
+    /// Who builds its state anew is never fit: it would not take office.
+    func successor(at now: Instant, isFit: (NodeStatus) -> Bool) -> NodeID? {
+        let fit = peers.filter { peer in
+            peer.status.map(isFit) ?? false && isReachable(peer, at: now)
         }
         return raft.progress
             .filter { progress in
-                progress.isVoter && well.contains { $0.node == progress.node }
+                progress.isVoter && fit.contains { $0.node == progress.node }
             }
             .max { $0.matchIndex < $1.matchIndex }?.node
     }

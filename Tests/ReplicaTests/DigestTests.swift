@@ -75,6 +75,45 @@ struct DigestTests {
         #expect(cluster.digest(wrong) == cluster.digest(leader))
     }
 
+    @Test("a leader whose state is wrong hands over to one that serves, not to one that rebuilds")
+    func successorThatServes() throws {
+        let cluster = try cluster()
+        try cluster.elect(0)
+        try work(cluster, "a")
+        // The second node says that it builds its state anew: it would not take office.
+        cluster.intercept = { from, to, message in
+            guard from == 1 else {
+                if case .raft(let raft) = message, case .timeoutNow = raft.body, to == 1 {
+                    return nil
+                }
+                return message
+            }
+            switch message {
+            case .ping(let sentAt, var status):
+                status.condition = .rebuilding
+                return .ping(sentAt: sentAt, status)
+            case .pong(let sentAt, let wall, var status):
+                status.condition = .rebuilding
+                return .pong(sentAt: sentAt, wall: wall, status)
+            default: return message
+            }
+        }
+        cluster.run(for: .seconds(2))
+        cluster.with(0) { replica in
+            var machine = StateMachine(limits: replica.configuration.limits)
+            machine.applyNothing(
+                at: EntryIndex(replica.appliedIndex.number),
+                time: replica.machine.time
+            )
+            replica.machine = machine
+        }
+        try cluster.open("b", at: 2)
+        cluster.run(for: .seconds(4))
+        #expect(!isServing(0, cluster))
+        #expect(cluster.leader == 2)
+        try cluster.open("c", at: 2)
+    }
+
     @Test("a state that came from a checkpoint is built anew from the leader's, and the log stays")
     func rebuiltFromCheckpoint() throws {
         let cluster = try cluster { $0.state.checkpointBytes = 1 }

@@ -170,6 +170,7 @@ final class NodeLoop {
             readClocks()
             for event in events { dispatch(event) }
             turn()
+            metrics.turned(nanoseconds: Clock.monotonic() - now.nanoseconds)
         }
         return exitStatus ?? 1
     }

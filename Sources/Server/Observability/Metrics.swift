@@ -29,6 +29,10 @@ package struct Metrics {
     package var intakeSyncTime = Histogram()
     /// Applying one batch of committed entries.
     package var applyTime = Histogram()
+    /// One turn of the node's loop: from the end of its wait for events to the beginning of the next.
+    package private(set) var turnTime = Histogram()
+    /// The longest turn so far, in nanoseconds.
+    package private(set) var longestTurn: UInt64 = 0
 
     package var dispositions = Counters<DispositionLabel>()
     package var outcomes = Counters<OutcomeLabel>()
@@ -78,6 +82,11 @@ package struct Metrics {
 
     /// A request that led to no route.
     package mutating func answeredNoRoute(status: Int) { requests.add(nil, status: status) }
+
+    package mutating func turned(nanoseconds: UInt64) {
+        turnTime.observe(nanoseconds: nanoseconds)
+        longestTurn = max(longestTurn, nanoseconds)
+    }
 
     package mutating func decided(_ disposition: Disposition) {
         dispositions[DispositionLabel(disposition)] += 1

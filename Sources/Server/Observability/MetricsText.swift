@@ -291,6 +291,18 @@ extension Metrics {
             help: "Time to apply a batch of committed entries."
         )
         text.histogram([], applyTime)
+        text.begin(
+            "verdict_loop_turn_duration_seconds",
+            .histogram,
+            help: "Time that the node's loop was busy between two waits for events."
+        )
+        text.histogram([], turnTime)
+        text.begin(
+            "verdict_loop_turn_longest_seconds",
+            .gauge,
+            help: "The longest of them since the start."
+        )
+        text.sample([], nanoseconds: longestTurn)
     }
 
     private func writeQueues(_ gauges: Gauges, _ text: inout PrometheusText) {

@@ -38,6 +38,11 @@ enum BenchCommand {
                     "only measure the state store: fill DIR with --decided attempts, or with 0 load it"
             ),
             .init(name: "--decided", value: "N", help: "attempts for --state (default 0)"),
+            .init(
+                name: "--backup",
+                value: "DIR2",
+                help: "with --state: also as a backup, of which verdict restore makes a cluster"
+            ),
         ]
     ) { arguments throws(CommandFailure) in
         if let directory = arguments.value("--disk") {
@@ -47,6 +52,9 @@ enum BenchCommand {
         if let directory = arguments.value("--state") {
             let decided = try arguments.integer("--decided", 0...1_000_000_000) ?? 0
             Terminal.print(try StateBench.measure(directory, attempts: decided))
+            if let backup = arguments.value("--backup") {
+                Terminal.print(try StateBench.backUp(directory, to: backup))
+            }
             return .done
         }
         let file = try ClusterFile.load(arguments)

@@ -18,6 +18,8 @@ struct MetricsTests {
         metrics.commitTime.observe(nanoseconds: 700_000)
         metrics.syncTime.observe(nanoseconds: 230_000)
         metrics.applyTime.observe(nanoseconds: 9_000)
+        metrics.turned(nanoseconds: 12_000_000)
+        metrics.turned(nanoseconds: 40_000)
         metrics.decided(.accepted)
         metrics.decided(.accepted)
         metrics.decided(.stale)
@@ -63,6 +65,8 @@ struct MetricsTests {
                 == 40.0015
         )
         #expect(text.value("verdict_journal_sync_duration_seconds_sum") == 0.00023)
+        #expect(text.value("verdict_loop_turn_duration_seconds_count") == 2)
+        #expect(text.value("verdict_loop_turn_longest_seconds") == 0.012)
         #expect(text.value("verdict_callbacks_total", ["disposition": "accepted"]) == 2)
         #expect(text.value("verdict_callbacks_total", ["disposition": "stale"]) == 1)
         #expect(text.value("verdict_callbacks_total", ["disposition": "late"]) == 0)
