@@ -37,7 +37,7 @@ extension RaftNode {
 
     /// May stand for election.
     @inline(__always)
-    var mayCampaign: Bool { isVoter && !isSilent && (!isReluctant || isLastResort) }
+    package var mayCampaign: Bool { isVoter && !isSilent && (!isReluctant || isLastResort) }
 
     @inline(__always)
     package var participation: Participation {

@@ -150,6 +150,15 @@ package struct RaftNode: ~Copyable {
         if members.quorum > 1 { resetElectionDeadline(at: now) }
     }
 
+    /// The newest entry that this node keeps for as long as its term lasts; zero while that is not durable.
+    ///
+    /// It is durable, and the leader of the term has the same. What lies behind it in the log may be replaced yet.
+    package var promisedEntry: EntryID {
+        guard writes.isHardStateDurable else { return .zero }
+        let index = role == .leader ? durableIndex : min(durableIndex, matched)
+        return EntryID(term: log.term(at: index) ?? .zero, index: index)
+    }
+
     package var id: NodeID { configuration.node }
     /// The last entry in memory, durable or not.
     @inline(__always)

@@ -50,12 +50,15 @@ extension ReplicaNode {
             output.notices.append(.undecodableEntry(entry.index, "\(error)"))
             return
         }
-        let result = machine.apply(command, at: index, time: time)
+        var result = machine.apply(command, at: index, time: time)
         switch command {
         case .repeats(let batch): reportApplied(batch)
         case .readmit(let readmission): applyReadmission(readmission, at: entry.index, now)
         case .checkDigest: noteMismatch(at: now)
-        case .callback: noteIntake(command, result, at: entry.index)
+        case .callback(let callback):
+            let isRepeat = intake.meets(callback)
+            noteIntake(command, result, at: entry.index)
+            if isRepeat { result.becomeRepeat() }
         case .open, .defineFlow, .tick, .settings: break
         }
         // A state that is not to be trusted answers nobody: who waits is answered by its deadline.
@@ -111,5 +114,16 @@ extension ReplicaNode {
         if case .callback(let callback) = command, intake.count > 0 {
             _ = intake.applied(callback.origin.request, at: entry.index)
         }
+    }
+}
+
+extension Applied {
+    /// Who sent this has been answered with the same already, as something new.
+    fileprivate mutating func becomeRepeat() {
+        guard case .decided(var decision) = self,
+            decision.disposition == .late || decision.disposition == .contradicted
+        else { return }
+        decision.disposition = .repeated
+        self = .decided(decision)
     }
 }

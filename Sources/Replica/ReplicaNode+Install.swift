@@ -42,6 +42,11 @@ extension ReplicaNode {
     /// A checkpoint is being fetched: what was committed since is not known here before it is in place.
     package var isFetchingCheckpoint: Bool { installing != nil }
 
+    /// Its manifest is about to take the place of the own one.
+    var isPublishingInstall: Bool {
+        if case .publishing = installing?.phase { true } else { false }
+    }
+
     /// A leader has not got the entries that this node needs, but a checkpoint.
     mutating func receiveOffer(_ entry: EntryID, from peer: NodeID, at now: Instant) {
         guard installing == nil, !isRetired, raft.leader == peer, entry.index > raft.commitIndex

@@ -172,6 +172,29 @@ extension ReplicaNode {
         output.notices.append(.digest(.startsAnew))
     }
 
+    /// Part of the house-keeping: a state that could not be read, and that nobody has any more, is begun anew with
+    /// what is on the disk.
+    ///
+    /// A read may have failed for a while only; and if a record is lost for good, a node that has all others is of
+    /// more use than one that has none.
+    mutating func startAnewWithoutHelp(at now: Instant) {
+        guard stateFault != nil, !isRetired, !isPublishingInstall else { return }
+        let hasHelp = peers.contains { peer in
+            peer.status?.condition == .healthy && isReachable(peer, at: now)
+        }
+        guard !hasHelp else {
+            helplessSince = nil
+            return
+        }
+        let since = helplessSince ?? now
+        helplessSince = since
+        guard since.advanced(by: ReplicaNode.patienceWithoutHelp) <= now else { return }
+        isRetired = true
+        output.notices.append(.digest(.startsAnew))
+    }
+
+    private static var patienceWithoutHelp: Duration { .seconds(10) }
+
     var isAlone: Bool { configuration.raft.membership.voters.count < 2 }
 
     // MARK: For checkers

@@ -41,10 +41,7 @@ extension ReplicaNode {
             appliedIndex: appliedIndex,
             room: diskRoom,
             isDiskStalled: diskWatch.isStalled,
-            durable: EntryID(
-                term: raft.term(at: raft.durableIndex) ?? .zero,
-                index: raft.durableIndex
-            ),
+            promised: raft.promisedEntry,
             condition: condition,
             mark: newestMark
         )
@@ -150,7 +147,8 @@ extension ReplicaNode {
     private mutating func note(_ status: NodeStatus, of peer: Int) {
         peers[peer].status = status
         guard status.condition != .repairing, status.condition != .excluded else { return }
-        registry?.note(peers[peer].node, term: .zero, entry: status.durable)
+        guard status.promised > .zero else { return }
+        registry?.note(peers[peer].node, term: status.term, entry: status.promised)
     }
 
     /// Reads for a peer, one at a time: the core asks again after a while, and while the disk hangs

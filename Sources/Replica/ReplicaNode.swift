@@ -63,6 +63,8 @@ package struct ReplicaNode: ~Copyable {
     var comparison: WantedComparison
     var pulling = Pulling()
     var installing: Installing?
+    /// Since when nobody has had a state to fetch in the place of one that cannot be read.
+    var helplessSince: Instant?
     /// Above the numbers of all runs that were fetched, for good or not.
     var nextFetchedRun: UInt64 = 0
     /// Another state was put in the place of this one: the owner starts anew from the disk.
@@ -384,6 +386,7 @@ package struct ReplicaNode: ~Copyable {
         pull(at: now)
         scrub(at: now)
         keepInstalling(at: now)
+        startAnewWithoutHelp(at: now)
         watchOffers(at: now)
         watchBackups(at: now)
         let deferred = deferredReads

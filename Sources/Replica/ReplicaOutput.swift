@@ -63,8 +63,9 @@ package struct Completion: Hashable, Sendable {
         case applied(Applied)
         /// Not committed within the hold time. It may be committed later: nothing is claimed.
         case timedOut
-        /// Durable in the intake: it comes into the log.
-        case takenIn
+        /// Durable in the intake: it comes into the log. Where it `isRepeat`, the log had the same callback by another
+        /// way meanwhile.
+        case takenIn(isRepeat: Bool)
         /// There was no room for it in the intake.
         case notTakenIn
     }

@@ -109,7 +109,8 @@ struct DomainOracle {
     private func matches(_ applied: Applied, _ expected: DomainModel.Expectation) -> Bool {
         switch (applied, expected) {
         case (.opened(let isNew, _), .opened(let expected)): isNew == expected
-        case (.decided(let decision), .decided(let expected)): decision == expected
+        case (.decided(let decision), .decided(let expected)):
+            decision == expected || isToldBefore(decision, expected)
         case (.refused(let refusal), .refused(let expected)): refusal == expected
         default: false
         }
@@ -231,8 +232,40 @@ struct DomainOracle {
             if decision.answer.state.isTerminal {
                 check(decision.answer.state, request, plan, attempt, &checker, at: now)
             }
+        case .late, .contradicted:
+            noteLate(callback.key, request, plan, &checker, at: now)
+            check(decision.answer.state, request, plan, attempt, &checker, at: now)
         default: check(decision.answer.state, request, plan, attempt, &checker, at: now)
         }
+    }
+
+    /// Something late is new to a node once.
+    private mutating func noteLate(
+        _ key: CallbackKey,
+        _ request: Request,
+        _ plan: AttemptPlan,
+        _ checker: inout ClusterChecker,
+        at now: UInt64
+    ) {
+        let isTold = facts[request.attempt].lateTold.contains {
+            $0.key == key && $0.node == request.node
+        }
+        if isTold {
+            checker.fail(
+                "callback identity",
+                "\(plan.id) \(key) is new to n\(request.node + 1) for the second time",
+                at: now
+            )
+        }
+        facts[request.attempt].lateTold.append((key, request.node))
+    }
+
+    /// What is late is new to the log, and a repeat to a node whose intake had it by another way.
+    private func isToldBefore(_ decision: Decision, _ expected: Decision) -> Bool {
+        guard decision.disposition == .repeated,
+            expected.disposition == .late || expected.disposition == .contradicted
+        else { return false }
+        return decision.answer == expected.answer
     }
 
     /// A node's directory is another one, or damaged: what it took in may be gone.
@@ -265,17 +298,7 @@ struct DomainOracle {
             )
         }
         if decision.disposition != .repeated {
-            let isTold = facts[request.attempt].lateTold.contains {
-                $0.key == callback.key && $0.node == request.node
-            }
-            if isTold {
-                checker.fail(
-                    "callback identity",
-                    "\(plan.id) \(callback.key) is new to n\(request.node + 1) for the second time",
-                    at: now
-                )
-            }
-            facts[request.attempt].lateTold.append((callback.key, request.node))
+            noteLate(callback.key, request, plan, &checker, at: now)
         }
         facts[request.attempt].takenIn.append((callback.key, request.node))
         check(decision.answer.state, request, plan, attempt, &checker, at: now)

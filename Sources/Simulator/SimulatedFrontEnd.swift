@@ -312,7 +312,13 @@ extension World {
         }
         let takingIn = process.frontEnd.takingIn.removeValue(forKey: number)
         switch completion.result {
-        case .takenIn: answer(number, takingIn ?? .unavailable)
+        case .takenIn(let isRepeat):
+            var reply = takingIn ?? .unavailable
+            if isRepeat, case .late(var decision) = reply {
+                decision.disposition = .repeated
+                reply = .late(decision)
+            }
+            answer(number, reply)
         case .notTakenIn: answer(number, .noConnection)
         case .timedOut:
             if takingIn == nil, let request = requests[number], let callback = request.callback,

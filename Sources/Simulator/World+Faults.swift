@@ -271,10 +271,29 @@ extension World {
         }
         // A deadline may pass at the very end: one sound look in the last seconds will do.
         guard healedAt != nil, now - lastSoundAt < 10 * WorldPlan.second else {
-            checker.fail("heals", "the cluster has not healed: \(ailment)", at: now)
+            checker.fail("heals", "the cluster has not healed: \(ailment)\(standing)", at: now)
             return
         }
         finish()
+    }
+
+    /// What became of each node, a line for each.
+    private var standing: String {
+        hosts.map { host in
+            let name = "\n  n\(host.number + 1)"
+            guard let process = host.process else { return "\(name) is down" }
+            return name + World.standing(process.replica) + World.standing(process.replica.raft)
+        }.joined()
+    }
+
+    private static func standing(_ replica: borrowing ReplicaNode) -> String {
+        " is \(replica.condition), serves: \(replica.isServing), applied \(replica.appliedIndex), "
+    }
+
+    private static func standing(_ raft: borrowing RaftNode) -> String {
+        "\(raft.role) in term \(raft.currentTerm), \(raft.participation), may campaign: "
+            + "\(raft.mayCampaign), log through \(raft.lastIndex), committed \(raft.commitIndex), "
+            + "disk stuck: \(raft.isDiskStuck)"
     }
 
     /// All is well: until the end of the run a few more people call.

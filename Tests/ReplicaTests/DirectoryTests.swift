@@ -151,6 +151,65 @@ struct DirectoryTests {
         cluster.expectEqualStates()
     }
 
+    @Test("a log whose end a new leader replaces by older entries is no older copy")
+    func replacedByOlderEntries() throws {
+        let cluster = try formed()
+        try cluster.elect(0)
+        cluster.run(for: .seconds(1))
+        func last(_ node: Int) -> EntryID {
+            cluster.look(node) { $0.greeting?.lastEntry ?? .zero } ?? .zero
+        }
+        func begin(_ name: String, at node: Int) throws {
+            _ = try cluster.submit(Example.open(name), at: node)
+            cluster.run(for: .milliseconds(50))
+        }
+        // The first node has two more entries of its term, which nobody else gets.
+        cluster.cutOff(0)
+        for name in ["b", "c"] { try begin(name, at: 0) }
+        // The second one leads and has some of a newer term, which nobody else gets either.
+        cluster.intercept = { from, _, message in
+            guard case .raft(let raft) = message else { return message }
+            switch raft.body {
+            case .appendEntries(let append):
+                return from == 1 && !append.entries.isEmpty ? nil : message
+            case .preVote: return from == 2 ? nil : message
+            default: return message
+            }
+        }
+        let leads = cluster.run(atMost: .seconds(10)) {
+            cluster.look(1) { $0.raft.role == .leader } == true
+        }
+        try #require(leads)
+        for name in ["d", "e", "f"] { try begin(name, at: 1) }
+        let newest = last(1)
+        cluster.crash(1)
+        // The first one leads again. What it sends to the second one are its older entries, so far.
+        cluster.heal()
+        cluster.connect(0, 2)
+        cluster.intercept = { from, to, message in
+            guard from == 0, to == 1, case .raft(var raft) = message,
+                case .appendEntries(var append) = raft.body
+            else { return message }
+            append.entries = Array(append.entries.prefix { $0.id.term < newest.term })
+            raft.body = .appendEntries(append)
+            return .raft(raft)
+        }
+        _ = try cluster.awaitLeader(knownTo: [0, 2])
+        try cluster.start(1)
+        cluster.run(for: .seconds(3))
+        #expect(last(1) < newest)
+        // It has reached the new leader's term, and is started again in the middle.
+        #expect(cluster.term(1) == cluster.term(0))
+        cluster.crash(1)
+        try cluster.start(1)
+        cluster.run(for: .seconds(1))
+        #expect(!cluster.refusals.contains { $0.node == 1 })
+        cluster.intercept = { $2 }
+        cluster.run(for: .seconds(3))
+        #expect(condition(1, cluster) == .healthy)
+        cluster.expectEqualStates()
+    }
+
     @Test("promises are remembered over a restart of those who know them")
     func promisesOutlive() throws {
         let cluster = try formed()

@@ -10,7 +10,7 @@ enum FrameSamples {
         term: Term(7),
         commitIndex: LogIndex(1 << 40),
         appliedIndex: LogIndex(9),
-        durable: EntryID(term: Term(6), index: LogIndex(1 << 40)),
+        promised: EntryID(term: Term(6), index: LogIndex(1 << 40)),
         condition: .quarantined,
         mark: DigestMark(index: EntryIndex(8), digest: [UInt8](0..<32))
     )
@@ -197,7 +197,7 @@ struct FrameGenerator {
             appliedIndex: LogIndex(number()),
             room: DiskRoom.allCases[random.below(3)],
             isDiskStalled: flag(),
-            durable: entryID(),
+            promised: entryID(),
             condition: NodeCondition.allCases[random.below(NodeCondition.allCases.count)],
             mark: flag()
                 ? DigestMark(

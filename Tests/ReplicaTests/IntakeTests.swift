@@ -64,7 +64,7 @@ struct IntakeTests {
         let receivedAt = cluster.wall(2)
         let (context, _) = cluster.takeIn(IntakeTests.late, at: 2)
         cluster.run(for: .milliseconds(50))
-        #expect(IntakeTests.result(context, cluster) == .takenIn)
+        #expect(IntakeTests.result(context, cluster) == .takenIn(isRepeat: false))
         #expect(cluster.intake(at: 2) == 1)
 
         cluster.heal()
@@ -109,13 +109,42 @@ struct IntakeTests {
         #expect(IntakeTests.result(second, cluster) == .timedOut)
     }
 
+    @Test("is a repeat where the log has the same callback by another way before it is durable")
+    func logIsFirst() throws {
+        let cluster = try IntakeTests.cluster()
+        cluster.heal()
+        cluster.run(for: .seconds(3))
+        cluster.members[2].holdsIntake = true
+        let (taken, _) = cluster.takeIn(IntakeTests.late, at: 2)
+        let submitted = try cluster.submit(.callback(IntakeTests.late), at: 2)
+        cluster.run(for: .milliseconds(500))
+        #expect(try cluster.decision(submitted).disposition == .contradicted)
+        #expect(IntakeTests.result(taken, cluster) == nil)
+        cluster.releaseIntake(2)
+        cluster.run(for: .milliseconds(50))
+        #expect(IntakeTests.result(taken, cluster) == .takenIn(isRepeat: true))
+    }
+
+    @Test("is not new once more to its node when the log has the same callback by another way")
+    func intakeIsFirst() throws {
+        let cluster = try IntakeTests.cluster()
+        let submitted = try cluster.submit(.callback(IntakeTests.late), at: 2)
+        let (taken, _) = cluster.takeIn(IntakeTests.late, at: 2)
+        cluster.run(for: .milliseconds(50))
+        #expect(IntakeTests.result(taken, cluster) == .takenIn(isRepeat: false))
+        cluster.heal()
+        cluster.run(for: .seconds(5))
+        #expect(try cluster.decision(submitted).disposition == .repeated)
+        cluster.expectEqualStates()
+    }
+
     @Test("is found again by the next process, and comes into the log once")
     func crash() throws {
         let cluster = try IntakeTests.cluster()
         let receivedAt = cluster.wall(2)
         let (context, _) = cluster.takeIn(IntakeTests.late, at: 2)
         cluster.run(for: .milliseconds(50))
-        #expect(IntakeTests.result(context, cluster) == .takenIn)
+        #expect(IntakeTests.result(context, cluster) == .takenIn(isRepeat: false))
         for _ in 0..<3 {
             cluster.crash(2)
             try cluster.start(2)
@@ -165,7 +194,7 @@ struct IntakeTests {
         #expect(IntakeTests.result(context, cluster) == nil)
         cluster.releaseIntake(2)
         cluster.run(for: .milliseconds(50))
-        #expect(IntakeTests.result(context, cluster) == .takenIn)
+        #expect(IntakeTests.result(context, cluster) == .takenIn(isRepeat: false))
         cluster.heal()
         IntakeTests.expectOnce(IntakeTests.late, repeats: 1, cluster)
     }
@@ -222,7 +251,7 @@ struct IntakeTests {
         let (context, submission) = cluster.takeIn(IntakeTests.ended, as: id, at: 2)
         #expect(submission == .taken(id, isHeld: false))
         cluster.run(for: .milliseconds(50))
-        #expect(IntakeTests.result(context, cluster) == .takenIn)
+        #expect(IntakeTests.result(context, cluster) == .takenIn(isRepeat: false))
         cluster.heal()
         IntakeTests.expectOnce(IntakeTests.ended, cluster)
     }

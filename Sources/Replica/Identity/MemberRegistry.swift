@@ -99,7 +99,9 @@ struct MemberRegistry {
         }
         if greeting.isRepairing {
             record.promisedEntry = .zero
-        } else if greeting.term < record.promisedTerm || greeting.lastEntry < record.promisedEntry {
+        } else if greeting.term < record.promisedTerm
+            || greeting.term == record.promisedTerm && greeting.lastEntry < record.promisedEntry
+        {
             return .brokenPromise(
                 peer,
                 found: greeting.lastEntry,
@@ -250,12 +252,18 @@ struct MemberRegistry {
 
     // MARK: Promises
 
-    /// A member is known to have promised this much.
+    /// A member is known to have reached this term, and to keep its log through this entry while the term lasts.
+    ///
+    /// In a later term a leader that lacks the entry may have it replaced, by entries of older terms at first; and a
+    /// directory that has reached a later term had the entry before.
     mutating func note(_ peer: NodeID, term: Term, entry: EntryID) {
         guard var record = identity[member: peer] else { return }
-        guard term > record.promisedTerm || entry > record.promisedEntry else { return }
-        record.promisedTerm = max(record.promisedTerm, term)
-        record.promisedEntry = max(record.promisedEntry, entry)
+        guard
+            term > record.promisedTerm
+                || term == record.promisedTerm && entry > record.promisedEntry
+        else { return }
+        record.promisedTerm = term
+        record.promisedEntry = entry
         file.identity.set(record)
         isNoted = true
     }

@@ -18,6 +18,8 @@ struct Intake {
         /// Received again since.
         var repeats: UInt32 = 0
         var lastRepeatAt = WallTime(milliseconds: 0)
+        /// The log had the same callback under another request before this one was acknowledged.
+        var isRepeat = false
         let bytes: Int
         /// Something of it may be on the disk.
         var isOnDisk = false
@@ -37,6 +39,8 @@ struct Intake {
         var context: UInt64
         var since: Instant
         var deadline: Instant
+        /// Set when it is told.
+        var isRepeat = false
     }
     private struct Key: Hashable {
         var attempt: AttemptID
@@ -247,9 +251,31 @@ struct Intake {
     }
 
     private mutating func takeWaiters(_ number: UInt64) -> [Waiter] {
-        guard let waiting = records[number]?.waiting else { return [] }
+        guard let record = records[number] else { return [] }
         records[number]?.waiting = []
+        return Intake.told(record)
+    }
+
+    private static func told(_ record: Record) -> [Waiter] {
+        var waiting = record.waiting
+        for at in waiting.indices { waiting[at].isRepeat = record.isRepeat }
         return waiting
+    }
+
+    /// A callback was applied: if its key is held here under another request, one of the two is a repeat.
+    ///
+    /// It was received twice before the log had it.
+    ///
+    /// - Returns: whether that is the one in the log, since what is held here was acknowledged before.
+    mutating func meets(_ callback: Callback) -> Bool {
+        guard !records.isEmpty,
+            let number = byKey[Key(attempt: callback.attempt, key: callback.key)],
+            let record = records[number],
+            record.callback.origin.request != callback.origin.request
+        else { return false }
+        if record.stage == .durable || record.isRestored { return true }
+        records[number]?.isRepeat = true
+        return false
     }
 
     /// Takes out those who have waited too long.
@@ -314,7 +340,7 @@ struct Intake {
         return Applied(
             callback: record.callback,
             sequence: record.sequence,
-            waiting: record.waiting,
+            waiting: Intake.told(record),
             repeats: record.repeats,
             lastRepeatAt: record.lastRepeatAt
         )

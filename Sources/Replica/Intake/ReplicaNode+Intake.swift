@@ -126,7 +126,7 @@ extension ReplicaNode {
 
     /// The batch of `output.intake` is durable.
     package mutating func intakeWritten(_ number: UInt64, at now: Instant) {
-        tell(intake.written(number), .takenIn)
+        tellTakenIn(intake.written(number))
     }
 
     /// The batch of `output.intake` was not begun, since there is no room for the file that it makes.
@@ -139,6 +139,10 @@ extension ReplicaNode {
         counters.intakeRefused += UInt64(refused.count)
         nextIntakeTryAt = now.advanced(by: ReplicaNode.roomRetryInterval)
         tell(refused, .notTakenIn)
+    }
+
+    private mutating func tellTakenIn(_ waiters: [Intake.Waiter]) {
+        for waiter in waiters { tell([waiter], .takenIn(isRepeat: waiter.isRepeat)) }
     }
 
     private mutating func tell(_ waiters: [Intake.Waiter], _ result: Completion.Result) {
@@ -185,7 +189,7 @@ extension ReplicaNode {
             ledger.note(callback, count: applied.repeats, lastAt: applied.lastRepeatAt)
         }
         if let sequence = applied.sequence { _ = requests.finish(sequence) }
-        tell(applied.waiting, .takenIn)
+        tellTakenIn(applied.waiting)
     }
 
     /// Part of the house-keeping.

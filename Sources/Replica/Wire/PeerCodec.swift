@@ -209,7 +209,7 @@ extension NodeStatus {
         out.append(little: appliedIndex.number)
         out.append(room.rawValue)
         out.append(flag: isDiskStalled)
-        durable.encode(into: &out)
+        promised.encode(into: &out)
         out.append(condition.rawValue)
         out.append(flag: mark != nil)
         if let mark {
@@ -233,7 +233,7 @@ extension NodeStatus {
             appliedIndex: appliedIndex,
             room: room,
             isDiskStalled: try reader.bool(),
-            durable: try EntryID(from: &reader)
+            promised: try EntryID(from: &reader)
         )
         guard let condition = NodeCondition(rawValue: try reader.byte()) else {
             throw .invalid(field: "condition")

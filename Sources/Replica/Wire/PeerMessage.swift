@@ -62,8 +62,8 @@ package struct NodeStatus: Hashable, Sendable {
     package var appliedIndex: LogIndex
     package var room: DiskRoom
     package var isDiskStalled: Bool
-    /// The newest entry of its log that is on its disk.
-    package var durable: EntryID
+    /// The newest entry that it keeps for as long as its term lasts; zero if it cannot say.
+    package var promised: EntryID
     package var condition: NodeCondition
     /// The newest digest of its state that it keeps.
     package var mark: DigestMark?
@@ -74,7 +74,7 @@ package struct NodeStatus: Hashable, Sendable {
         appliedIndex: LogIndex,
         room: DiskRoom = .enough,
         isDiskStalled: Bool = false,
-        durable: EntryID = .zero,
+        promised: EntryID = .zero,
         condition: NodeCondition = .healthy,
         mark: DigestMark? = nil
     ) {
@@ -84,7 +84,7 @@ package struct NodeStatus: Hashable, Sendable {
         self.appliedIndex = appliedIndex
         self.room = room
         self.isDiskStalled = isDiskStalled
-        self.durable = durable
+        self.promised = promised
         self.condition = condition
         self.mark = mark
     }

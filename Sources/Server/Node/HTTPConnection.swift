@@ -57,8 +57,9 @@ struct Exchange {
         /// A command has been submitted; its result is to be worded in this form. The callback, if it
         /// is one, has the request's ID.
         case committing(ReplyForm, Callback?)
-        /// A callback becomes durable in the intake; then this is the answer.
-        case takingIn(Response)
+        /// A callback becomes durable in the intake; then this is the decision that it is answered with, if there is
+        /// one yet.
+        case takingIn(Decision?, ReplyForm)
         /// A linearizable read has been asked for.
         case reading(Read)
         /// The record of an attempt is being read from the disk.

@@ -95,7 +95,7 @@ extension NodeLoop {
             answer(connection, acknowledgement(decision, form))
         case .taken(_, let isHeld):
             if isHeld { decision?.disposition = .repeated }
-            connection.exchange?.step = .takingIn(acknowledgement(decision, form))
+            connection.exchange?.step = .takingIn(decision, form)
             needsTurn = true
         case .refused: return false
         }
@@ -114,11 +114,15 @@ extension NodeLoop {
     /// A callback is durable in the intake, or could not be made so.
     func takenIn(
         _ result: Completion.Result,
-        _ response: Response,
+        _ decision: Decision?,
+        _ form: Exchange.ReplyForm,
         _ connection: HTTPConnection
     ) {
         switch result {
-        case .takenIn: answer(connection, response)
+        case .takenIn(let isRepeat):
+            var decision = decision
+            if isRepeat { decision?.disposition = .repeated }
+            answer(connection, acknowledgement(decision, form))
         case .notTakenIn: answer(connection, notTakenIn().response)
         case .timedOut: answer(connection, Problem.diskStalled(retryAfter: 2).response)
         case .applied: fatalError("invariant broken: the intake answered with \(result)")

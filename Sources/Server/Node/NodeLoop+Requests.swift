@@ -260,8 +260,8 @@ extension NodeLoop {
             readmitted(node, directory, completion.result, connection)
             return
         }
-        if case .takingIn(let response) = connection.exchange?.step {
-            takenIn(completion.result, response, connection)
+        if case .takingIn(let decision, let form) = connection.exchange?.step {
+            takenIn(completion.result, decision, form, connection)
             return
         }
         guard case .committing(let form, let callback) = connection.exchange?.step else { return }
