@@ -123,6 +123,8 @@ enum RunRecord {
     /// Checksum and length.
     static let prefix = 8
     static let alignment = 8
+    /// Of a whole record, since the list must have room for its length.
+    static let maxSize = RecordLocation.maxLength
 
     static func append(_ payload: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
         let start = bytes.count
