@@ -160,8 +160,10 @@ extension ReplicaNode {
             abandonMerge(at: now)
             counters.storeFailures += 1
             output.notices.append(.storeFailed("merge", error))
-        } catch {
+        } catch let error as JournalError {
             // Nothing that is live may be dropped for being damaged.
+            mergeFoundDamage(error, at: now)
+        } catch {
             giveUpState("\(error)")
         }
         return true

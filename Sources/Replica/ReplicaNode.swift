@@ -63,6 +63,8 @@ package struct ReplicaNode: ~Copyable {
     var comparison: WantedComparison
     var pulling = Pulling()
     var installing: Installing?
+    /// What was fetched last was damaged where it came from: it is not asked for again before.
+    var nextFetchAt: Instant?
     /// Above the numbers of all runs that were fetched, for good or not.
     var nextFetchedRun: UInt64 = 0
     /// Another state was put in the place of this one: the owner starts anew from the disk.
@@ -71,6 +73,7 @@ package struct ReplicaNode: ~Copyable {
     var store: StateStore
     var checkpointing = Checkpointing()
     var merging = Merging()
+    var scrubbing = Scrubbing()
     var loads = LoadTable()
     /// Entries through this one were looked at for what they need loaded.
     var prefetched = LogIndex.zero

@@ -107,6 +107,7 @@ extension World {
                 remembering: &checker.canonical
             ) { fingerprint.fold($0) }
         } catch {
+            guard !statistics.faults.keys.contains(.rotRun) else { return }
             checker.fail(
                 "state store",
                 "n\(host.number + 1) has a checkpoint that cannot be used: \(error)",
@@ -334,15 +335,11 @@ extension World {
             trace.note(now, "n\(host.number + 1) does without its checkpoint: \(what)")
         case .stateDamaged(let what, _):
             trace.note(now, "n\(host.number + 1)'s state is damaged: \(what)")
-            if !checker.records[host.number].isRotten, !host.isCorrupt,
-                !statistics.faults.keys.contains(.failRead)
-            {
-                checker.fail(
-                    "state store",
-                    "n\(host.number + 1) cannot read a record that nothing damaged: \(what)",
-                    at: now
-                )
-            }
+            checkThatDamaged(host, what)
+        case .runDamaged(let what, let remedy):
+            statistics.foundByScrub += 1
+            trace.note(now, "n\(host.number + 1)'s state is damaged: \(what): \(remedy)")
+            checkThatDamaged(host, what)
         case .undecodableEntry(let index, let what):
             checker.fail(
                 "no entry from nowhere",
@@ -381,6 +378,18 @@ extension World {
         case .digest(let notice): note(notice, host)
         case .placement(let notice): note(notice, host)
         }
+    }
+
+    /// Damage of a state that a node finds is damage.
+    private func checkThatDamaged(_ host: Host, _ what: String) {
+        guard !checker.records[host.number].isRotten, !host.isCorrupt,
+            !statistics.faults.keys.contains(.failRead), !statistics.faults.keys.contains(.rotRun)
+        else { return }
+        checker.fail(
+            "state store",
+            "n\(host.number + 1) cannot read a record that nothing damaged: \(what)",
+            at: now
+        )
     }
 
     /// A leader whose disk hangs does not lead for long: it notices by itself, by the progress of what
