@@ -418,11 +418,12 @@ extension World {
             return
         }
         let since = host.leadsStalledSince ?? now
+        if host.leadsStalledSince == nil { host.stallPatience = plan.electionTimeout }
         host.leadsStalledSince = since
-        // A successor has the time of a hand-over to take over, which follows the round trips.
+        // A successor has the time of a hand-over to take over, which follows the round trips: those of when it began.
         let timing = process.replica.raft.timing
-        let patience = max(plan.electionTimeout, timing.electionTimeout, timing.transfer)
-        let limit = plan.diskStall + patience + WorldPlan.second / 2
+        host.stallPatience = max(host.stallPatience, timing.electionTimeout, timing.transfer)
+        let limit = plan.diskStall + host.stallPatience + WorldPlan.second / 2
         guard now - since > limit else { return }
         checker.fail(
             "hung leader",
