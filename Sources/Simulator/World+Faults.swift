@@ -49,7 +49,9 @@ extension World {
         case .failWrite: host.disk.failsNextWrite = true
         case .failRead:
             // A record that cannot be read costs the node its state: that would be a second one.
-            if !hosts.contains(where: { $0.isCorrupt || $0.disk.hasDamagedRuns }) { host.disk.failingReads = Int(fault.amount) }
+            if !hosts.contains(where: { $0.isCorrupt || $0.disk.hasDamagedRuns }) {
+                host.disk.failingReads = Int(fault.amount)
+            }
         case .bitRot:
             rot(host, fault.duration)
             ends = false

@@ -17,6 +17,11 @@ package struct RunScan: Sendable {
         case trailer
     }
 
+    /// Gets each whole record, and where it lies.
+    package typealias Body = (
+        _ offset: Int, _ payload: ArraySlice<UInt8>
+    ) throws(JournalError) -> Void
+
     /// Bytes of one read; one that a record takes up alone needs several.
     package static let pieceSize = 256 * 1024
 
@@ -59,10 +64,7 @@ package struct RunScan: Sendable {
     ///   - bytes: they may be fewer than were wanted, but none only where the file ends.
     ///   - body: gets each whole record, and where it lies.
     /// - Throws: `JournalError.damaged`; `position` is where the damaged part begins, and `damaged` says which it is.
-    package mutating func take(
-        _ bytes: [UInt8],
-        _ body: (_ offset: Int, _ payload: ArraySlice<UInt8>) throws(JournalError) -> Void = { _, _ in }
-    ) throws(JournalError) {
+    package mutating func take(_ bytes: [UInt8], _ body: Body) throws(JournalError) {
         var piece = bytes
         if !rest.isEmpty {
             piece = rest
@@ -78,6 +80,11 @@ package struct RunScan: Sendable {
             startOver()
             throw error
         }
+    }
+
+    /// Takes in what was read where `wanted` said.
+    package mutating func take(_ bytes: [UInt8]) throws(JournalError) {
+        try take(bytes) { _, _ in }
     }
 
     /// Where the part ends that `position` is in.
@@ -144,7 +151,7 @@ package struct RunScan: Sendable {
     private mutating func step(
         _ piece: [UInt8],
         _ at: Int,
-        _ body: (_ offset: Int, _ payload: ArraySlice<UInt8>) throws(JournalError) -> Void
+        _ body: Body
     ) throws(JournalError) -> Int? {
         switch part {
         case .header:
@@ -180,7 +187,7 @@ package struct RunScan: Sendable {
     private mutating func record(
         _ piece: [UInt8],
         _ at: Int,
-        _ body: (_ offset: Int, _ payload: ArraySlice<UInt8>) throws(JournalError) -> Void
+        _ body: Body
     ) throws(JournalError) -> Int? {
         let room = run.footerOffset - position
         guard room >= RunRecord.prefix else {

@@ -45,7 +45,8 @@ struct StateScrubTests {
     }
 
     /// Changes the first record of the first run of a node; `at` is in its payload.
-    private func rot(_ cluster: Cluster, _ node: Int, at offset: Int = 64 + 8 + 5) throws -> String {
+    private func rot(_ cluster: Cluster, _ node: Int, at offset: Int = 64 + 8 + 5) throws -> String
+    {
         let file = try #require(try runs(cluster, node).first)
         let byte = try cluster.members[node].disk.read(file, at: offset, count: 1)
         try cluster.members[node].disk.perform(
@@ -85,7 +86,10 @@ struct StateScrubTests {
         }
     }
 
-    @Test("a cold record: the state comes from the others, while the cluster decides", arguments: [0, 2])
+    @Test(
+        "a cold record: the state comes from the others, while the cluster decides",
+        arguments: [0, 2]
+    )
     func coldRecord(node: Int) throws {
         let cluster = try cluster()
         try decide(0..<12, cluster)
@@ -102,9 +106,10 @@ struct StateScrubTests {
         try decide(200..<203, cluster, at: node)
         cluster.run(for: .seconds(1))
         for other in 0..<3 where other != node { #expect(!hasGivenUp(cluster, other)) }
-        #expect(
-            cluster.notices.contains { if case .installed = $0.notice { $0.node == node } else { false } }
-        )
+        let isFetched = cluster.notices.contains { from, notice in
+            if from == node, case .installed = notice { true } else { false }
+        }
+        #expect(isFetched)
     }
 
     @Test("a read that goes wrong once is none")
@@ -160,7 +165,7 @@ struct StateScrubTests {
         )
     }
 
-    @Test("header, trailer and zeroes behind a record: the run is written anew", arguments: [20, -3])
+    @Test("header and trailer: the run is written anew", arguments: [20, -3])
     func ends(offset: Int) throws {
         let cluster = try cluster()
         try decide(0..<12, cluster)
@@ -244,7 +249,8 @@ struct StateScrubTests {
         cluster.run(for: .seconds(4))
         #expect(cluster.look(2) { $0.isServing } == false)
         let isRefused = cluster.notices.contains {
-            if case .installAbandoned(let reason) = $0.notice { reason.contains("damaged") } else { false }
+            guard case .installAbandoned(let reason) = $0.notice else { return false }
+            return reason.contains("damaged")
         }
         #expect(isRefused)
         // Another one leads: it comes from there.
@@ -253,5 +259,68 @@ struct StateScrubTests {
         cluster.run(for: .seconds(15))
         #expect(cluster.look(2) { $0.isServing } == true)
         #expect(try damage(cluster, 2).isEmpty)
+    }
+
+    @Test("what cannot be read is found record by record, and only that one counts")
+    func unreadable() throws {
+        let cluster = try cluster()
+        try decide(0..<12, cluster)
+        settle(cluster)
+        let file = try #require(try runs(cluster, 2).first)
+        cluster.members[2].disk.unreadable = (file, 64 + 1500)
+        let isFound = cluster.run(atMost: .seconds(20)) { hasGivenUp(cluster, 2) }
+        #expect(isFound)
+        cluster.run(for: .seconds(10))
+        #expect(cluster.look(2) { $0.isServing } == true)
+        #expect(try !runs(cluster, 2).contains(file))
+    }
+
+    @Test("a list that is damaged: the state comes from the others")
+    func list() throws {
+        let cluster = try cluster()
+        try decide(0..<12, cluster)
+        settle(cluster)
+        let file = try #require(try runs(cluster, 2).first)
+        let size = try cluster.members[2].disk.size(of: file)
+        _ = try rot(cluster, 2, at: size - 50)
+        cluster.run(for: .seconds(20))
+        #expect(hasGivenUp(cluster, 2))
+        #expect(cluster.look(2) { $0.isServing } == true)
+        #expect(try damage(cluster, 2).isEmpty)
+    }
+
+    @Test("a cluster of one keeps a damaged record, and goes on; its merges leave the run alone")
+    func lone() throws {
+        let cluster = try Cluster(starting: [0]) {
+            $0.raft.membership = Membership(voters: [NodeID(1)])
+            $0.scrubBytesPerSecond = 1 << 20
+            $0.scrubInterval = .seconds(3)
+            $0.digestInterval = .milliseconds(500)
+            $0.state.checkpointAttempts = 5
+            $0.state.cacheBytes = 0
+            $0.state.merge.maxSmallRuns = 2
+            // So that it could not begin anew from the log.
+            $0.keepsLog = false
+            $0.journal = JournalConfiguration(
+                cluster: $0.journal.cluster,
+                node: $0.journal.node,
+                salt: $0.journal.salt,
+                segmentSize: 4096,
+                tailBytes: 0
+            )
+        }
+        try cluster.awaitLeader()
+        try decide(0..<12, cluster)
+        cluster.run(for: .seconds(2))
+        let file = try rot(cluster, 0)
+        // Merges find it before the next round does.
+        try decide(20..<50, cluster)
+        cluster.run(for: .seconds(10))
+        #expect(remedies(cluster, 0) == [.kept])
+        #expect(!hasGivenUp(cluster, 0))
+        #expect(cluster.members[0].run == 1)
+        #expect(try runs(cluster, 0).contains(file))
+        #expect(cluster.look(0) { $0.counters.merges } ?? 0 > 0)
+        try decide(60..<62, cluster)
     }
 }
