@@ -70,6 +70,8 @@ extension ReplicaNode {
     /// Between the decisions of two nodes that find damage at the same time: what peers say of themselves is as old
     /// as their last ping.
     private static var decisionSpacing: Duration { .seconds(2) }
+    /// Between two tries of a leader to hand over before it gives its state up.
+    private static var handOverPause: Duration { .seconds(1) }
 
     // MARK: Reading
 
@@ -322,15 +324,14 @@ extension ReplicaNode {
     /// - What nobody needs (a record of which another run has a newer version, zeroes behind a record, header and
     ///   trailer) goes with the run, which is merged.
     /// - What is in memory is written again, after which the place is one that nobody needs.
-    /// - What only the others still have, a whole state is fetched for. That is done only while the cluster is whole
+    /// - What only the others still have, a whole state is fetched for; a leader hands over before. That is done only while the cluster is whole
     ///   without this node: the state is given up for it, and a node without one does not serve and waits until a
     ///   majority has confirmed the checkpoint that it gets. Else it is kept, and asked again in the next round: perhaps
     ///   nobody will ever read that record, and who does has the state given up all the same (`loadFailed`).
     ///
     /// So of several damaged nodes one at a time gives its state up, and serves again before the next does. What it
-    /// fetches is looked through on the way: damage of the leader does not spread while another node could lead. A
-    /// leader that has to keep its damage hands over if a peer is unwell, since that one may be waiting for a
-    /// whole checkpoint. Where all have the same record damaged nobody has it any more; a state with all others is
+    /// fetches is looked through on the way: damage of the leader does not spread while another node could lead, and a
+    /// leader that has to keep its damage hands over to one after the other while a peer is unwell. Where all have the same record damaged nobody has it any more; a state with all others is
     /// worth more than none.
     private mutating func judgeRun(at now: Instant) {
         // Where the newest versions lie is being noted.
@@ -345,14 +346,20 @@ extension ReplicaNode {
             let before = scrubbing.state.known.updateValue(remedy, forKey: place)
             if before == nil { scrubbing.state.counts.damages += 1 }
             if remedy == .kept, wholeOthers(at: now).count >= wholeOthersNeeded {
-                return giveUpState(finding.failure.reason)
+                guard raft.role == .leader else { return giveUpState(finding.failure.reason) }
+                handOverDamaged(at: now)
+                scrubbing.state.restsUntil = now.advanced(by: ReplicaNode.handOverPause)
+                return
             }
             if remedy == .writtenAgain { checkpointing.isWanted = true }
             guard before != remedy else { continue }
             output.notices.append(.runDamaged(finding.failure.reason, remedy))
         }
         store.mend(scrubbing.state.handle, mending)
-        if scrubbing.state.known.values.contains(.kept) { handOverDamaged(at: now) }
+        // A peer that is unwell may be waiting for a whole checkpoint, which a leader has to give.
+        if scrubbing.state.known.values.contains(.kept), wholeOthers(at: now).count < peers.count {
+            handOverDamaged(at: now)
+        }
         endRunScrub()
     }
 
@@ -382,9 +389,10 @@ extension ReplicaNode {
         configuration.digestInterval == nil ? 1 : configuration.raft.membership.quorum
     }
 
+    /// Hands over to the next node that is well, in a ring: which of them have the same damage is not known.
     private mutating func handOverDamaged(at now: Instant) {
         let whole = wholeOthers(at: now)
-        guard raft.role == .leader, !raft.isTransferring, whole.count < peers.count,
+        guard raft.role == .leader, !raft.isTransferring,
             let next = whole.first(where: { $0 > node }) ?? whole.first
         else { return }
         _ = raft.transferLeadership(to: next, at: now, into: &actions)

@@ -335,6 +335,7 @@ extension World {
             trace.note(now, "n\(host.number + 1) does without its checkpoint: \(what)")
         case .stateDamaged(let what, _):
             trace.note(now, "n\(host.number + 1)'s state is damaged: \(what)")
+            calmSince = now
             checkThatDamaged(host, what)
         case .runDamaged(let what, let remedy):
             statistics.foundByScrub += 1

@@ -299,6 +299,7 @@ struct StateScrubTests {
             $0.state.checkpointAttempts = 5
             $0.state.cacheBytes = 0
             $0.state.merge.maxSmallRuns = 2
+            $0.state.merge.maxBytes = 1 << 28
             // So that it could not begin anew from the log.
             $0.keepsLog = false
             $0.journal = JournalConfiguration(
@@ -315,7 +316,7 @@ struct StateScrubTests {
         let file = try rot(cluster, 0)
         // Merges find it before the next round does.
         try decide(20..<50, cluster)
-        cluster.run(for: .seconds(10))
+        cluster.run(for: .seconds(25))
         #expect(remedies(cluster, 0) == [.kept])
         #expect(!hasGivenUp(cluster, 0))
         #expect(cluster.members[0].run == 1)
