@@ -188,7 +188,7 @@ extension ReplicaNode {
 
     /// Looks at a piece of a run: damage that the source has not found yet must not spread.
     ///
-    /// The source finds it in its next round, and hands leadership over. But where no other node could give a
+    /// The source looks through the run when it is asked anew (`beginOffer`), and hands leadership over. But where no other node could give a
     /// better one, a state with a place that perhaps nobody will ever read is taken all the same: with it this
     /// node can decide, and have its state mended when the others are back.
     ///
@@ -200,7 +200,7 @@ extension ReplicaNode {
         _ install: inout Installing,
         at now: Instant
     ) -> String? {
-        if offset == 0 { install.scan = RunScan(run) }
+        if offset == 0 { install.scan = RunScan(run, checksEnds: false) }
         do throws(JournalError) {
             try install.scan?.take(bytes)
             return nil

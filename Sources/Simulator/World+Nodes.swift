@@ -297,6 +297,8 @@ extension World {
             checker.fetching(host.number)
             trace.note(now, "n\(host.number + 1) fetches the checkpoint at \(entry) from \(peer)")
         case .installAbandoned(let what):
+            // Nor is it calm while a leader has to give what is damaged.
+            if !damagedRecords.isEmpty { calmSince = now }
             trace.note(now, "n\(host.number + 1) gives up fetching a checkpoint: \(what)")
         case .installed(let entry):
             statistics.installs += 1

@@ -273,6 +273,33 @@ struct StateScrubTests {
         return try #require(scan.entries.first { $0.ordinal == ordinal })
     }
 
+    @Test("a leader whose run a peer refuses looks through it at once, and hands over")
+    func refused() throws {
+        let cluster = try cluster { $0.scrubInterval = .seconds(3600) }
+        try decide(0..<12, cluster)
+        settle(cluster)
+        _ = try rot(cluster, 0)
+        #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
+        cluster.run(for: .seconds(30))
+        #expect(cluster.look(2) { $0.isServing } == true)
+        #expect(try damage(cluster, 2).isEmpty)
+        // Its peer was without a state then, so it has to keep what it has until its next round.
+        #expect(remedies(cluster, 0) == [.kept])
+        #expect(cluster.leader != 0 && !hasGivenUp(cluster, 0))
+    }
+
+    @Test("a damaged header of the leader's does not keep it from being copied")
+    func copiedHeader() throws {
+        let cluster = try cluster { $0.scrubBytesPerSecond = 0 }
+        try decide(0..<12, cluster)
+        settle(cluster)
+        _ = try rot(cluster, 0, at: 30)
+        #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
+        cluster.run(for: .seconds(5))
+        #expect(cluster.look(2) { $0.isServing } == true)
+        #expect(try damage(cluster, 2).isEmpty)
+    }
+
     @Test("what cannot be read is looked for record by record", arguments: [5, 2])
     func unreadable(ordinal: UInt64) throws {
         let cluster = try cluster()
