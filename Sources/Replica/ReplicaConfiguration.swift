@@ -32,9 +32,9 @@ package struct ReplicaConfiguration: Sendable {
     package var identity: IdentityConfiguration?
     /// The leader has the replicas compare their states this often; `nil`: never.
     package var digestInterval: Duration? = .seconds(10)
-    /// Bytes of sealed segments that are read a second to look for damage; 0 for none.
+    /// Bytes of sealed segments and of runs that are read a second to look for damage; 0 for none.
     package var scrubBytesPerSecond = 4 * 1024 * 1024
-    /// All of them are read once in this time, unless that takes longer.
+    /// All segments are read once in this time, and all runs, unless that takes longer.
     package var scrubInterval: Duration = .seconds(60)
     /// The log is kept for the retention time; if not, only as much as a restart needs.
     package var keepsLog = true

@@ -23,6 +23,8 @@ struct Installing {
     var askedAt: Instant
     /// Questions in a row that got no answer.
     var unanswered = 0
+    /// The run that is fetched, as far as it is looked through; `nil` if it is taken as it is.
+    var scan: RunScan?
     /// The batch under way.
     var batch: DiskBatch?
     var isWriting = false
@@ -34,6 +36,8 @@ extension ReplicaNode {
     /// Numbers of batches that write what is fetched; the store counts its own from 1.
     private static var installBatch: UInt64 { 1 << 63 }
     private static let maxUnanswered = 10
+    /// After a damaged copy: a leader that finds the damage hands over meanwhile.
+    private static let damagePause = Duration.seconds(5)
     /// More than flows, runs and terms of any cluster take.
     private static let maxManifestBytes = 64 * 1024 * 1024
 
@@ -49,7 +53,8 @@ extension ReplicaNode {
 
     /// A leader has not got the entries that this node needs, but a checkpoint.
     mutating func receiveOffer(_ entry: EntryID, from peer: NodeID, at now: Instant) {
-        guard installing == nil, !isRetired, raft.leader == peer, entry.index > raft.commitIndex
+        guard installing == nil, !isRetired, raft.leader == peer, entry.index > raft.commitIndex,
+            now >= nextFetchAt ?? now
         else {
             return
         }
@@ -60,7 +65,7 @@ extension ReplicaNode {
     /// A state that is to be built anew comes from the leader.
     private mutating func fetchForRebuild(at now: Instant) {
         guard isRebuilding, installing == nil, !isRetired,
-            let leader = raft.leader, leader != node
+            let leader = raft.leader, leader != node, now >= nextFetchAt ?? now
         else { return }
         installing = Installing(source: leader, askedAt: now)
         askForPiece(at: now)
@@ -134,6 +139,10 @@ extension ReplicaNode {
                 return abandonInstall("\(file) is not there any more")
             }
             install.unanswered = 0
+            if let reason = damage(in: bytes, at: done, of: run, &install, at: now) {
+                nextFetchAt = now.advanced(by: ReplicaNode.damagePause)
+                return abandonInstall(reason)
+            }
             install.batch = write(bytes, at: done, ofRun: at, install)
             install.phase = .run(at, offset: done + bytes.count)
             installing = install
@@ -182,6 +191,33 @@ extension ReplicaNode {
             && raft.term(at: entry.index) == entry.term
     }
 
+    /// Looks at a piece of a run: damage that the source has not found yet must not spread.
+    ///
+    /// The source looks through the run when it is asked anew (`beginOffer`), and hands leadership over. But where no other node could give a
+    /// better one, a state with a place that perhaps nobody will ever read is taken all the same: with it this
+    /// node can decide, and have its state mended when the others are back.
+    ///
+    /// - Returns: why the run is not taken; `nil` if it is.
+    private mutating func damage(
+        in bytes: [UInt8],
+        at offset: Int,
+        of run: Run,
+        _ install: inout Installing,
+        at now: Instant
+    ) -> String? {
+        if offset == 0 { install.scan = RunScan(run, checksEnds: false) }
+        do throws(JournalError) {
+            try install.scan?.take(bytes)
+            return nil
+        } catch {
+            let reason = "\(error), at \(install.source)"
+            if wholeOthers(at: now).contains(where: { $0 != install.source }) { return reason }
+            install.scan = nil
+            output.notices.append(.runDamaged(reason, .kept))
+            return nil
+        }
+    }
+
     private func write(
         _ bytes: [UInt8],
         at offset: Int,
@@ -191,10 +227,8 @@ extension ReplicaNode {
         guard let run = install.ours?.runs[at] else { return nil }
         var bytes = bytes
         var operations: [DiskOperation] = []
-        if offset == 0 {
-            operations.append(.create(file: run.file, size: 0))
-            run.renumber(&bytes)
-        }
+        if offset == 0 { operations.append(.create(file: run.file, size: 0)) }
+        run.renumber(&bytes, at: offset)
         operations.append(.write(file: run.file, offset: offset, bytes: bytes))
         operations.append(.sync(file: run.file))
         if offset + bytes.count == run.bytes { operations.append(.syncDirectory) }

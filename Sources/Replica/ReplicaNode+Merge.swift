@@ -28,6 +28,9 @@ struct Merging {
     var bytesBefore = 0
     /// The read under way, and what it is to bring.
     var read: (number: UInt64, read: DiskRead, entries: Range<Int>)?
+    /// A piece of this input could not be read: its records are read one by one, since what cannot be read may be
+    /// one that nobody needs.
+    var isCareful = false
     var nextLookAt: Instant?
 
     var isUnderWay: Bool {
@@ -99,6 +102,7 @@ extension ReplicaNode {
 
     private mutating func nextInput() {
         merging.input += 1
+        merging.isCareful = false
         guard merging.input < merging.inputs.count else {
             store.sealMerge()
             merging.live = []
@@ -124,7 +128,7 @@ extension ReplicaNode {
         let start = entries[next].offset
         var end = start + entries[next].length
         var last = next + 1
-        while last < entries.count,
+        while last < entries.count, !merging.isCareful,
             entries[last].offset + entries[last].length - start <= ReplicaNode.bytesPerRead
         {
             end = entries[last].offset + entries[last].length
@@ -157,11 +161,17 @@ extension ReplicaNode {
             default: break
             }
         } catch let error as DiskError {
+            if case .copying = merging.phase, !merging.isCareful {
+                merging.isCareful = true
+                return true
+            }
             abandonMerge(at: now)
             counters.storeFailures += 1
             output.notices.append(.storeFailed("merge", error))
-        } catch {
+        } catch let error as JournalError {
             // Nothing that is live may be dropped for being damaged.
+            mergeFoundDamage(error, at: now)
+        } catch {
             giveUpState("\(error)")
         }
         return true

@@ -14,6 +14,8 @@ struct Offered {
     /// Its runs, pinned in the store.
     var handles: [Int]
     var askedAt: Instant
+    /// The run of which it asked for a piece last.
+    var lastRun: Int?
 }
 
 extension ReplicaNode {
@@ -66,6 +68,7 @@ extension ReplicaNode {
         guard offered.manifest.runs.contains(where: { $0.file == file }),
             !pulling.files.contains(where: { $0.peer == peer })
         else { return answerFile(file, offset, nil, to: peer) }
+        pulling.offered[at].lastRun = offered.handles.first { store.run($0)?.file == file }
         let read = DiskRead(
             number: nextDiskReadNumber,
             file: file,
@@ -78,6 +81,11 @@ extension ReplicaNode {
     }
 
     private mutating func beginOffer(to peer: NodeID, at now: Instant) {
+        // Who begins anew in the middle of a run may have found it damaged.
+        if let before = pulling.offered.first(where: { $0.peer == peer }), let run = before.lastRun
+        {
+            scrubbing.state.urgent = run
+        }
         endOffers { $0.peer == peer }
         guard isServing else { return }
         guard let manifest = store.manifest else {

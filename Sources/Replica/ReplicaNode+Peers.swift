@@ -180,8 +180,10 @@ extension ReplicaNode {
         _ result: Result<[UInt8], DiskError>,
         at now: Instant
     ) {
-        if pulled(number, result) { return }
-        if loadCompleted(number, result, at: now) || mergeReadCompleted(number, result, at: now) {
+        if pulled(number, result) || logScrubbed(number, result) { return }
+        if loadCompleted(number, result, at: now) || mergeReadCompleted(number, result, at: now)
+            || stateScrubbed(number, result, at: now)
+        {
             return
         }
         guard let i = journalReads.firstIndex(where: { $0.read?.number == number }),

@@ -11,18 +11,12 @@ struct Pulling {
     var restsUntil: Instant?
     /// Reads of the journal for peers that asked, one a peer.
     var reads: [Read] = []
-    /// The piece of a sealed segment that is being looked at.
-    var scrub: DiskRead?
-    /// Bytes that may be looked at now.
-    var scrubBudget = 0
     /// Checkpoints that peers fetch, one a peer.
     var offered: [Offered] = []
     /// Reads of their files for peers that asked, one a peer.
     var files: [(peer: NodeID, read: DiskRead)] = []
     /// The oldest entry that each peer says it has, asked for an older one.
     var oldest: [NodeID: LogIndex] = [:]
-    /// When the round began that is under way, or was the last one.
-    var scrubBegan: Instant?
 
     struct Read {
         var peer: NodeID
@@ -134,39 +128,11 @@ extension ReplicaNode {
         )
     }
 
-    // MARK: Looking for damage
-
-    /// Reads a little of the sealed segments, to find damage before it is needed or has company.
-    mutating func scrub(at now: Instant) {
-        let rate = configuration.scrubBytesPerSecond
-        guard pulling.scrub == nil, rate > 0 else { return }
-        if journal.beginsScrubRound {
-            if let began = pulling.scrubBegan,
-                began.advanced(by: configuration.scrubInterval) > now
-            {
-                return
-            }
-            pulling.scrubBegan = now
-        }
-        pulling.scrubBudget = min(pulling.scrubBudget + rate / 10, rate)
-        guard pulling.scrubBudget > 0, var read = journal.planScrub() else { return }
-        read.number = nextDiskReadNumber
-        nextDiskReadNumber += 1
-        pulling.scrubBudget -= read.count
-        pulling.scrub = read
-        output.diskReads.append(read)
-    }
-
-    /// Takes what was read, if it was read for a peer or to look for damage.
+    /// Takes what was read, if it was read for a peer or for a backup.
     ///
     /// - Returns: whether it was.
     mutating func pulled(_ number: UInt64, _ result: Result<[UInt8], DiskError>) -> Bool {
         if fileRead(number, result) || backupRead(number, result) { return true }
-        if let read = pulling.scrub, read.number == number {
-            pulling.scrub = nil
-            scrubbed(read, result)
-            return true
-        }
         guard let i = pulling.reads.firstIndex(where: { $0.read.number == number }) else {
             return false
         }
@@ -184,17 +150,6 @@ extension ReplicaNode {
             readFailed(error)
         }
         return true
-    }
-
-    private mutating func scrubbed(_ read: DiskRead, _ result: Result<[UInt8], DiskError>) {
-        do {
-            try journal.scrubbed(try result.get(), of: read)
-        } catch let error as JournalError {
-            readFailed(error)
-        } catch {
-            journal.scrubFailed()
-            readFailed(error)
-        }
     }
 
     /// A part of the log could not be read: what is damaged and sealed is made again from the others.

@@ -65,6 +65,8 @@ package struct ReplicaNode: ~Copyable {
     var installing: Installing?
     /// Since when nobody has had a state to fetch in the place of one that cannot be read.
     var helplessSince: Instant?
+    /// What was fetched last was damaged where it came from: it is not asked for again before.
+    var nextFetchAt: Instant?
     /// Above the numbers of all runs that were fetched, for good or not.
     var nextFetchedRun: UInt64 = 0
     /// Another state was put in the place of this one: the owner starts anew from the disk.
@@ -73,6 +75,7 @@ package struct ReplicaNode: ~Copyable {
     var store: StateStore
     var checkpointing = Checkpointing()
     var merging = Merging()
+    var scrubbing = Scrubbing()
     var loads = LoadTable()
     /// Entries through this one were looked at for what they need loaded.
     var prefetched = LogIndex.zero

@@ -137,6 +137,8 @@ package enum Notice: Hashable, Sendable {
     /// The checkpoint found at start could not be used and was moved aside: the state was rebuilt from
     /// the log.
     case checkpointSetAside(String)
+    /// A place of a run of the state is not what was written, and what is done about it.
+    case runDamaged(String, RunRemedy)
     /// A record of the state cannot be read: this node stops serving until it has another state.
     case stateDamaged(String, isAlone: Bool)
     /// So many acknowledged callbacks were found in the intake that may not stand in the log yet.
@@ -147,6 +149,16 @@ package enum Notice: Hashable, Sendable {
     case intakeUndecodable(number: UInt64)
     /// A callback that was taken in found no place in its attempt.
     case intakeNotRecorded(AttemptID, CallbackKey, Refusal)
+}
+
+/// What is done about damage in a run of the state.
+package enum RunRemedy: Hashable, Sendable {
+    /// Nothing that counts was in it: the run is merged, so that the damaged bytes go.
+    case merged
+    /// It is in memory, and is written again with the next checkpoint.
+    case writtenAgain
+    /// Only other nodes have it, and they are not all well: it is kept until they are.
+    case kept
 }
 
 /// What became of a request that was handed in.

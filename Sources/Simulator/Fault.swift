@@ -25,6 +25,10 @@ package enum FaultKind: String, Hashable, Sendable, CaseIterable {
     case wipe
     case restoreCopy = "restore-copy"
     case corruptState = "corrupt-state"
+    case rotRun = "rot-run"
+
+    /// Drawn from one stream with others.
+    var isGeneral: Bool { !isOfDirectories && self != .rotRun }
 
     /// Drawn from a stream of its own.
     var isOfDirectories: Bool {
@@ -57,7 +61,7 @@ extension Fault: CustomStringConvertible {
         let span = "for \(duration / 1_000_000) ms"
         switch kind {
         case .kill, .powerCut, .pause, .isolate, .slowDisk, .hungDisk, .fullDisk, .bitRot, .wipe,
-            .restoreCopy, .corruptState:
+            .restoreCopy, .corruptState, .rotRun:
             return "\(kind.rawValue) n\(node + 1) \(span)"
         case .blackout: return "power cut at all nodes \(span)"
         case .crashAtDiskOperation:

@@ -64,6 +64,8 @@ final class Host {
     var isHung = false
     /// Since when its process leads although the operation under way hangs.
     var leadsStalledSince: UInt64?
+    /// The longest that a hand-over may have taken since then.
+    var stallPatience: UInt64 = 0
     /// Its process's term when that took the disk for stalled.
     var termWhenStalled: Term?
     var random: SeededRandom

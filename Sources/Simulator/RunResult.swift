@@ -34,6 +34,9 @@ package struct RunStatistics: Hashable, Sendable {
     package var replacedDirectories: UInt64 = 0
     package var corruptStates: UInt64 = 0
     package var foundByDigest: UInt64 = 0
+    /// Bits that flipped in runs of a state, and what was found and mended without a fetched checkpoint.
+    package var rottenRuns: UInt64 = 0
+    package var foundByScrub: UInt64 = 0
     package var elections: UInt64 = 0
     package var committed: UInt64 = 0
     package var attempts: UInt64 = 0

@@ -27,11 +27,13 @@ struct SimulatedDisk: Disk {
         let name: String
         let file: Int
         let isOfLog: Bool
+        let isRun: Bool
 
         init(_ name: String, _ file: Int) {
             self.name = name
             self.file = file
             isOfLog = name == "PROMISE" || name.hasPrefix("log-") && name.hasSuffix(".seg")
+            isRun = name.hasPrefix("state-")
         }
     }
 
@@ -341,6 +343,44 @@ struct SimulatedDisk: Disk {
         files[file].now[offset] = files[file].durable[offset]
         return "a bit flips in \(name) at \(offset)"
     }
+
+    /// A bit flips in a run of the state, wherever in it.
+    ///
+    /// - Returns: where, and the record that it is in as it is now and as it was; `nil` if there is no run.
+    mutating func rotRun(
+        _ random: inout SeededRandom
+    ) -> (file: String, offset: Int, damaged: [UInt8]?, original: [UInt8])? {
+        let runs = durableNames.filter {
+            $0.isRun && files[$0.file].unsynced.isEmpty && !files[$0.file].durable.isEmpty
+        }
+        guard !runs.isEmpty else { return nil }
+        let (name, file) = { ($0.name, $0.file) }(random.pick(runs))
+        let before = files[file].now
+        let offset = random.below(before.count)
+        let mask: UInt8 = 1 << UInt8(random.below(8))
+        files[file].durable[offset] ^= mask
+        files[file].now[offset] = files[file].durable[offset]
+        files[file].flips.append((offset, mask))
+        // Records follow each other behind a header of 64 bytes, each with its length.
+        var start = 64
+        while start + 8 <= before.count {
+            let length = (0..<4).reduce(0) { $0 | Int(before[start + 4 + $1]) << (8 * $1) }
+            let end = start + (8 + length + 7) / 8 * 8
+            guard end <= before.count else { break }
+            if (start..<end).contains(offset) {
+                let record = start..<end
+                return (name, offset, Array(files[file].now[record]), Array(before[record]))
+            }
+            start = end
+        }
+        return (name, offset, nil, [])
+    }
+
+    /// Runs of the state in which bits flipped.
+    var damagedRuns: [String] {
+        names.filter { $0.isRun && !files[$0.file].flips.isEmpty }.map(\.name)
+    }
+    var hasDamagedRuns: Bool { names.contains { $0.isRun && !files[$0.file].flips.isEmpty } }
 
     private mutating func zeroPage(
         _ name: String,

@@ -24,7 +24,9 @@ extension World {
             isOther($0) && ($0.isOut || $0.isQuarantined || isMending($0))
         }.count
         guard lost < (hosts.count - 1) / 2, !host.isOut, !host.isQuarantined,
-            !hosts.contains(where: { checker.records[$0.number].isRotten })
+            !hosts.contains(where: {
+                checker.records[$0.number].isRotten || $0.disk.hasDamagedRuns
+            })
         else { return }
         kill(host.number)
         var place: UInt64 = 0
@@ -180,7 +182,8 @@ extension World {
             !hosts.contains(where: {
                 // Nor may another one lose its state for a read that fails.
                 $0.isCorrupt || $0.isQuarantined || checker.records[$0.number].isRotten
-                    || $0.disk.failingReads > 0 || $0.process?.replica.isServing == false
+                    || $0.disk.failingReads > 0 || $0.disk.hasDamagedRuns
+                    || $0.process?.replica.isServing == false
             })
         else { return }
         let applied = process.replica.appliedIndex.number

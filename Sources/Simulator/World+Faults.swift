@@ -1,3 +1,4 @@
+internal import Journal
 internal import Raft
 internal import Replica
 internal import Verification
@@ -48,7 +49,9 @@ extension World {
         case .failWrite: host.disk.failsNextWrite = true
         case .failRead:
             // A record that cannot be read costs the node its state: that would be a second one.
-            if !hosts.contains(where: \.isCorrupt) { host.disk.failingReads = Int(fault.amount) }
+            if !hosts.contains(where: { $0.isCorrupt || $0.disk.hasDamagedRuns }) {
+                host.disk.failingReads = Int(fault.amount)
+            }
         case .bitRot:
             rot(host, fault.duration)
             ends = false
@@ -61,6 +64,9 @@ extension World {
         case .restoreCopy: copyDirectory(host)
         case .corruptState:
             corruptState(host)
+            ends = false
+        case .rotRun:
+            rotRun(host)
             ends = false
         }
         if ends {
@@ -108,7 +114,9 @@ extension World {
                 replaceDirectory(host, by: copy, after: WorldPlan.second)
             }
             host.copy = nil
-        case .kill, .powerCut, .blackout, .reset, .clockJump, .bitRot, .wipe, .corruptState: break
+        case .kill, .powerCut, .blackout, .reset, .clockJump, .bitRot, .wipe, .corruptState,
+            .rotRun:
+            break
         }
     }
 
@@ -190,7 +198,7 @@ extension World {
             checker.records[$0.number].isRotten || $0.isOut
                 || $0.number != host.number && isMending($0)
         }.count
-        guard !host.isOut, !hosts.contains(where: \.isCorrupt),
+        guard !host.isOut, !hosts.contains(where: { $0.isCorrupt || $0.disk.hasDamagedRuns }),
             lost < (hosts.count - 1) / 2 || checker.records[host.number].isRotten
         else { return }
         cutPower(host.number)
@@ -200,6 +208,33 @@ extension World {
         host.hasLost = true
         oracle.replaced(host.number)
         trace.note(now, "n\(host.number + 1): \(what)")
+    }
+
+    /// A bit flips in a run of the state while a node runs; never at two nodes at a time, so that what is damaged
+    /// at one can be had from the others.
+    private func rotRun(_ host: Host) {
+        guard hosts.count > 2, host.process?.replica.isServing == true,
+            !hosts.contains(where: { other in
+                other.isCorrupt || other.isOut || other.isQuarantined || isMending(other)
+                    || other.disk.failingReads > 0 || other.disk.hasDamagedRuns
+                    || checker.records[other.number].isRotten
+                    || other.process?.replica.isServing == false
+            }),
+            let rot = host.disk.rotRun(&host.directories)
+        else { return }
+        statistics.rottenRuns += 1
+        if let damaged = rot.damaged { damagedRecords.append((damaged, rot.original)) }
+        trace.note(now, "n\(host.number + 1): a bit flips in \(rot.file) at \(rot.offset)")
+    }
+
+    /// What a checker reads: as it was written, though a bit flipped since.
+    func peek(_ read: DiskRead, at host: Host) -> [UInt8] {
+        var bytes = host.disk.peek(read)
+        // A copy of a damaged run is damaged as well.
+        for (damaged, original) in damagedRecords where bytes.starts(with: damaged) {
+            bytes.replaceSubrange(0..<original.count, with: original)
+        }
+        return bytes
     }
 
     /// The nodes learn the next secret, one after another, before the platform signs with it.
@@ -320,6 +355,7 @@ extension World {
             if depth.records > 0 {
                 return "n\(host.number + 1) has \(depth.records) callbacks in its intake"
             }
+            if let ailment = damage(host, process) { return ailment }
             let applied = process.replica.appliedIndex.number
             if applied != UInt64(newest) {
                 return "n\(host.number + 1) has applied \(applied) of \(newest)"
@@ -333,6 +369,15 @@ extension World {
         }
         guard leaders == 1 else { return "\(leaders) nodes lead" }
         return overdue()
+    }
+
+    /// What is damaged of a state is found by itself, and kept only while the others are not well.
+    private func damage(_ host: Host, _ process: Process) -> String? {
+        let known = process.replica.knownDamages
+        if known.kept > 0 { return "n\(host.number + 1) keeps a damaged state" }
+        guard known.all == 0 else { return nil }
+        return host.disk.damagedRuns.first { process.replica.hasRun($0) }
+            .map { "n\(host.number + 1) has not found that \($0) is damaged" }
     }
 
     /// Attempts whose deadline has passed by every clock, and that are open all the same.
@@ -356,7 +401,7 @@ extension World {
             guard let process = host.process else { continue }
             let missing = oracle.missing(
                 in: { id in
-                    process.replica.timeline(id, reading: { host.disk.peek($0) })
+                    process.replica.timeline(id, reading: { peek($0, at: host) })
                 },
                 plan.attempts,
                 hasLost: { hosts[$0].hasLost },

@@ -107,6 +107,7 @@ extension World {
                 remembering: &checker.canonical
             ) { fingerprint.fold($0) }
         } catch {
+            guard !statistics.faults.keys.contains(.rotRun) else { return }
             checker.fail(
                 "state store",
                 "n\(host.number + 1) has a checkpoint that cannot be used: \(error)",
@@ -296,6 +297,8 @@ extension World {
             checker.fetching(host.number)
             trace.note(now, "n\(host.number + 1) fetches the checkpoint at \(entry) from \(peer)")
         case .installAbandoned(let what):
+            // Nor is it calm while a leader has to give what is damaged.
+            if !damagedRecords.isEmpty { calmSince = now }
             trace.note(now, "n\(host.number + 1) gives up fetching a checkpoint: \(what)")
         case .installed(let entry):
             statistics.installs += 1
@@ -334,15 +337,12 @@ extension World {
             trace.note(now, "n\(host.number + 1) does without its checkpoint: \(what)")
         case .stateDamaged(let what, _):
             trace.note(now, "n\(host.number + 1)'s state is damaged: \(what)")
-            if !checker.records[host.number].isRotten, !host.isCorrupt,
-                !statistics.faults.keys.contains(.failRead)
-            {
-                checker.fail(
-                    "state store",
-                    "n\(host.number + 1) cannot read a record that nothing damaged: \(what)",
-                    at: now
-                )
-            }
+            calmSince = now
+            checkThatDamaged(host, what)
+        case .runDamaged(let what, let remedy):
+            statistics.foundByScrub += 1
+            trace.note(now, "n\(host.number + 1)'s state is damaged: \(what): \(remedy)")
+            checkThatDamaged(host, what)
         case .undecodableEntry(let index, let what):
             checker.fail(
                 "no entry from nowhere",
@@ -383,6 +383,18 @@ extension World {
         }
     }
 
+    /// Damage of a state that a node finds is damage.
+    private func checkThatDamaged(_ host: Host, _ what: String) {
+        guard !checker.records[host.number].isRotten, !host.isCorrupt,
+            !statistics.faults.keys.contains(.failRead), !statistics.faults.keys.contains(.rotRun)
+        else { return }
+        checker.fail(
+            "state store",
+            "n\(host.number + 1) cannot read a record that nothing damaged: \(what)",
+            at: now
+        )
+    }
+
     /// A leader whose disk hangs does not lead for long: it notices by itself, by the progress of what
     /// is under way, and no heartbeat that it still can send keeps it in office.
     ///
@@ -409,11 +421,12 @@ extension World {
             return
         }
         let since = host.leadsStalledSince ?? now
+        if host.leadsStalledSince == nil { host.stallPatience = plan.electionTimeout }
         host.leadsStalledSince = since
-        // A successor has the time of a hand-over to take over, which follows the round trips.
+        // A successor has the time of a hand-over to take over, which follows the round trips: those of when it began.
         let timing = process.replica.raft.timing
-        let patience = max(plan.electionTimeout, timing.electionTimeout, timing.transfer)
-        let limit = plan.diskStall + patience + WorldPlan.second / 2
+        host.stallPatience = max(host.stallPatience, timing.electionTimeout, timing.transfer)
+        let limit = plan.diskStall + host.stallPatience + WorldPlan.second / 2
         guard now - since > limit else { return }
         checker.fail(
             "hung leader",

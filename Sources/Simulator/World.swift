@@ -47,6 +47,8 @@ package final class World {
     /// Stubborn posts not answered yet.
     var unanswered = 0
     var platforms: [SeededRandom]
+    /// Records of runs in which bits flipped, and as they were.
+    var damagedRecords: [(damaged: [UInt8], original: [UInt8])] = []
     /// Why the cluster has not healed, by the last look at it.
     var ailment = "it has not been looked at"
 
@@ -65,7 +67,7 @@ package final class World {
         oracle = DomainOracle(attempts: plan.attempts.count)
         trace = Trace(since: since, print: print)
         platforms = plan.attempts.map { SeededRandom(seed: $0.seed, stream: "platform") }
-        checker.disks = hosts.map { host in { host.disk.peek($0) } }
+        checker.disks = hosts.map { host in { [unowned self] in self.peek($0, at: host) } }
         schedulePlan()
     }
 

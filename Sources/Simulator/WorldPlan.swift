@@ -54,7 +54,7 @@ package struct WorldPlan: Sendable {
     private(set) var keepsLog = true
     private(set) var state = ReplicaConfiguration.StateSettings()
     private(set) var digestInterval: UInt64 = 0
-    /// Sealed segments are read for damage once in this time.
+    /// Sealed segments and runs are read for damage once in this time.
     private(set) var scrubInterval: UInt64
     /// Wall clocks' error at the start, in milliseconds.
     private(set) var clockOffsets: [Int64]
@@ -145,6 +145,7 @@ package struct WorldPlan: Sendable {
             kinds: &faultKinds
         )
         addDirectoryFaults(options)
+        addRunFaults(seed)
         drawPlacement(options)
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
         drawStateSettings(options.seed)
@@ -215,6 +216,21 @@ package struct WorldPlan: Sendable {
         }
     }
 
+    /// Bits that flip in runs of the state, in some runs of the world, from a stream of their own.
+    private mutating func addRunFaults(_ seed: UInt64) {
+        var random = SeededRandom(seed: seed, stream: "runs")
+        guard random.chance(percent: 40) else { return }
+        faultKinds.append(.rotRun)
+        let spacing = random.between(5, 40) * WorldPlan.second
+        var at = random.between(5, 60) * WorldPlan.second
+        while at < chaosEnds {
+            faults.append(
+                FaultKind.rotRun.draw(at: at, nodes: nodes, longest: chaosEnds - at, &random)
+            )
+            at += random.between(1, 2 * spacing)
+        }
+    }
+
     private mutating func applyExclusions(_ options: RunOptions) {
         if options.without.contains(.loss) { loss = 0 }
         if options.without.contains(.duplication) { duplication = 0 }
@@ -256,7 +272,7 @@ package struct WorldPlan: Sendable {
         var random = SeededRandom(seed: options.seed, stream: "faults")
         // Swarm testing: few kinds at once go deeper than all at once.
         let share = random.pick([10, 25, 50, 90])
-        let general = FaultKind.allCases.filter { !$0.isOfDirectories }
+        let general = FaultKind.allCases.filter(\.isGeneral)
         for kind in general where random.chance(percent: UInt64(share)) { kinds.append(kind) }
         let calm = random.chance(percent: 3)
         if kinds.isEmpty { kinds = [random.pick(general)] }

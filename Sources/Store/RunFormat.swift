@@ -39,10 +39,23 @@ package struct Run: Hashable, Sendable {
 
     package var file: String { RunName.file(sequence) }
 
-    /// Gives the first bytes of a copy of another node's run the number that it has here.
-    package func renumber(_ bytes: inout [UInt8]) {
-        guard bytes.count >= RunHeader.size else { return }
-        bytes.replaceSubrange(0..<RunHeader.size, with: RunHeader.encoded(sequence: sequence))
+    /// Gives a piece of a copy of another node's run the number that it has here, which is in header and trailer.
+    package func renumber(_ piece: inout [UInt8], at offset: Int) {
+        var trailer: [UInt8] = []
+        RunTrailer.append(self, to: &trailer)
+        lay(RunHeader.encoded(sequence: sequence), at: 0, over: &piece, at: offset)
+        lay(trailer, at: bytes - RunTrailer.size, over: &piece, at: offset)
+    }
+
+    /// A part may lie in two pieces.
+    private func lay(_ part: [UInt8], at start: Int, over piece: inout [UInt8], at offset: Int) {
+        let from = max(start, offset)
+        let to = min(start + part.count, offset + piece.count)
+        guard from < to else { return }
+        piece.replaceSubrange(
+            from - offset..<to - offset,
+            with: part[from - start..<to - start]
+        )
     }
 }
 
@@ -123,6 +136,8 @@ enum RunRecord {
     /// Checksum and length.
     static let prefix = 8
     static let alignment = 8
+    /// Of a whole record, since the list must have room for its length.
+    static let maxSize = RecordLocation.maxLength
 
     static func append(_ payload: ArraySlice<UInt8>, to bytes: inout [UInt8]) {
         let start = bytes.count

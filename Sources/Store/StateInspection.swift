@@ -37,6 +37,7 @@ package struct StateInspection: Sendable {
 
     /// A checkpoint is replaced and its runs are removed while a node runs: then it is read again.
     private static let tries = 5
+    private static let pieceSize = 1024 * 1024
 
     /// Reads all files.
     ///
@@ -119,22 +120,74 @@ package struct StateInspection: Sendable {
         let found = damage.count
         do throws(JournalError) {
             try StateStore.check(run, on: &disk)
-            guard run.footerOffset >= RunHeader.size,
-                run.footerOffset + run.records * FooterEntry.size + RunTrailer.size == run.bytes
-            else { throw .damaged(file: run.file, offset: 0, what: "its parts do not add up") }
-            try checkTrailer(of: run, &disk)
-            var reader = PieceReader(run.file, size: run.bytes)
-            var end = RunHeader.size
-            for entry in try entries(of: run, &disk) {
-                try read(entry, from: &end, of: run, at, &reader, check, &disk)
-            }
-            guard end == run.footerOffset else {
-                throw .damaged(file: run.file, offset: end, what: "what lies here is no record")
-            }
+            try readRecords(of: run, at, check, &disk)
         } catch {
             try note(error)
         }
         runs[at].isWhole = damage.count == found
+    }
+
+    private mutating func readRecords(
+        of run: Run,
+        _ at: Int,
+        _ check: RecordCheck?,
+        _ disk: inout some Disk
+    ) throws(JournalError) {
+        let entries = try entries(of: run, &disk)
+        var scan = RunScan(run)
+        // The entry of the list that the next record is of.
+        var next = 0
+        while let (offset, count) = scan.wanted(Self.pieceSize) {
+            let bytes: [UInt8]
+            do { bytes = try disk.read(run.file, at: offset, count: count) } catch {
+                throw .disk(error)
+            }
+            do throws(JournalError) {
+                try scan.take(bytes) { offset, payload throws(JournalError) in
+                    guard next < entries.count, entries[next].offset == offset,
+                        entries[next].length >= RunRecord.prefix + payload.count
+                    else {
+                        throw .damaged(
+                            file: run.file,
+                            offset: offset,
+                            what: "the list of records is wrong about this place"
+                        )
+                    }
+                    try take(payload, entries[next], of: run, at, check)
+                    next += 1
+                }
+            } catch {
+                guard let entry = scan.skipRecord(entries) else { throw error }
+                try note(error)
+                _ = check?.isNewest(entry.ordinal)
+                next += 1
+            }
+        }
+    }
+
+    /// Takes in a record that is what was written.
+    private mutating func take(
+        _ payload: ArraySlice<UInt8>,
+        _ entry: FooterEntry,
+        of run: Run,
+        _ at: Int,
+        _ check: RecordCheck?
+    ) throws(JournalError) {
+        guard entry.ordinal < manifest?.attempts ?? 0 else {
+            throw .damaged(
+                file: run.file,
+                offset: entry.offset,
+                what: "the list of records names an attempt that there is not"
+            )
+        }
+        guard check?.isNewest(entry.ordinal) ?? false else { return }
+        do {
+            try check?.take(payload, entry)
+        } catch {
+            throw .damaged(file: run.file, offset: entry.offset, what: "\(error)")
+        }
+        runs[at].newest += 1
+        if entry.isOpen { runs[at].open += 1 }
     }
 
     private func entries(
@@ -150,63 +203,6 @@ package struct StateInspection: Sendable {
             try scan.take(bytes)
         }
         return scan.entries
-    }
-
-    /// Reads the record of an entry of the list, which begins where the one before ends.
-    private mutating func read(
-        _ entry: FooterEntry,
-        from end: inout Int,
-        of run: Run,
-        _ at: Int,
-        _ reader: inout PieceReader,
-        _ check: RecordCheck?,
-        _ disk: inout some Disk
-    ) throws(JournalError) {
-        func damaged(_ what: String) -> JournalError {
-            .damaged(file: run.file, offset: entry.offset, what: what)
-        }
-        guard entry.offset == end, entry.length >= RunRecord.prefix,
-            entry.ordinal < manifest?.attempts ?? 0
-        else { throw damaged("the list of records is wrong about this place") }
-        let room = min(entry.length, run.footerOffset - entry.offset)
-        guard let start = try reader.load(at: entry.offset, count: room, from: &disk) else {
-            throw damaged("the file ends before this record")
-        }
-        let isNewest = check?.isNewest(entry.ordinal) ?? false
-        guard let payload = RunRecord.payload(in: reader.bytes, at: start) else {
-            note(run.file, entry.offset, "the checksum of a record does not match")
-            // The list says where the next one begins, to within a few bytes: it says so itself.
-            end = entry.offset + room
-            throw damaged("what follows in this file was not looked at")
-        }
-        let used = RunRecord.prefix + payload.count
-        let padded = (used + RunRecord.alignment - 1) & ~(RunRecord.alignment - 1)
-        end = entry.offset + padded
-        guard let all = try reader.load(at: entry.offset, count: padded, from: &disk),
-            reader.bytes[all + used..<all + padded].allSatisfy({ $0 == 0 })
-        else { throw damaged("bytes after this record are not zero") }
-        guard isNewest else { return }
-        let stored = reader.bytes[all + RunRecord.prefix..<all + used]
-        do {
-            try check?.take(stored, entry)
-        } catch {
-            throw damaged("\(error)")
-        }
-        runs[at].newest += 1
-        if entry.isOpen { runs[at].open += 1 }
-    }
-
-    private func checkTrailer(of run: Run, _ disk: inout some Disk) throws(JournalError) {
-        var expected: [UInt8] = []
-        RunTrailer.append(run, to: &expected)
-        let at = run.bytes - RunTrailer.size
-        let found: [UInt8]
-        do {
-            found = try disk.read(run.file, at: at, count: RunTrailer.size)
-        } catch { throw .disk(error) }
-        guard found == expected else {
-            throw .damaged(file: run.file, offset: at, what: "its end is not what was written")
-        }
     }
 
     // MARK: Damage
@@ -240,40 +236,6 @@ private final class RecordCheck {
 
     var attempts: Int { sum.attempts }
     var digest: [UInt8] { sum.digest }
-}
-
-/// Reads a file front to back, a piece at a time.
-private struct PieceReader {
-    private static let pieceSize = 1024 * 1024
-
-    let file: String
-    let size: Int
-    private(set) var bytes: [UInt8] = []
-    private var base = 0
-
-    init(_ file: String, size: Int) {
-        self.file = file
-        self.size = size
-    }
-
-    /// Has `bytes` hold `count` bytes from `offset` on.
-    ///
-    /// - Returns: their place in `bytes`, or `nil` if the file ends before.
-    mutating func load(
-        at offset: Int,
-        count: Int,
-        from disk: inout some Disk
-    ) throws(JournalError) -> Int? {
-        guard offset >= 0, count >= 0, count <= size - offset else { return nil }
-        if offset < base || offset + count > base + bytes.count {
-            let wanted = min(max(count, Self.pieceSize), size - offset)
-            do { bytes = try disk.read(file, at: offset, count: wanted) } catch {
-                throw .disk(error)
-            }
-            base = offset
-        }
-        return offset + count <= base + bytes.count ? offset - base : nil
-    }
 }
 
 extension Manifest {

@@ -18,9 +18,11 @@ extension StateStore {
     ///
     /// Where more than half of all bytes are superseded: the runs with the largest part of them. Where
     /// there are many small runs: the smallest. Runs of which all details' retention time is over: so
-    /// that they are dropped; or of which all is to be forgotten.
+    /// that they are dropped; or of which all is to be forgotten. Before all others those that are damaged, unless
+    /// something live in them cannot be read.
     package func mergeCandidates(_ policy: MergePolicy, _ retention: Retention) -> [Int] {
-        let runs = order.compactMap { handle in held[handle].map { (handle: handle, held: $0) } }
+        var runs = order.compactMap { handle in held[handle].map { (handle: handle, held: $0) } }
+        runs.removeAll { $0.held.mending == .keep }
         func fitting(_ sorted: [(handle: Int, held: Held)]) -> [Int] {
             var chosen: [Int] = []
             var bytes = 0
@@ -30,6 +32,9 @@ extension StateStore {
                 chosen.append(run.handle)
             }
             return chosen
+        }
+        if let damaged = runs.first(where: { $0.held.mending == .merge }) {
+            return fitting([damaged])
         }
         let aged = runs.filter { run in
             let newest = run.held.run.newestDecision

@@ -36,11 +36,22 @@ package struct StateStore: Sendable {
         var liveBytes = 0
         /// Reads under way, and transfers, that need the file.
         var pins = 0
+        var mending = Mending.none
 
         init(run: Run) {
             self.run = run
             file = run.file
         }
+    }
+
+    /// What is to become of a run that is not what was written.
+    package enum Mending: Hashable, Sendable {
+        /// Nothing is known to be wrong with it.
+        case none
+        /// All that is live in it can be read: it is merged, and what is damaged goes with its file.
+        case merge
+        /// Something live in it cannot be read, of which a merge would have nothing to copy.
+        case keep
     }
 
     /// What is written: the run in the making, and what the manifest will say.
@@ -365,6 +376,33 @@ package struct StateStore: Sendable {
     }
 
     package mutating func unpin(_ handle: Int) { held[handle]?.pins -= 1 }
+
+    // MARK: Damage
+
+    /// Notes what is to become of a run.
+    package mutating func mend(_ handle: Int, _ mending: Mending) {
+        held[handle]?.mending = mending
+    }
+
+    /// Whether the newest durable checkpoint has the run.
+    package func isCurrent(_ handle: Int) -> Bool { order.contains(handle) }
+
+    /// The first run of the newest durable checkpoint, by number, that was begun after one and no later than another.
+    package func run(after number: UInt64, through last: UInt64) -> Int? {
+        var found: (handle: Int, number: UInt64)?
+        for handle in order {
+            guard let run = held[handle]?.run, run.sequence > number, run.sequence <= last,
+                run.sequence < found?.number ?? .max
+            else { continue }
+            found = (handle, run.sequence)
+        }
+        return found?.handle
+    }
+
+    /// The number of the last run of the newest durable checkpoint.
+    package var lastRun: UInt64 { order.reduce(0) { max($0, held[$1]?.run.sequence ?? 0) } }
+
+    // MARK: Letting go
 
     /// Lets files go that nobody needs any more; after a merge's records were moved.
     package mutating func releaseObsolete() {

@@ -191,6 +191,16 @@ extension StateMachine {
         settled.holdsUnloaded(place) || resident(at: place) != nil
     }
 
+    /// Has a record written again with the next checkpoint, since it cannot be read where it lies.
+    ///
+    /// - Returns: false if it is not in memory, so that nobody here has it any more.
+    package mutating func writeAgain(_ place: RecordPlace) -> Bool {
+        guard let position = resident(at: place) else { return false }
+        // The checkpoint under way may have it already.
+        if attempts.residences[position].freeze == .none { willChange(position) }
+        return true
+    }
+
     private func resident(at place: RecordPlace) -> Int? {
         var found: Int?
         settled.forEachResident(place.hash) { position in

@@ -16,7 +16,8 @@ struct RunReport {
         "steps", "messages", "requests", "local", "reads", "retries", "committed", "elections",
         "attempts", "local reads", "crashes", "power cuts", "disk stops", "full disks",
         "refused for room", "stalled disks", "refused starts", "damaged", "repaired", "installs",
-        "replaced directories", "changed states", "found by digest", "broken links",
+        "replaced directories", "changed states", "found by digest", "rotten runs",
+        "found by scrub", "broken links",
         "journal reads", "accepted", "repeated", "mismatched", "late", "contradicted", "stale",
         "verified", "rejected", "abandoned", "unreachable", "expired", "cancelled",
     ]
@@ -35,7 +36,8 @@ struct RunReport {
             s.elections, s.attempts, s.localReads, s.crashes, s.powerCuts, s.stopsByDisk,
             s.fullDisks, s.refusedForRoom, s.stalledDisks, s.refusedStarts, s.damaged, s.repaired,
             s.installs,
-            s.replacedDirectories, s.corruptStates, s.foundByDigest,
+            s.replacedDirectories, s.corruptStates, s.foundByDigest, s.rottenRuns,
+            s.foundByScrub,
             s.brokenLinks, s.journalReads,
         ]
         counts += s.dispositions[1...6].map { UInt64($0) }

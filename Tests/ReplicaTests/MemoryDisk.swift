@@ -5,11 +5,18 @@ struct MemoryDisk: Disk {
     private var files: [String: [UInt8]] = [:]
     /// No file can be made.
     var isFull = false
+    /// A place that no read gets past.
+    var unreadable: (file: String, offset: Int)?
 
     mutating func list() throws(DiskError) -> [String] { files.keys.sorted() }
     mutating func size(of file: String) throws(DiskError) -> Int { try bytes(of: file).count }
     mutating func read(_ file: String, at offset: Int, count: Int) throws(DiskError) -> [UInt8] {
         let bytes = try bytes(of: file)
+        if let place = unreadable, place.file == file,
+            (offset..<offset + count).contains(place.offset)
+        {
+            throw DiskError(operation: "read \(file)", code: 5)
+        }
         return Array(bytes[min(offset, bytes.count)..<min(offset + count, bytes.count)])
     }
     private func bytes(of file: String) throws(DiskError) -> [UInt8] {

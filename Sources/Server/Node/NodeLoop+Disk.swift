@@ -51,6 +51,12 @@ extension NodeStatus {
     }
 }
 
+extension Gauges.Scrub {
+    init(_ counts: ScrubCounts) {
+        self.init(bytes: counts.bytes, rounds: counts.rounds, damages: counts.damages)
+    }
+}
+
 extension Gauges.DiskRoom {
     init(_ room: DiskRoom) {
         switch room {

@@ -83,6 +83,31 @@ extension NodeLoop {
         }
     }
 
+    /// A place of the state on disk is not what was written.
+    func noteRunDamage(_ reason: String, _ remedy: RunRemedy) {
+        let fields: Log.Fields = ["error": .text(reason)]
+        switch remedy {
+        case .merged:
+            log.warning(
+                "state",
+                "the state is damaged where nothing counts: the file is written anew",
+                fields
+            )
+        case .writtenAgain:
+            log.warning(
+                "state",
+                "a record of the state is damaged: it is written again from memory",
+                fields
+            )
+        case .kept:
+            log.error(
+                "state",
+                "the state is damaged, and not all other nodes are well: it is kept until they are",
+                fields
+            )
+        }
+    }
+
     func note(_ notice: PlacementNotice) {
         switch notice {
         case .movesToBest(let node):

@@ -262,6 +262,8 @@ extension NodeLoop {
         gauges.runs = UInt64(files.count)
         gauges.runBytes = UInt64(files.bytes)
         gauges.liveRunBytes = UInt64(max(0, files.liveBytes))
+        gauges.logScrub = Gauges.Scrub(replica.logScrubCounts)
+        gauges.stateScrub = Gauges.Scrub(replica.stateScrubCounts)
         gauges.connections = UInt64(connections.count)
         gauges.waitingProposals = UInt64(replica.forwardedCount)
         gauges.waitingReads = UInt64(replica.pendingReads)

@@ -368,6 +368,7 @@ final class NodeLoop {
                     : "a record of the state cannot be read: this node stops serving and fetches the leader's checkpoint",
                 ["error": .text(reason)]
             )
+        case .runDamaged(let reason, let remedy): noteRunDamage(reason, remedy)
         case .undecodableEntry(let index, let reason):
             log.error(
                 "replica",

@@ -35,6 +35,18 @@ package struct Gauges: Sendable {
         }
     }
 
+    /// What was looked through on the disk, to find damage.
+    package struct Scrub: Sendable {
+        package var bytes: UInt64
+        package var rounds: UInt64
+        package var damages: UInt64
+        package init(bytes: UInt64 = 0, rounds: UInt64 = 0, damages: UInt64 = 0) {
+            self.bytes = bytes
+            self.rounds = rounds
+            self.damages = damages
+        }
+    }
+
     package var node: UInt32
     package var region: String
     package var version: String
@@ -77,6 +89,8 @@ package struct Gauges: Sendable {
     package var runs: UInt64 = 0
     package var runBytes: UInt64 = 0
     package var liveRunBytes: UInt64 = 0
+    package var logScrub = Scrub()
+    package var stateScrub = Scrub()
     package var intakeRecords: UInt64 = 0
     package var intakeBytes: UInt64 = 0
     package var intakeOldestMilliseconds: UInt64 = 0
@@ -121,6 +135,7 @@ extension Metrics {
         writeQueues(gauges, &text)
         writeJournal(gauges, &text)
         writeState(gauges, &text)
+        Metrics.writeScrub(gauges, &text)
         writeIntake(gauges, &text)
         writeIntegrity(gauges, &text)
         Metrics.writePeers(gauges.peers, &text)

@@ -36,6 +36,8 @@ struct MetricsTests {
         gauges.diskWaitNanoseconds = 2_500_000_000
         metrics.diskStalls = 3
         gauges.waitingProposals = 5
+        gauges.logScrub = Gauges.Scrub(bytes: 700, rounds: 2, damages: 0)
+        gauges.stateScrub = Gauges.Scrub(bytes: 900, rounds: 3, damages: 1)
         gauges.peers = [
             Gauges.Peer(
                 node: 2,
@@ -82,6 +84,12 @@ struct MetricsTests {
         #expect(text.value("verdict_disk_wait_seconds") == 2.5)
         #expect(text.value("verdict_disk_stalls_total") == 3)
         #expect(text.value("verdict_queue_depth", ["queue": "proposals"]) == 5)
+        #expect(text.value("verdict_scrub_bytes_total", ["files": "log"]) == 700)
+        #expect(text.value("verdict_scrub_bytes_total", ["files": "state"]) == 900)
+        #expect(text.value("verdict_scrub_rounds_total", ["files": "log"]) == 2)
+        #expect(text.value("verdict_scrub_rounds_total", ["files": "state"]) == 3)
+        #expect(text.value("verdict_scrub_damages_total", ["files": "log"]) == 0)
+        #expect(text.value("verdict_scrub_damages_total", ["files": "state"]) == 1)
         #expect(text.value("verdict_peer_connected", ["peer": "3"]) == 0)
         #expect(text.value("verdict_peer_round_trip_seconds", ["peer": "2"]) == 0.081)
         #expect(text.value("verdict_peer_round_trip_seconds", ["peer": "3"]) == nil)

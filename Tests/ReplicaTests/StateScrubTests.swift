@@ -1,0 +1,374 @@
+import Journal
+import Raft
+import Replica
+import Store
+import Testing
+import Verification
+
+@Suite("Damage in the state is found without being asked for")
+struct StateScrubTests {
+    /// Decided attempts are in one run of each node, and nowhere else.
+    private func cluster(
+        _ change: @escaping (inout ReplicaConfiguration) -> Void = { _ in }
+    ) throws -> Cluster {
+        let cluster = try Cluster {
+            $0.scrubBytesPerSecond = 1 << 20
+            $0.scrubInterval = .seconds(3)
+            $0.digestInterval = .milliseconds(500)
+            $0.state.checkpointAttempts = 10
+            $0.state.cacheBytes = 0
+            $0.state.merge.minDeadBytes = 1 << 20
+            change(&$0)
+        }
+        try cluster.elect(0)
+        return cluster
+    }
+
+    private func decide(_ numbers: Range<Int>, _ cluster: Cluster, at node: Int = 0) throws {
+        for number in numbers {
+            try cluster.open("a\(number)", at: node)
+            let right = Example.callback("a\(number)", .digits, digits: Example.right)
+            try cluster.perform(.callback(right), at: node)
+        }
+    }
+
+    /// All that is decided is in runs, on all nodes.
+    private func settle(_ cluster: Cluster) {
+        cluster.run(for: .seconds(4))
+        for node in 0..<3 {
+            #expect(cluster.look(node) { $0.machine.settledCount } ?? 0 > 0)
+        }
+    }
+
+    private func runs(_ cluster: Cluster, _ node: Int) throws -> [String] {
+        try cluster.members[node].disk.list().filter { RunName.sequence($0) != nil }
+    }
+
+    /// Changes the first record of the first run of a node; `at` is in its payload.
+    private func rot(_ cluster: Cluster, _ node: Int, at offset: Int = 64 + 8 + 5) throws -> String
+    {
+        let file = try #require(try runs(cluster, node).first)
+        let byte = try cluster.members[node].disk.read(file, at: offset, count: 1)
+        try cluster.members[node].disk.perform(
+            .write(file: file, offset: offset, bytes: [byte[0] ^ 4])
+        )
+        return file
+    }
+
+    private func remedies(_ cluster: Cluster, _ node: Int) -> [RunRemedy] {
+        cluster.notices.compactMap { from, notice in
+            if from == node, case .runDamaged(_, let remedy) = notice { remedy } else { nil }
+        }
+    }
+
+    private func hasGivenUp(_ cluster: Cluster, _ node: Int) -> Bool {
+        cluster.notices.contains { from, notice in
+            if from == node, case .stateDamaged = notice { true } else { false }
+        }
+    }
+
+    private func damage(_ cluster: Cluster, _ node: Int) throws -> [String] {
+        var disk = cluster.members[node].disk
+        return try StateInspection(&disk).damage.map(\.file)
+    }
+
+    @Test("a whole state is looked through round by round, and nothing happens")
+    func whole() throws {
+        let cluster = try cluster()
+        try decide(0..<12, cluster)
+        settle(cluster)
+        cluster.run(for: .seconds(12))
+        for node in 0..<3 {
+            let counts = try #require(cluster.look(node) { $0.stateScrubCounts })
+            #expect(counts.rounds >= 3 && counts.damages == 0)
+            #expect(counts.bytes > 0)
+            #expect(remedies(cluster, node).isEmpty && !hasGivenUp(cluster, node))
+        }
+    }
+
+    @Test(
+        "a cold record: the state comes from the others, while the cluster decides",
+        arguments: [0, 2]
+    )
+    func coldRecord(node: Int) throws {
+        let cluster = try cluster()
+        try decide(0..<12, cluster)
+        settle(cluster)
+        _ = try rot(cluster, node)
+        #expect(try !damage(cluster, node).isEmpty)
+        let isFound = cluster.run(atMost: .seconds(15)) { hasGivenUp(cluster, node) }
+        #expect(isFound)
+        // Nothing waits for it.
+        try decide(100..<103, cluster, at: 1)
+        cluster.run(for: .seconds(10))
+        #expect(cluster.look(node) { $0.isServing } == true)
+        #expect(try damage(cluster, node).isEmpty)
+        try decide(200..<203, cluster, at: node)
+        cluster.run(for: .seconds(1))
+        for other in 0..<3 where other != node { #expect(!hasGivenUp(cluster, other)) }
+        let isFetched = cluster.notices.contains { from, notice in
+            if from == node, case .installed = notice { true } else { false }
+        }
+        #expect(isFetched)
+    }
+
+    @Test("a read that goes wrong once is none")
+    func onceWrong() throws {
+        let cluster = try cluster()
+        try decide(0..<12, cluster)
+        settle(cluster)
+        let rounds = try #require(cluster.look(2) { $0.stateScrubCounts.rounds })
+        let file = try rot(cluster, 2)
+        // As soon as it was read once it is whole again.
+        let bytes = try #require(cluster.look(2) { $0.stateScrubCounts.bytes })
+        cluster.run(atMost: .seconds(10)) {
+            cluster.look(2) { $0.stateScrubCounts.bytes > bytes } == true
+        }
+        let offset = 64 + 8 + 5
+        let byte = try cluster.members[2].disk.read(file, at: offset, count: 1)
+        try cluster.members[2].disk.perform(
+            .write(file: file, offset: offset, bytes: [byte[0] ^ 4])
+        )
+        cluster.run(for: .seconds(10))
+        #expect(cluster.look(2) { $0.stateScrubCounts.rounds } ?? 0 > rounds + 1)
+        #expect(cluster.look(2) { $0.stateScrubCounts.damages } == 0)
+        #expect(!hasGivenUp(cluster, 2))
+    }
+
+    @Test("a record of which there is a newer version goes with its run")
+    func superseded() throws {
+        // From its second start on.
+        let cluster = try cluster { if $0.incarnation == 1 { $0.scrubBytesPerSecond = 0 } }
+        try decide(0..<12, cluster)
+        settle(cluster)
+        // It changes: a late callback, and another checkpoint.
+        for number in 0..<11 {
+            let late = Example.callback("a\(number)", .ringing, key: "late-\(number)")
+            try cluster.perform(.callback(late), at: 0)
+        }
+        try decide(20..<32, cluster)
+        settle(cluster)
+        let file = try rot(cluster, 2)
+        cluster.crash(2)
+        try cluster.start(2)
+        try cluster.awaitLeader()
+        cluster.run(for: .seconds(10))
+        #expect(remedies(cluster, 2) == [.merged])
+        #expect(!hasGivenUp(cluster, 2))
+        #expect(try !runs(cluster, 2).contains(file))
+        #expect(try damage(cluster, 2).isEmpty)
+        #expect(cluster.look(2) { $0.stateScrubCounts.damages } == 1)
+        cluster.run(for: .seconds(1))
+        try cluster.perform(
+            .callback(Example.callback("a0", .ringing, key: "later")),
+            at: 2
+        )
+    }
+
+    @Test("header and trailer: the run is written anew", arguments: [20, -3])
+    func ends(offset: Int) throws {
+        let cluster = try cluster()
+        try decide(0..<12, cluster)
+        settle(cluster)
+        let file = try #require(try runs(cluster, 2).first)
+        let size = try cluster.members[2].disk.size(of: file)
+        _ = try rot(cluster, 2, at: offset >= 0 ? offset : size + offset)
+        cluster.run(for: .seconds(10))
+        #expect(remedies(cluster, 2) == [.merged])
+        #expect(!hasGivenUp(cluster, 2))
+        #expect(try !runs(cluster, 2).contains(file))
+        #expect(try damage(cluster, 2).isEmpty)
+    }
+
+    @Test("a record that is in memory is written again, and the damaged one merged away")
+    func inMemory() throws {
+        let cluster = try cluster { $0.state.cacheBytes = 1 << 20 }
+        try decide(0..<12, cluster)
+        settle(cluster)
+        let file = try rot(cluster, 2)
+        cluster.run(for: .seconds(10))
+        #expect(remedies(cluster, 2).first == .writtenAgain)
+        // The next checkpoint has it.
+        try decide(20..<21, cluster)
+        cluster.run(for: .seconds(12))
+        #expect(remedies(cluster, 2) == [.writtenAgain, .merged])
+        #expect(!hasGivenUp(cluster, 2))
+        #expect(try !runs(cluster, 2).contains(file))
+        #expect(try damage(cluster, 2).isEmpty)
+    }
+
+    @Test("a node that nobody could give a state keeps what it has, says so once, and asks again")
+    func alone() throws {
+        let cluster = try cluster()
+        try decide(0..<12, cluster)
+        settle(cluster)
+        _ = try rot(cluster, 2)
+        cluster.crash(1)
+        cluster.run(for: .seconds(20))
+        #expect(remedies(cluster, 2) == [.kept])
+        #expect(cluster.look(2) { $0.stateScrubCounts.damages } == 1)
+        #expect(!hasGivenUp(cluster, 2))
+        #expect(cluster.look(2) { $0.isServing } == true)
+        try decide(100..<103, cluster, at: 2)
+        // Its merges leave the run alone.
+        #expect(cluster.look(2) { $0.isServing } == true)
+        try cluster.start(1)
+        cluster.run(for: .seconds(20))
+        #expect(hasGivenUp(cluster, 2))
+        #expect(cluster.look(2) { $0.isServing } == true)
+        #expect(try damage(cluster, 2).isEmpty)
+    }
+
+    @Test("two nodes damaged in different places: one after the other has a whole state again")
+    func two() throws {
+        let cluster = try cluster()
+        try decide(0..<12, cluster)
+        settle(cluster)
+        _ = try rot(cluster, 0)
+        let file = try #require(try runs(cluster, 1).first)
+        var disk = cluster.members[1].disk
+        let list = try StateInspection(&disk).runs.first { $0.file == file }
+        #expect(list?.records ?? 0 > 4)
+        // Some record in the middle.
+        _ = try rot(cluster, 1, at: 64 + 1500)
+        cluster.run(for: .seconds(60))
+        for node in 0..<3 {
+            #expect(cluster.look(node) { $0.isServing } == true)
+            #expect(try damage(cluster, node).isEmpty, "node \(node)")
+        }
+        #expect(hasGivenUp(cluster, 0) && hasGivenUp(cluster, 1) && !hasGivenUp(cluster, 2))
+    }
+
+    @Test("a damaged run of the leader is not taken over while another node is whole")
+    func notSpread() throws {
+        let cluster = try cluster { $0.scrubBytesPerSecond = 0 }
+        try decide(0..<12, cluster)
+        settle(cluster)
+        _ = try rot(cluster, 0)
+        #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
+        cluster.run(for: .seconds(4))
+        #expect(cluster.look(2) { $0.isServing } == false)
+        let isRefused = cluster.notices.contains {
+            guard case .installAbandoned(let reason) = $0.notice else { return false }
+            return reason.contains("damaged")
+        }
+        #expect(isRefused)
+        // Another one leads: it comes from there.
+        cluster.with(0) { _ = $0.transferLeadership(to: NodeID(2), at: cluster.now) }
+        try #require(try cluster.awaitLeader(otherThan: 0, knownTo: [0, 1]) == 1)
+        cluster.run(for: .seconds(15))
+        #expect(cluster.look(2) { $0.isServing } == true)
+        #expect(try damage(cluster, 2).isEmpty)
+    }
+
+    /// Where the record of an attempt lies in the first run, by the order of opening.
+    private func record(_ ordinal: UInt64, _ cluster: Cluster, _ node: Int) throws -> FooterEntry {
+        var disk = cluster.members[node].disk
+        let size = try disk.size(of: RunName.manifest)
+        let manifest = try Manifest(try disk.read(RunName.manifest, at: 0, count: size))
+        var scan = FooterScan(try #require(manifest.runs.first))
+        while let (offset, count) = scan.next {
+            try scan.take(try disk.read(scan.run.file, at: offset, count: count))
+        }
+        return try #require(scan.entries.first { $0.ordinal == ordinal })
+    }
+
+    @Test("a leader whose run a peer refuses looks through it at once, and hands over")
+    func refused() throws {
+        let cluster = try cluster { $0.scrubInterval = .seconds(3600) }
+        try decide(0..<12, cluster)
+        settle(cluster)
+        _ = try rot(cluster, 0)
+        #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
+        cluster.run(for: .seconds(30))
+        #expect(cluster.look(2) { $0.isServing } == true)
+        #expect(try damage(cluster, 2).isEmpty)
+        // Its peer was without a state then, so it has to keep what it has until its next round.
+        #expect(remedies(cluster, 0) == [.kept])
+        #expect(cluster.leader != 0 && !hasGivenUp(cluster, 0))
+    }
+
+    @Test("a damaged header of the leader's does not keep it from being copied")
+    func copiedHeader() throws {
+        let cluster = try cluster { $0.scrubBytesPerSecond = 0 }
+        try decide(0..<12, cluster)
+        settle(cluster)
+        _ = try rot(cluster, 0, at: 30)
+        #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
+        cluster.run(for: .seconds(5))
+        #expect(cluster.look(2) { $0.isServing } == true)
+        #expect(try damage(cluster, 2).isEmpty)
+    }
+
+    @Test("what cannot be read is looked for record by record", arguments: [5, 2])
+    func unreadable(ordinal: UInt64) throws {
+        let cluster = try cluster()
+        try decide(0..<12, cluster)
+        settle(cluster)
+        // Of some there is a newer version, and what lies beside it has none.
+        for number in 4..<8 {
+            let late = Example.callback("a\(number)", .ringing, key: "late-\(number)")
+            try cluster.perform(.callback(late), at: 0)
+        }
+        try decide(20..<30, cluster)
+        settle(cluster)
+        let file = try #require(try runs(cluster, 2).first)
+        let offset = try record(ordinal, cluster, 2).offset + 20
+        cluster.members[2].disk.unreadable = (file, offset)
+        cluster.run(for: .seconds(25))
+        #expect(remedies(cluster, 2) == (ordinal == 5 ? [.merged] : []))
+        #expect(hasGivenUp(cluster, 2) == (ordinal != 5))
+        #expect(cluster.look(2) { $0.isServing } == true)
+        #expect(try !runs(cluster, 2).contains(file))
+    }
+
+    @Test("a list that is damaged: the state comes from the others")
+    func list() throws {
+        let cluster = try cluster()
+        try decide(0..<12, cluster)
+        settle(cluster)
+        let file = try #require(try runs(cluster, 2).first)
+        let size = try cluster.members[2].disk.size(of: file)
+        _ = try rot(cluster, 2, at: size - 50)
+        cluster.run(for: .seconds(20))
+        #expect(hasGivenUp(cluster, 2))
+        #expect(cluster.look(2) { $0.isServing } == true)
+        #expect(try damage(cluster, 2).isEmpty)
+    }
+
+    @Test("a cluster of one keeps a damaged record, and goes on; its merges leave the run alone")
+    func lone() throws {
+        let cluster = try Cluster(starting: [0]) {
+            $0.raft.membership = Membership(voters: [NodeID(1)])
+            $0.scrubBytesPerSecond = 1 << 20
+            $0.scrubInterval = .seconds(3)
+            $0.digestInterval = .milliseconds(500)
+            $0.state.checkpointAttempts = 5
+            $0.state.cacheBytes = 0
+            $0.state.merge.maxSmallRuns = 2
+            $0.state.merge.maxBytes = 1 << 28
+            // So that it could not begin anew from the log.
+            $0.keepsLog = false
+            $0.journal = JournalConfiguration(
+                cluster: $0.journal.cluster,
+                node: $0.journal.node,
+                salt: $0.journal.salt,
+                segmentSize: 4096,
+                tailBytes: 0
+            )
+        }
+        try cluster.awaitLeader()
+        try decide(0..<12, cluster)
+        cluster.run(for: .seconds(2))
+        let file = try rot(cluster, 0)
+        // Merges find it before the next round does.
+        try decide(20..<50, cluster)
+        cluster.run(for: .seconds(25))
+        #expect(remedies(cluster, 0) == [.kept])
+        #expect(!hasGivenUp(cluster, 0))
+        #expect(cluster.members[0].run == 1)
+        #expect(try runs(cluster, 0).contains(file))
+        #expect(cluster.look(0) { $0.counters.merges } ?? 0 > 0)
+        try decide(60..<62, cluster)
+    }
+}
