@@ -177,6 +177,58 @@ extension ClusterTests {
             #expect(Set(sums).count == 1, "\(sums)")
         }
 
+        @Test("a node that comes in empty fetches the state where the log does not reach back")
+        func comesInEmpty() throws {
+            try withCluster(starts: false) { cluster in
+                // More than a piece of a checkpoint.
+                let filled = cluster.directory + "/filled"
+                let backup = cluster.directory + "/backup"
+                try FileManager.default.createDirectory(
+                    atPath: filled,
+                    withIntermediateDirectories: false
+                )
+                let made = try cluster.command([
+                    "bench", "--state", filled, "--decided", "3000", "--backup", backup,
+                ])
+                #expect(made.status == 0, "\(made.errors)")
+                for node in cluster.numbers {
+                    let restored = try cluster.command([
+                        "restore", "--from", backup, "--data", cluster.dataDirectory(of: node),
+                        "--node", "\(node)", "--cluster-name", try clusterName(of: cluster),
+                    ])
+                    #expect(restored.status == 0, "\(restored.errors)")
+                }
+                for node in cluster.numbers { try cluster.start(node) }
+                try cluster.awaitReady()
+                #expect(try cluster.open("va_1", at: 1).status == 201)
+
+                cluster.kill(3)
+                try FileManager.default.removeItem(atPath: cluster.dataDirectory(of: 3))
+                try cluster.start(3)
+                try eventually("the others say what to do") {
+                    try cluster.log(1).contains("verdict readmit 3")
+                }
+                let at = ["--cluster", cluster.clusterFile]
+                let readmitted = try cluster.command(["readmit", "3"] + at)
+                #expect(readmitted.status == 0, "\(readmitted.errors)")
+                try eventually("the state is fetched", within: .seconds(60)) {
+                    try cluster.log(3).contains("a fetched checkpoint is in place")
+                }
+                try cluster.awaitReady([3])
+                for attempt in ["va_0-5f3a9c21", "va_2999-5f3a9c21", "va_1"] {
+                    let show = ["attempt", "show", attempt, "--node", "3"] + at
+                    let shown = try cluster.command(show)
+                    #expect(shown.status == 0, "\(attempt): \(shown.errors)")
+                    #expect(shown.output.contains(attempt == "va_1" ? "open" : "verified"))
+                }
+                // It counts again.
+                cluster.kill(2)
+                try eventually("the two others decide", within: .seconds(30)) {
+                    try cluster.open("va_2", at: 3).status == 201
+                }
+            }
+        }
+
         @Test("a restored directory is no member of the cluster that it was copied from")
         func isNoMember() throws {
             try withCluster { cluster in
