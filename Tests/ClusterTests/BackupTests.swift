@@ -224,7 +224,8 @@ extension ClusterTests {
                 // It counts again.
                 cluster.kill(2)
                 try eventually("the two others decide", within: .seconds(30)) {
-                    try cluster.open("va_2", at: 3).status == 201
+                    // An open that was not answered in time may have been decided.
+                    [200, 201].contains(try cluster.open("va_2", at: 3).status)
                 }
             }
         }
