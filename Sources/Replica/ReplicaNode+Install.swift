@@ -33,11 +33,17 @@ struct Installing {
 extension ReplicaNode {
     /// Bytes of a file fetched at a time: a frame that holds no heartbeat up for long.
     static let installedBytes = 256 * 1024
+    /// Runs that are fetched have numbers from here on.
+    static var firstFetchedRun: UInt64 { 1 << 32 }
     /// Numbers of batches that write what is fetched; the store counts its own from 1.
     private static var installBatch: UInt64 { 1 << 63 }
     private static let maxUnanswered = 10
     /// After a damaged copy: a leader that finds the damage hands over meanwhile.
     private static let damagePause = Duration.seconds(5)
+    /// After a checkpoint that was of no use: its source makes a newer one meanwhile.
+    private static let newsPause = Duration.seconds(1)
+    /// So many damaged copies are refused while others may have better ones; a minute of them.
+    private static let maxDamagedFetches = 12
     /// More than flows, runs and terms of any cluster take.
     private static let maxManifestBytes = 64 * 1024 * 1024
 
@@ -129,7 +135,7 @@ extension ReplicaNode {
                 installing = install
                 return askForPiece(at: now)
             }
-            begin(&install, all)
+            begin(&install, all, at: now)
         case .run(let at, let done):
             guard let run = install.theirs?.runs[at], file == run.file, offset == UInt64(done)
             else {
@@ -152,7 +158,11 @@ extension ReplicaNode {
     }
 
     /// The manifest is there: its runs come next.
-    private mutating func begin(_ install: inout Installing, _ bytes: [UInt8]) {
+    private mutating func begin(
+        _ install: inout Installing,
+        _ bytes: [UInt8],
+        at now: Instant
+    ) {
         let manifest: Manifest
         do throws(JournalError) {
             manifest = try Manifest(bytes)
@@ -161,6 +171,7 @@ extension ReplicaNode {
             return abandonInstall("\(error)")
         }
         guard manifest.cluster == configuration.journal.cluster, isOfUse(manifest.entry) else {
+            nextFetchAt = now.advanced(by: ReplicaNode.newsPause)
             return abandonInstall("it is no news")
         }
         output.notices.append(.installBegun(manifest.entry, from: install.source))
@@ -170,7 +181,7 @@ extension ReplicaNode {
         // Nobody can count on entries of this node's that the state does not stand for.
         ours.isFetched = raft.lastIndex < ours.entry.index
         // Numbers that no run of this node has, nor will have before the next start.
-        var number = max(nextFetchedRun, (store.manifest?.nextRun ?? 1) + 1 << 32)
+        var number = max(nextFetchedRun, (store.manifest?.nextRun ?? 1) + Self.firstFetchedRun)
         for at in ours.runs.indices {
             ours.runs[at].sequence = number
             number += 1
@@ -193,9 +204,10 @@ extension ReplicaNode {
 
     /// Looks at a piece of a run: damage that the source has not found yet must not spread.
     ///
-    /// The source looks through the run when it is asked anew (`beginOffer`), and hands leadership over. But where no other node could give a
-    /// better one, a state with a place that perhaps nobody will ever read is taken all the same: with it this
-    /// node can decide, and have its state mended when the others are back.
+    /// The source looks through the run when it is asked anew (`beginOffer`), and hands leadership over. But where
+    /// this node lacks the log as well and no other node could give a better state, or has refused copies for long
+    /// enough to have heard of all others', a state with a place that perhaps nobody will ever read is taken all the
+    /// same: with it this node can decide, and have its state mended when the others are back.
     ///
     /// - Returns: why the run is not taken; `nil` if it is.
     private mutating func damage(
@@ -211,7 +223,11 @@ extension ReplicaNode {
             return nil
         } catch {
             let reason = "\(error), at \(install.source)"
-            if wholeOthers(at: now).contains(where: { $0 != install.source }) { return reason }
+            let hasBetter = wholeOthers(at: now).contains { $0 != install.source }
+            if hasBetter || isRebuilding, damagedFetches < ReplicaNode.maxDamagedFetches {
+                damagedFetches += 1
+                return reason
+            }
             install.scan = nil
             output.notices.append(.runDamaged(reason, .kept))
             return nil

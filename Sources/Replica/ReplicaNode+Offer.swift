@@ -81,10 +81,14 @@ extension ReplicaNode {
     }
 
     private mutating func beginOffer(to peer: NodeID, at now: Instant) {
-        // Who begins anew in the middle of a run may have found it damaged.
-        if let before = pulling.offered.first(where: { $0.peer == peer }), let run = before.lastRun
-        {
-            scrubbing.state.urgent = run
+        if let before = pulling.offered.first(where: { $0.peer == peer }) {
+            if let run = before.lastRun {
+                // Who begins anew in the middle of a run may have found it damaged.
+                scrubbing.state.urgent = run
+            } else if before.manifest.entry == store.manifest?.entry {
+                // Who had the manifest and asked for nothing more may have a log that begins behind it.
+                checkpointing.isWanted = true
+            }
         }
         endOffers { $0.peer == peer }
         guard isServing else { return }

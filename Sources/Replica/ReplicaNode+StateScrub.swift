@@ -345,7 +345,9 @@ extension ReplicaNode {
             let place = StateScrub.Place(run: run.sequence, offset: finding.offset)
             let before = scrubbing.state.known.updateValue(remedy, forKey: place)
             if before == nil { scrubbing.state.counts.damages += 1 }
-            if remedy == .kept, wholeOthers(at: now).count >= wholeOthersNeeded {
+            if remedy == .kept, mayBeHadWhole(run, at: now),
+                wholeOthers(at: now).count >= wholeOthersNeeded
+            {
                 guard raft.role == .leader else { return giveUpState(finding.failure.reason) }
                 handOverDamaged(at: now)
                 scrubbing.state.restsUntil = now.advanced(by: ReplicaNode.handOverPause)
@@ -362,6 +364,15 @@ extension ReplicaNode {
         }
         endRunScrub()
     }
+
+    /// Whether the others may have a better copy: one that was just fetched may be as damaged as theirs, and fetching
+    /// it again and again would keep this node from serving.
+    private func mayBeHadWhole(_ run: Run, at now: Instant) -> Bool {
+        run.sequence < ReplicaNode.firstFetchedRun
+            || startedAt.advanced(by: ReplicaNode.patienceWithFetched) <= now
+    }
+
+    private static var patienceWithFetched: Duration { .seconds(600) }
 
     private mutating func remedy(of finding: StateScrub.Finding) -> RunRemedy {
         switch finding.failure.part {

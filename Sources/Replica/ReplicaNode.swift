@@ -67,6 +67,9 @@ package struct ReplicaNode: ~Copyable {
     var helplessSince: Instant?
     /// What was fetched last was damaged where it came from: it is not asked for again before.
     var nextFetchAt: Instant?
+    let startedAt: Instant
+    /// Copies that were refused for damage.
+    var damagedFetches = 0
     /// Above the numbers of all runs that were fetched, for good or not.
     var nextFetchedRun: UInt64 = 0
     /// Another state was put in the place of this one: the owner starts anew from the disk.
@@ -162,6 +165,7 @@ package struct ReplicaNode: ~Copyable {
         self.placement = Placement(peers: peers.count, configuration.placement)
         self.nextReportAt = now.advanced(by: configuration.repeatReportInterval)
         self.lastTurnAt = now
+        self.startedAt = now
         self.nextHousekeepingAt = now
         self.nextPingAt = now
         self.nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)

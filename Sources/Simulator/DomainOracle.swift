@@ -18,7 +18,10 @@ struct DomainOracle {
         /// Acknowledged by the intake of a node, while the attempt was known to exist.
         var takenIn: [(key: CallbackKey, node: Int)] = []
         /// Keys of which a node said that they are new to it, and late.
-        var lateTold: [(key: CallbackKey, node: Int)] = []
+        ///
+        /// What only stood in the log when it was said, the
+        /// next process of the node need not know: its disk may lag behind the majority's.
+        var lateTold: [(key: CallbackKey, node: Int, run: Int?)] = []
         /// How often each key was delivered to any node.
         var deliveries: [(key: CallbackKey, count: Int)] = []
         var identities: [(key: CallbackKey, identity: Int)] = []
@@ -34,6 +37,8 @@ struct DomainOracle {
     /// What was seen at least once, so that a run that tests nothing shows.
     private(set) var dispositions = [Int](repeating: 0, count: 8)
     private(set) var outcomes = [Int](repeating: 0, count: 8)
+    /// Counts the processes of the node that answers.
+    private var run = 0
 
     init(attempts: Int) { facts = [Facts](repeating: Facts(), count: attempts) }
 
@@ -121,9 +126,11 @@ struct DomainOracle {
         _ reply: Reply,
         _ request: Request,
         _ plan: AttemptPlan,
+        run: Int,
         checker: inout ClusterChecker,
         at now: UInt64
     ) {
+        self.run = run
         let number = request.attempt
         let attempt = checker.model.attempts[plan.id]
         switch reply {
@@ -233,7 +240,7 @@ struct DomainOracle {
                 check(decision.answer.state, request, plan, attempt, &checker, at: now)
             }
         case .late, .contradicted:
-            noteLate(callback.key, request, plan, &checker, at: now)
+            noteLate(callback.key, request, run: run, plan, &checker, at: now)
             check(decision.answer.state, request, plan, attempt, &checker, at: now)
         default: check(decision.answer.state, request, plan, attempt, &checker, at: now)
         }
@@ -243,12 +250,13 @@ struct DomainOracle {
     private mutating func noteLate(
         _ key: CallbackKey,
         _ request: Request,
+        run: Int?,
         _ plan: AttemptPlan,
         _ checker: inout ClusterChecker,
         at now: UInt64
     ) {
         let isTold = facts[request.attempt].lateTold.contains {
-            $0.key == key && $0.node == request.node
+            $0.key == key && $0.node == request.node && ($0.run == nil || $0.run == self.run)
         }
         if isTold {
             checker.fail(
@@ -257,7 +265,7 @@ struct DomainOracle {
                 at: now
             )
         }
-        facts[request.attempt].lateTold.append((key, request.node))
+        facts[request.attempt].lateTold.append((key, request.node, run))
     }
 
     /// What is late is new to the log, and a repeat to a node whose intake had it by another way.
@@ -298,7 +306,7 @@ struct DomainOracle {
             )
         }
         if decision.disposition != .repeated {
-            noteLate(callback.key, request, plan, &checker, at: now)
+            noteLate(callback.key, request, run: nil, plan, &checker, at: now)
         }
         facts[request.attempt].takenIn.append((callback.key, request.node))
         check(decision.answer.state, request, plan, attempt, &checker, at: now)

@@ -414,6 +414,7 @@ extension World {
                 reply,
                 request,
                 plan.attempts[request.attempt],
+                run: hosts[request.node].run,
                 checker: &checker,
                 at: now
             )

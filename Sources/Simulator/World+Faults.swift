@@ -371,11 +371,12 @@ extension World {
         return overdue()
     }
 
-    /// What is damaged of a state is found by itself, and kept only while the others are not well.
+    /// What is damaged of a state is found by itself.
+    ///
+    /// It may be kept: where all others have fetched the same copy
+    /// meanwhile, nobody has a better one.
     private func damage(_ host: Host, _ process: Process) -> String? {
-        let known = process.replica.knownDamages
-        if known.kept > 0 { return "n\(host.number + 1) keeps a damaged state" }
-        guard known.all == 0 else { return nil }
+        guard process.replica.knownDamages.all == 0 else { return nil }
         return host.disk.damagedRuns.first { process.replica.hasRun($0) }
             .map { "n\(host.number + 1) has not found that \($0) is damaged" }
     }
