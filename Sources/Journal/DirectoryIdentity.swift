@@ -12,11 +12,13 @@ package struct MemberRecord: Hashable, Sendable {
     /// How often a process had started on that directory when it was last met, and which process.
     package var starts: UInt64 = 0
     package var run: UInt64 = 0
-    /// What it is known to have promised: the newest term, and the newest entry on its disk.
+    /// What it is known to have promised: the newest term, and an entry that it keeps.
     ///
-    /// A directory that holds less is an older copy.
+    /// A directory that has reached less is an older copy.
     package var promisedTerm: Term = .zero
     package var promisedEntry: EntryID = .zero
+    /// The entry was promised in an earlier term: it may have been replaced since, unless it is committed.
+    package var isPromiseOfEarlierTerm = false
 
     package init(node: NodeID, directory: DirectoryID, admittedAt: LogIndex) {
         self.node = node

@@ -128,7 +128,7 @@ package struct IdentityFile: Sendable {
         bytes.append(littleEndian: identity.restoredThrough?.index.number ?? 0)
         for member in identity.members {
             bytes.append(littleEndian: member.node.number)
-            bytes.append(littleEndian: UInt32(0))
+            bytes.append(littleEndian: UInt32(member.isPromiseOfEarlierTerm ? 1 : 0))
             bytes.append(member.directory)
             bytes.append(littleEndian: member.admittedAt.number)
             bytes.append(littleEndian: member.starts)
@@ -186,6 +186,7 @@ package struct IdentityFile: Sendable {
                 directory: bytes.directory(at: at + 8),
                 admittedAt: LogIndex(bytes.uint64(at: at + 24))
             )
+            record.isPromiseOfEarlierTerm = bytes.uint32(at: at + 4) & 1 != 0
             record.starts = bytes.uint64(at: at + 32)
             record.run = bytes.uint64(at: at + 40)
             record.promisedTerm = Term(bytes.uint64(at: at + 48))

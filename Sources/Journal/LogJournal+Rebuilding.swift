@@ -29,6 +29,26 @@ struct Rebuilding: Sendable {
     }
 }
 
+/// Where the batches of a segment do not continue those of the one before: a start that reads the log from before such
+/// a place would take what follows for damage.
+struct LogBreaks: Sendable {
+    /// The log begins anew after this entry.
+    private var anewAfter = LogIndex.zero
+    /// Segments before the one that begins after this entry were made again, or are missing.
+    private var madeAgainThrough = LogIndex.zero
+
+    mutating func beginsAnew(after index: LogIndex) { anewAfter = max(anewAfter, index) }
+    mutating func isMadeAgain(through index: LogIndex) {
+        madeAgainThrough = max(madeAgainThrough, index)
+    }
+
+    /// The segment after the last of those that were made again is read if it is the one in which the log begins
+    /// anew, or if the checkpoint is of an entry in it.
+    var replaysFrom: LogIndex {
+        madeAgainThrough > anewAfter ? madeAgainThrough.next : anewAfter
+    }
+}
+
 extension LogJournal {
     /// Runs of entries that this disk lacks though it has, or should have, older ones.
     ///
@@ -65,16 +85,27 @@ extension LogJournal {
     /// Says that the segment in a file is damaged.
     ///
     /// - Returns: whether it can be made again from the entries of others: it is sealed, and a
-    ///   checkpoint stands for it. If not, the next start repairs the log from there on.
+    ///   checkpoint stands for it and an entry more, so that no start reads it. If not, the next start repairs the
+    ///   log from there on.
     package mutating func foundDamage(in file: String) -> Bool {
         guard let sequence = SegmentName.sequence(file),
             let at = segments.firstIndex(where: { $0.sequence == sequence }),
-            at + 1 < segments.count, segments[at].lastEntry.index <= checkpoint
+            let through = breakEnd(at), through < checkpoint
         else { return false }
         rebuilding.ruins[sequence] = segments[at].isIndexed
+        breaks.isMadeAgain(through: through)
         forgetSegment(at)
         positions.lose(segment: sequence)
         return true
+    }
+
+    /// The entry after which the first segment behind a damaged one begins that a start can begin with.
+    ///
+    /// Nil if there is none. One that begins after an entry which was replaced is read together with the one before.
+    private func breakEnd(_ at: Int) -> LogIndex? {
+        segments[at..<segments.count - 1].first { segment in
+            terms.term(at: segment.lastEntry.index) == segment.lastEntry.term
+        }?.lastEntry.index
     }
 
     /// Entries before this one are too old: nobody has them any more.
@@ -91,7 +122,9 @@ extension LogJournal {
     }
 
     /// The whole log is on this disk, from its first entry on.
-    package var reachesBack: Bool { !lacks(LogIndex(1)) && holes.isEmpty }
+    package var reachesBack: Bool {
+        !lacks(LogIndex(1)) && holes.isEmpty && replaysFrom == .zero
+    }
 
     // MARK: Writing
 

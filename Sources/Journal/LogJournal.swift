@@ -49,6 +49,10 @@ package struct LogJournal: ~Copyable {
     package var isHeld = false
     /// Entries through this one are stood for by a checkpoint.
     package private(set) var checkpoint = LogIndex.zero
+    /// What a start cannot read across.
+    var breaks: LogBreaks
+    /// A start from a checkpoint at this entry or a later one reads the log to its end.
+    package var replaysFrom: LogIndex { breaks.replaysFrom }
     /// Makes segments again that are missing or damaged.
     var rebuilding = Rebuilding()
     package internal(set) var scrub = Scrub()
@@ -117,9 +121,11 @@ package struct LogJournal: ~Copyable {
         replay: LogReplay,
         segments: [Segment],
         positions: EntryPositions,
+        breaks: LogBreaks,
         promise: Promise
     ) {
         self.configuration = configuration
+        self.breaks = breaks
         self.promise = promise
         point = replay.point
         pointBeforePending = replay.point
@@ -413,6 +419,7 @@ package struct LogJournal: ~Copyable {
         readable = entry.index
         lastTime = max(lastTime, time)
         positions.leaveHole(after: kept, through: entry.index)
+        breaks.beginsAnew(after: entry.index)
         restartTime = time
     }
 

@@ -147,7 +147,8 @@ extension Recovery {
 
     /// The journal, with term and vote in both copies.
     mutating func finish(_ disk: inout some Disk) throws(JournalError) -> Recovered {
-        let sealed = try loadSealed(&disk)
+        var sealed = try loadSealed(&disk)
+        sealed.breaks.beginsAnew(after: beganAnewAfter)
         for at in segments.indices.dropLast() {
             let segment = segments[at]
             let name = SegmentName.index(segment.sequence)
@@ -179,6 +180,7 @@ extension Recovery {
                 replay: replay,
                 segments: sealed.segments + segments,
                 positions: sealed.positions,
+                breaks: sealed.breaks,
                 promise: kept
             )
             if restarts {

@@ -4,6 +4,8 @@ import Raft
 extension Recovery {
     /// What is known of the segments before those that were read.
     struct Sealed {
+        init(terms: TermRuns) { self.terms = terms }
+
         var segments: [LogJournal.Segment] = []
         var positions = EntryPositions()
         /// Which entries each of them begins after.
@@ -12,6 +14,9 @@ extension Recovery {
         let terms: TermRuns
         /// The last entry that they hold, or should.
         var end = LogIndex.zero
+        var breaks = LogBreaks()
+        /// Something was missing, or made again, and no segment has come yet that a start can begin with.
+        private var isBroken = false
         /// Segments whose files are there but of no use, and whether an index is too.
         var ruins: [UInt64: Bool] = [:]
     }
@@ -46,6 +51,7 @@ extension Recovery {
             if isFirst, wasCut { sealed.end = start }
             isFirst = false
             sealed.comes(to: start)
+            sealed.mayBegin(after: header.start.last)
             do throws(JournalError) {
                 var (index, isIndexed) = try index(of: header, &reader, on: &disk)
                 if let next {
@@ -55,6 +61,8 @@ extension Recovery {
                     }
                 }
                 sealed.add(index, after: start, capacity: reader.size, isIndexed: isIndexed)
+                if header.flags.contains(.restart) { sealed.breaks.beginsAnew(after: start) }
+                if header.flags.contains(.rebuilt) { sealed.breaksOff() }
             } catch {
                 if case .disk = error { throw error }
                 foundSealed(error, files[at], &sealed)
@@ -62,6 +70,7 @@ extension Recovery {
         }
         if isFirst, wasCut { sealed.end = replay.base.index }
         sealed.comes(to: replay.base.index)
+        sealed.mayBegin(after: replay.base)
         sealed.positions.append(contentsOf: replay.positions)
         return sealed
     }
@@ -108,6 +117,7 @@ extension Recovery {
         _ file: String,
         _ sealed: inout Sealed
     ) {
+        sealed.breaksOff()
         if let sequence = SegmentName.sequence(file) {
             sealed.ruins[sequence] = names.contains(SegmentName.index(sequence))
         }
@@ -151,6 +161,15 @@ extension Recovery {
 }
 
 extension Recovery.Sealed {
+    mutating func breaksOff() { isBroken = true }
+
+    /// A start can begin with the segment that begins after this entry, unless that was replaced.
+    mutating func mayBegin(after start: EntryID) {
+        guard isBroken, terms.term(at: start.index) == start.term else { return }
+        isBroken = false
+        breaks.isMadeAgain(through: start.index)
+    }
+
     /// The next segment begins after an entry.
     mutating func comes(to start: LogIndex) {
         if start > end {
@@ -164,6 +183,7 @@ extension Recovery.Sealed {
                 ruins[last.sequence] = last.isIndexed
             }
             positions.leaveHole(after: end, through: start)
+            isBroken = true
         } else {
             positions.truncate(after: start)
         }

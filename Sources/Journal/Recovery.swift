@@ -150,6 +150,8 @@ struct Recovery {
     var leftovers: [Range<Int>] = []
     /// A batch is whole and yet says what cannot be: that is no damage of a disk.
     private var isImpossible = false
+    /// The last entry after which the log begins anew in what was read.
+    private(set) var beganAnewAfter = LogIndex.zero
     /// The entry that the first segment begins after is none of the checkpoint's log.
     private var beginsInReplaced = false
 
@@ -232,6 +234,7 @@ struct Recovery {
         segments = []
         places = []
         lastBatch = nil
+        beganAnewAfter = .zero
         let floor = max(checkpoint.last.index, replay.handedOut)
         replay = LogReplay(
             tailBytes: configuration.tailBytes,
@@ -250,6 +253,7 @@ struct Recovery {
                 return
             }
             try check(header, file: file)
+            if header.flags.contains(.restart) { beganAnewAfter = header.start.last.index }
             segments.append(
                 LogJournal.Segment(
                     sequence: header.sequence,

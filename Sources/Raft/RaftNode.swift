@@ -150,6 +150,11 @@ package struct RaftNode: ~Copyable {
         if members.quorum > 1 { resetElectionDeadline(at: now) }
     }
 
+    /// Whether an entry is known to be committed, with this term.
+    package func isCommitted(_ entry: EntryID) -> Bool {
+        entry.index > .zero && entry.index <= commitIndex && log.term(at: entry.index) == entry.term
+    }
+
     /// The newest entry that this node keeps for as long as its term lasts; zero while that is not durable.
     ///
     /// It is durable, and the leader of the term has the same. What lies behind it in the log may be replaced yet.

@@ -68,7 +68,7 @@ extension ReplicaNode {
     mutating func handOverInQuarantine(at now: Instant) {
         guard raft.role == .leader, !isServing else { return }
         // One that serves and has no room is better than one that does not serve.
-        let serving = successor(at: now) { $0.condition == .healthy }
+        let serving = successor(at: now) { $0.condition.serves }
         guard let successor = successor(at: now) ?? serving else { return }
         _ = raft.transferLeadership(to: successor, at: now, into: &actions)
         settle(at: now)
@@ -148,7 +148,7 @@ extension ReplicaNode {
             let condition = state?.status?.condition
             let isWithoutState = condition == .rebuilding || condition == .quarantined
             if !isThere || !isWithoutState { possible += 1 }
-            if isThere, condition == .healthy, progress.matchIndex >= index { ready += 1 }
+            if isThere, condition?.serves == true, progress.matchIndex >= index { ready += 1 }
         }
         return (hasLog ? possible : ready) >= configuration.raft.membership.quorum
     }

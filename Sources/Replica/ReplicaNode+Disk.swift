@@ -159,7 +159,12 @@ extension ReplicaNode {
     /// and if that does not work within `ElectionTiming.transfer`, it steps down.
     private mutating func leaveOfficeForStall(at now: Instant) {
         // Alone, there is nobody to leave it to.
-        guard raft.configuration.membership.quorum > 1, !raft.isTransferring else { return }
+        guard raft.configuration.membership.quorum > 1 else { return }
+        guard !raft.isTransferring else {
+            // Whoever began it, there is no time for a second one.
+            diskWatch.hasAskedSuccessor = true
+            return
+        }
         if !diskWatch.hasAskedSuccessor, let successor = successor(at: now) {
             diskWatch.hasAskedSuccessor = true
             let refusal = raft.transferLeadership(to: successor, at: now, into: &actions)
@@ -182,11 +187,14 @@ extension ReplicaNode {
         settle(at: now)
     }
 
-    /// The voter with the longest log among those that answer, serve, and whose disks are well.
+    /// The voter with the longest log among those that answer, serve, and whose disks are well; one whose state is
+    /// damaged only if no other is there.
     func successor(at now: Instant) -> NodeID? {
-        successor(at: now) { status in
-            status.condition == .healthy && status.room == .enough && !status.isDiskStalled
+        func isWell(_ status: NodeStatus) -> Bool {
+            status.condition.serves && status.room == .enough && !status.isDiskStalled
         }
+        return successor(at: now) { $0.condition == .healthy && isWell($0) }
+            ?? successor(at: now, isFit: isWell)
     }
 
     /// The voter with the longest log among those that answer and are fit.

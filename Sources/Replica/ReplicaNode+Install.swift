@@ -33,8 +33,6 @@ struct Installing {
 extension ReplicaNode {
     /// Bytes of a file fetched at a time: a frame that holds no heartbeat up for long.
     static let installedBytes = 256 * 1024
-    /// Runs that are fetched have numbers from here on.
-    static var firstFetchedRun: UInt64 { 1 << 32 }
     /// Numbers of batches that write what is fetched; the store counts its own from 1.
     private static var installBatch: UInt64 { 1 << 63 }
     private static let maxUnanswered = 10
@@ -42,8 +40,10 @@ extension ReplicaNode {
     private static let damagePause = Duration.seconds(5)
     /// After a checkpoint that was of no use: its source makes a newer one meanwhile.
     private static let newsPause = Duration.seconds(1)
-    /// So many damaged copies are refused while others may have better ones; a minute of them.
-    private static let maxDamagedFetches = 12
+    /// So many damaged copies are refused while somebody who is away may have a better one: a minute of them.
+    static var maxRefusedCopies: Int { 12 }
+    /// And so many while somebody is there who takes its own for whole, and has not found the damage in it yet.
+    private static let maxRefusedForOthers = 120
     /// More than flows, runs and terms of any cluster take.
     private static let maxManifestBytes = 64 * 1024 * 1024
 
@@ -142,11 +142,13 @@ extension ReplicaNode {
                 return
             }
             guard let bytes, !bytes.isEmpty, done + bytes.count <= run.bytes else {
+                // Or it cannot be read there: asking again at once would go on for ever.
+                refuseCopy(at: now)
                 return abandonInstall("\(file) is not there any more")
             }
             install.unanswered = 0
             if let reason = damage(in: bytes, at: done, of: run, &install, at: now) {
-                nextFetchAt = now.advanced(by: ReplicaNode.damagePause)
+                refuseCopy(at: now)
                 return abandonInstall(reason)
             }
             install.batch = write(bytes, at: done, ofRun: at, install)
@@ -181,7 +183,7 @@ extension ReplicaNode {
         // Nobody can count on entries of this node's that the state does not stand for.
         ours.isFetched = raft.lastIndex < ours.entry.index
         // Numbers that no run of this node has, nor will have before the next start.
-        var number = max(nextFetchedRun, (store.manifest?.nextRun ?? 1) + Self.firstFetchedRun)
+        var number = max(nextFetchedRun, (store.manifest?.nextRun ?? 1) + 1 << 32)
         for at in ours.runs.indices {
             ours.runs[at].sequence = number
             number += 1
@@ -198,16 +200,16 @@ extension ReplicaNode {
     private func isOfUse(_ entry: EntryID) -> Bool {
         if entry.index > raft.commitIndex { return true }
         // The own log goes on from there.
-        return isRebuilding && !journal.lacks(entry.index)
+        return isRebuilding && !journal.lacks(entry.index) && entry.index >= journal.replaysFrom
             && raft.term(at: entry.index) == entry.term
     }
 
     /// Looks at a piece of a run: damage that the source has not found yet must not spread.
     ///
-    /// The source looks through the run when it is asked anew (`beginOffer`), and hands leadership over. But where
-    /// this node lacks the log as well and no other node could give a better state, or has refused copies for long
-    /// enough to have heard of all others', a state with a place that perhaps nobody will ever read is taken all the
-    /// same: with it this node can decide, and have its state mended when the others are back.
+    /// The source looks through the run when it is asked anew (`beginOffer`), and hands leadership over. But where no
+    /// other voter takes its own state for whole, one with a place that perhaps nobody will ever read is taken all the
+    /// same: with it this node can decide, and have its state mended when the others are back. A node that has the log
+    /// and lacks the state only, so that the cluster decides without it, waits for those who are away first.
     ///
     /// - Returns: why the run is not taken; `nil` if it is.
     private mutating func damage(
@@ -223,15 +225,22 @@ extension ReplicaNode {
             return nil
         } catch {
             let reason = "\(error), at \(install.source)"
-            let hasBetter = wholeOthers(at: now).contains { $0 != install.source }
-            if hasBetter || isRebuilding, damagedFetches < ReplicaNode.maxDamagedFetches {
-                damagedFetches += 1
-                return reason
-            }
+            let others = otherVoters(at: now).filter { $0.node != install.source }
+            let areAllThere = others.count + 2 >= configuration.raft.membership.voters.count
+            let limit =
+                others.contains { $0.condition == .healthy }
+                ? ReplicaNode.maxRefusedForOthers
+                : isRebuilding && !areAllThere ? ReplicaNode.maxRefusedCopies : 0
+            if damagedFetches < limit { return reason }
             install.scan = nil
             output.notices.append(.runDamaged(reason, .kept))
             return nil
         }
+    }
+
+    private mutating func refuseCopy(at now: Instant) {
+        damagedFetches += 1
+        nextFetchAt = now.advanced(by: ReplicaNode.damagePause)
     }
 
     private func write(

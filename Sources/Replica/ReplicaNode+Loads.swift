@@ -179,8 +179,9 @@ extension ReplicaNode {
     /// more use than one that has none.
     mutating func startAnewWithoutHelp(at now: Instant) {
         guard stateFault != nil, !isRetired, !isPublishingInstall else { return }
-        let hasHelp = peers.contains { peer in
-            peer.status?.condition == .healthy && isReachable(peer, at: now)
+        let hasHelp = otherVoters(at: now).contains { peer in
+            peer.condition == .healthy
+                || peer.condition == .damaged && damagedFetches < ReplicaNode.maxRefusedCopies
         }
         guard !hasHelp else {
             helplessSince = nil

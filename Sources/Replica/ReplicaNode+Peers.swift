@@ -148,7 +148,7 @@ extension ReplicaNode {
         peers[peer].status = status
         guard status.condition != .repairing, status.condition != .excluded else { return }
         guard status.promised > .zero else { return }
-        registry?.note(peers[peer].node, term: status.term, entry: status.promised)
+        note(peers[peer].node, term: status.term, status.promised)
     }
 
     /// Reads for a peer, one at a time: the core asks again after a while, and while the disk hangs

@@ -59,7 +59,12 @@ struct StateScrub {
 
     /// What is known to be damaged, and what was last said to be done about it.
     var known: [Place: RunRemedy] = [:]
+    /// Since when this node has kept damage, and the peers are told so.
+    var keptSince: Instant?
     var counts = ScrubCounts()
+
+    @inline(__always)
+    var keepsDamage: Bool { keptSince != nil }
 }
 
 extension ReplicaNode {
@@ -67,9 +72,8 @@ extension ReplicaNode {
     private static var maxFindings: Int { 32 }
     /// House-keepings in a row that a piece waits while requests wait for records.
     private static var maxTurnsWaited: Int { 10 }
-    /// Between the decisions of two nodes that find damage at the same time: what peers say of themselves is as old
-    /// as their last ping.
-    private static var decisionSpacing: Duration { .seconds(2) }
+    /// From when peers are told of damage until something is done about it: what they know is as old as the last ping.
+    private static var announcement: Duration { .seconds(2) }
     /// Between two tries of a leader to hand over before it gives its state up.
     private static var handOverPause: Duration { .seconds(1) }
 
@@ -122,7 +126,7 @@ extension ReplicaNode {
 
     private mutating func beginScrubRound(at now: Instant) -> Bool {
         if let began = scrubbing.state.began {
-            if scrubbing.state.last > 0 { endScrubRound() }
+            if scrubbing.state.last > 0 { endScrubRound(at: now) }
             guard began.advanced(by: configuration.scrubInterval) <= now else { return false }
         }
         guard store.runCount > 0 else { return false }
@@ -132,13 +136,14 @@ extension ReplicaNode {
         return true
     }
 
-    private mutating func endScrubRound() {
+    private mutating func endScrubRound(at now: Instant) {
         scrubbing.state.counts.rounds += 1
         scrubbing.state.done = 0
         scrubbing.state.last = 0
         guard !scrubbing.state.known.isEmpty else { return }
         let runs = Set((store.manifest?.runs ?? []).map(\.sequence))
         scrubbing.state.known = scrubbing.state.known.filter { runs.contains($0.key.run) }
+        noteKept(at: now)
     }
 
     private mutating func endRunScrub() {
@@ -306,15 +311,13 @@ extension ReplicaNode {
 
     private mutating func runEnds(_ run: Run, at now: Instant) {
         guard scrubbing.state.findings.isEmpty else {
-            let voters = configuration.raft.membership.voters.sorted()
-            let rank = voters.firstIndex(of: node) ?? 0
             scrubbing.state.phase = .judging
-            scrubbing.state.restsUntil = now.advanced(by: ReplicaNode.decisionSpacing * rank)
             return
         }
         store.mend(scrubbing.state.handle, .none)
         if !scrubbing.state.known.isEmpty {
             scrubbing.state.known = scrubbing.state.known.filter { $0.key.run != run.sequence }
+            noteKept(at: now)
         }
         endRunScrub()
     }
@@ -324,55 +327,88 @@ extension ReplicaNode {
     /// - What nobody needs (a record of which another run has a newer version, zeroes behind a record, header and
     ///   trailer) goes with the run, which is merged.
     /// - What is in memory is written again, after which the place is one that nobody needs.
-    /// - What only the others still have, a whole state is fetched for; a leader hands over before. That is done only while the cluster is whole
-    ///   without this node: the state is given up for it, and a node without one does not serve and waits until a
-    ///   majority has confirmed the checkpoint that it gets. Else it is kept, and asked again in the next round: perhaps
-    ///   nobody will ever read that record, and who does has the state given up all the same (`loadFailed`).
-    ///
-    /// So of several damaged nodes one at a time gives its state up, and serves again before the next does. What it
-    /// fetches is looked through on the way: damage of the leader does not spread while another node could lead, and a
-    /// leader that has to keep its damage hands over to one after the other while a peer is unwell. Where all have the same record damaged nobody has it any more; a state with all others is
-    /// worth more than none.
+    /// - What only the others still have is kept, and the peers are told: this node is `damaged`. A leader hands over to
+    ///   one that is not. Then a whole state is fetched, if that can be done (`mayGiveUp`); else it is asked again in the
+    ///   next round: perhaps nobody will ever read that record, and who does has the state given up all the same
+    ///   (`loadFailed`).
     private mutating func judgeRun(at now: Instant) {
         // Where the newest versions lie is being noted.
         if case .settling = checkpointing.phase { return }
         if case .moving = merging.phase { return }
         guard let run = store.run(scrubbing.state.handle) else { return endRunScrub() }
         var mending = StateStore.Mending.merge
+        var kept: String?
         for finding in scrubbing.state.findings {
             let remedy = remedy(of: finding)
             if remedy != .merged { mending = .keep }
+            if remedy == .writtenAgain { checkpointing.isWanted = true }
+            if remedy == .kept { kept = finding.failure.reason }
             let place = StateScrub.Place(run: run.sequence, offset: finding.offset)
             let before = scrubbing.state.known.updateValue(remedy, forKey: place)
             if before == nil { scrubbing.state.counts.damages += 1 }
-            if remedy == .kept, mayBeHadWhole(run, at: now),
-                wholeOthers(at: now).count >= wholeOthersNeeded
-            {
-                guard raft.role == .leader else { return giveUpState(finding.failure.reason) }
-                handOverDamaged(at: now)
-                scrubbing.state.restsUntil = now.advanced(by: ReplicaNode.handOverPause)
-                return
-            }
-            if remedy == .writtenAgain { checkpointing.isWanted = true }
             guard before != remedy else { continue }
             output.notices.append(.runDamaged(finding.failure.reason, remedy))
         }
         store.mend(scrubbing.state.handle, mending)
-        // A peer that is unwell may be waiting for a whole checkpoint, which a leader has to give.
-        if scrubbing.state.known.values.contains(.kept), wholeOthers(at: now).count < peers.count {
-            handOverDamaged(at: now)
+        noteKept(at: now)
+        guard let kept, let since = scrubbing.state.keptSince else { return endRunScrub() }
+        handOverDamaged(at: now)
+        let told = since.advanced(by: ReplicaNode.announcement)
+        guard told <= now else {
+            scrubbing.state.restsUntil = told
+            return
         }
-        endRunScrub()
+        guard mayGiveUp(at: now) else { return endRunScrub() }
+        guard raft.role != .leader else {
+            scrubbing.state.restsUntil = now.advanced(by: ReplicaNode.handOverPause)
+            return
+        }
+        giveUpState(kept)
     }
 
-    /// Whether the others may have a better copy: one that was just fetched may be as damaged as theirs, and fetching
-    /// it again and again would keep this node from serving.
-    private func mayBeHadWhole(_ run: Run, at now: Instant) -> Bool {
-        run.sequence < ReplicaNode.firstFetchedRun
-            || startedAt.advanced(by: ReplicaNode.patienceWithFetched) <= now
+    private mutating func noteKept(at now: Instant) {
+        guard scrubbing.state.known.values.contains(.kept) else {
+            scrubbing.state.keptSince = nil
+            return
+        }
+        if scrubbing.state.keptSince == nil { scrubbing.state.keptSince = now }
     }
 
-    private static var patienceWithFetched: Duration { .seconds(600) }
+    /// Whether this node may do without its state until it has fetched another one.
+    ///
+    /// Somebody has to take its own for whole: where all have the same record damaged nobody has it any more, and a
+    /// state with all others is worth more than none. Enough others have to serve to confirm what it fetches. And of
+    /// several that are damaged one at a time does without, in the order of their numbers: what it fetches is looked
+    /// through on the way, so damage of a leader that has not found it yet does not spread (`damage(in:at:of:_:at:)`).
+    private func mayGiveUp(at now: Instant) -> Bool {
+        let others = otherVoters(at: now)
+        let serving = others.count { $0.condition.serves }
+        // Without comparing there is nothing to confirm.
+        let needed = configuration.digestInterval == nil ? 1 : configuration.raft.membership.quorum
+        return serving >= needed
+            && others.contains { $0.condition == .healthy }
+            && !others.contains {
+                $0.condition == .rebuilding || $0.condition == .damaged && $0.node < node
+            }
+    }
+
+    /// The other voters that can be reached, and what they say of themselves.
+    func otherVoters(at now: Instant) -> [(node: NodeID, condition: NodeCondition)] {
+        peers.compactMap { peer in
+            guard configuration.raft.membership.isVoter(peer.node), isReachable(peer, at: now),
+                let condition = peer.status?.condition
+            else { return nil }
+            return (peer.node, condition)
+        }
+    }
+
+    private mutating func handOverDamaged(at now: Instant) {
+        guard raft.role == .leader, !raft.isTransferring,
+            let next = successor(at: now, isFit: { $0.condition == .healthy })
+        else { return }
+        _ = raft.transferLeadership(to: next, at: now, into: &actions)
+        settle(at: now)
+    }
 
     private mutating func remedy(of finding: StateScrub.Finding) -> RunRemedy {
         switch finding.failure.part {
@@ -384,30 +420,6 @@ extension ReplicaNode {
             guard machine.isNewest(place) else { return .merged }
             return machine.writeAgain(place) ? .writtenAgain : .kept
         }
-    }
-
-    /// Other voters that could give this node a state, as far as is known.
-    func wholeOthers(at now: Instant) -> [NodeID] {
-        peers.filter { peer in
-            configuration.raft.membership.isVoter(peer.node) && isReachable(peer, at: now)
-                && peer.status?.condition == .healthy
-        }
-        .map(\.node)
-    }
-
-    /// So many of them can confirm a checkpoint without this node.
-    private var wholeOthersNeeded: Int {
-        configuration.digestInterval == nil ? 1 : configuration.raft.membership.quorum
-    }
-
-    /// Hands over to the next node that is well, in a ring: which of them have the same damage is not known.
-    private mutating func handOverDamaged(at now: Instant) {
-        let whole = wholeOthers(at: now)
-        guard raft.role == .leader, !raft.isTransferring,
-            let next = whole.first(where: { $0 > node }) ?? whole.first
-        else { return }
-        _ = raft.transferLeadership(to: next, at: now, into: &actions)
-        settle(at: now)
     }
 
     /// A merge cannot read what it is to copy: it ends, and the run is looked through at once.

@@ -67,8 +67,7 @@ package struct ReplicaNode: ~Copyable {
     var helplessSince: Instant?
     /// What was fetched last was damaged where it came from: it is not asked for again before.
     var nextFetchAt: Instant?
-    let startedAt: Instant
-    /// Copies that were refused for damage.
+    /// Copies that were refused, since they are damaged or cannot be read where they come from.
     var damagedFetches = 0
     /// Above the numbers of all runs that were fetched, for good or not.
     var nextFetchedRun: UInt64 = 0
@@ -165,7 +164,6 @@ package struct ReplicaNode: ~Copyable {
         self.placement = Placement(peers: peers.count, configuration.placement)
         self.nextReportAt = now.advanced(by: configuration.repeatReportInterval)
         self.lastTurnAt = now
-        self.startedAt = now
         self.nextHousekeepingAt = now
         self.nextPingAt = now
         self.nextNotesAt = now.advanced(by: ReplicaNode.notesInterval)

@@ -20,15 +20,7 @@ extension ClusterChecker {
         if records[node].isRepairing { observeRepairing(message, from: node, at: now) }
         switch message.body {
         case .requestVote:
-            if durable.term < message.term
-                || (durable.term == message.term && durable.vote != message.from)
-            {
-                fail(
-                    "promise before sync",
-                    "n\(node + 1) campaigns in term \(message.term), its disk has \(durable.term)",
-                    at: now
-                )
-            }
+            expectVote(for: message.from, in: message.term, node, "campaigns", at: now)
         case .requestVoteReply(let reply) where reply.granted:
             let vote = Vote(node: node, term: message.term)
             if let other = votes[vote], other != message.to {
@@ -39,15 +31,7 @@ extension ClusterChecker {
                 )
             }
             votes[vote] = message.to
-            if durable.term < message.term
-                || (durable.term == message.term && durable.vote != message.to)
-            {
-                fail(
-                    "promise before sync",
-                    "n\(node + 1) votes in term \(message.term), its disk has \(durable.term)",
-                    at: now
-                )
-            }
+            expectVote(for: message.to, in: message.term, node, "votes", at: now)
         case .appendEntriesReply(let reply):
             guard isCurrent, reply.repair == 0, case .accepted(let index, _) = reply.result else {
                 return
@@ -57,6 +41,25 @@ extension ClusterChecker {
             observePromise(append.leaderDurable, node, durable, at: now)
         default: break
         }
+    }
+
+    /// A vote is on the disk before anybody hears of it, unless a later term is.
+    private mutating func expectVote(
+        for candidate: NodeID,
+        in term: Term,
+        _ node: Int,
+        _ deed: String,
+        at now: UInt64
+    ) {
+        let durable = records[node].durable
+        guard durable.term < term || durable.term == term && durable.vote != candidate else {
+            return
+        }
+        fail(
+            "promise before sync",
+            "n\(node + 1) \(deed) in term \(term), its disk has \(durable.term)",
+            at: now
+        )
     }
 
     /// A node says that its log is on its disk through an index.

@@ -21,7 +21,7 @@ struct DomainOracle {
         ///
         /// What only stood in the log when it was said, the
         /// next process of the node need not know: its disk may lag behind the majority's.
-        var lateTold: [(key: CallbackKey, node: Int, run: Int?)] = []
+        var lateTold: [(callback: Callback, node: Int, run: Int?)] = []
         /// How often each key was delivered to any node.
         var deliveries: [(key: CallbackKey, count: Int)] = []
         var identities: [(key: CallbackKey, identity: Int)] = []
@@ -240,32 +240,38 @@ struct DomainOracle {
                 check(decision.answer.state, request, plan, attempt, &checker, at: now)
             }
         case .late, .contradicted:
-            noteLate(callback.key, request, run: run, plan, &checker, at: now)
+            noteLate(callback, request, run: run, plan, &checker, at: now)
             check(decision.answer.state, request, plan, attempt, &checker, at: now)
         default: check(decision.answer.state, request, plan, attempt, &checker, at: now)
         }
     }
 
     /// Something late is new to a node once.
+    ///
+    /// Of a key that is used for two things at once, the log may have the one first and the intake the other.
     private mutating func noteLate(
-        _ key: CallbackKey,
+        _ callback: Callback,
         _ request: Request,
         run: Int?,
         _ plan: AttemptPlan,
         _ checker: inout ClusterChecker,
         at now: UInt64
     ) {
-        let isTold = facts[request.attempt].lateTold.contains {
-            $0.key == key && $0.node == request.node && ($0.run == nil || $0.run == self.run)
+        let isTold = facts[request.attempt].lateTold.contains { told in
+            guard told.callback.key == callback.key, told.node == request.node,
+                told.run == nil || told.run == self.run
+            else { return false }
+            return told.run == nil && run == nil
+                || DomainModel.differences(told.callback, callback).isEmpty
         }
         if isTold {
             checker.fail(
                 "callback identity",
-                "\(plan.id) \(key) is new to n\(request.node + 1) for the second time",
+                "\(plan.id) \(callback.key) is new to n\(request.node + 1) for the second time",
                 at: now
             )
         }
-        facts[request.attempt].lateTold.append((key, request.node, run))
+        facts[request.attempt].lateTold.append((callback, request.node, run))
     }
 
     /// What is late is new to the log, and a repeat to a node whose intake had it by another way.
@@ -306,7 +312,7 @@ struct DomainOracle {
             )
         }
         if decision.disposition != .repeated {
-            noteLate(callback.key, request, run: nil, plan, &checker, at: now)
+            noteLate(callback, request, run: nil, plan, &checker, at: now)
         }
         facts[request.attempt].takenIn.append((callback.key, request.node))
         check(decision.answer.state, request, plan, attempt, &checker, at: now)

@@ -96,6 +96,8 @@ final class Host {
     var isDirectorySound = false
     /// The node whose checkpoint it fetched last, or fetches.
     var installSource: Int?
+    /// Its state was damaged when that began.
+    var fetchesDamage = false
     /// Chance about directories.
     var directories: SeededRandom
 

@@ -380,7 +380,13 @@ struct SimulatedDisk: Disk {
     var damagedRuns: [String] {
         names.filter { $0.isRun && !files[$0.file].flips.isEmpty }.map(\.name)
     }
-    var hasDamagedRuns: Bool { names.contains { $0.isRun && !files[$0.file].flips.isEmpty } }
+    private var hasDamagedRuns: Bool {
+        names.contains { $0.isRun && !files[$0.file].flips.isEmpty }
+    }
+    /// What it has of the state was fetched where that was damaged.
+    var hasFetchedDamage = false
+    /// Something in the state's files is not what was written, here or where they come from.
+    var isStateDamaged: Bool { hasFetchedDamage || hasDamagedRuns }
 
     private mutating func zeroPage(
         _ name: String,

@@ -25,7 +25,7 @@ extension World {
         }.count
         guard lost < (hosts.count - 1) / 2, !host.isOut, !host.isQuarantined,
             !hosts.contains(where: {
-                checker.records[$0.number].isRotten || $0.disk.hasDamagedRuns
+                checker.records[$0.number].isRotten || $0.disk.isStateDamaged
             })
         else { return }
         kill(host.number)
@@ -182,7 +182,7 @@ extension World {
             !hosts.contains(where: {
                 // Nor may another one lose its state for a read that fails.
                 $0.isCorrupt || $0.isQuarantined || checker.records[$0.number].isRotten
-                    || $0.disk.failingReads > 0 || $0.disk.hasDamagedRuns
+                    || $0.disk.failingReads > 0 || $0.disk.isStateDamaged
                     || $0.process?.replica.isServing == false
             })
         else { return }

@@ -49,7 +49,7 @@ extension World {
         case .failWrite: host.disk.failsNextWrite = true
         case .failRead:
             // A record that cannot be read costs the node its state: that would be a second one.
-            if !hosts.contains(where: { $0.isCorrupt || $0.disk.hasDamagedRuns }) {
+            if !hosts.contains(where: { $0.isCorrupt || $0.disk.isStateDamaged }) {
                 host.disk.failingReads = Int(fault.amount)
             }
         case .bitRot:
@@ -198,7 +198,7 @@ extension World {
             checker.records[$0.number].isRotten || $0.isOut
                 || $0.number != host.number && isMending($0)
         }.count
-        guard !host.isOut, !hosts.contains(where: { $0.isCorrupt || $0.disk.hasDamagedRuns }),
+        guard !host.isOut, !hosts.contains(where: { $0.isCorrupt || $0.disk.isStateDamaged }),
             lost < (hosts.count - 1) / 2 || checker.records[host.number].isRotten
         else { return }
         cutPower(host.number)
@@ -216,7 +216,7 @@ extension World {
         guard hosts.count > 2, host.process?.replica.isServing == true,
             !hosts.contains(where: { other in
                 other.isCorrupt || other.isOut || other.isQuarantined || isMending(other)
-                    || other.disk.failingReads > 0 || other.disk.hasDamagedRuns
+                    || other.disk.failingReads > 0 || other.disk.isStateDamaged
                     || checker.records[other.number].isRotten
                     || other.process?.replica.isServing == false
             }),
@@ -371,12 +371,12 @@ extension World {
         return overdue()
     }
 
-    /// What is damaged of a state is found by itself.
-    ///
-    /// It may be kept: where all others have fetched the same copy
-    /// meanwhile, nobody has a better one.
+    /// What is damaged of a state is found by itself, and mended while another node has a better copy.
     private func damage(_ host: Host, _ process: Process) -> String? {
-        guard process.replica.knownDamages.all == 0 else { return nil }
+        let known = process.replica.knownDamages
+        let hasBetter = hosts.contains { $0 !== host && !$0.disk.isStateDamaged }
+        if known.kept > 0, hasBetter { return "n\(host.number + 1) keeps a damaged state" }
+        guard known.all == 0 else { return nil }
         return host.disk.damagedRuns.first { process.replica.hasRun($0) }
             .map { "n\(host.number + 1) has not found that \($0) is damaged" }
     }

@@ -107,7 +107,7 @@ extension World {
                 remembering: &checker.canonical
             ) { fingerprint.fold($0) }
         } catch {
-            guard !statistics.faults.keys.contains(.rotRun) else { return }
+            guard !host.disk.isStateDamaged else { return }
             checker.fail(
                 "state store",
                 "n\(host.number + 1) has a checkpoint that cannot be used: \(error)",
@@ -294,6 +294,7 @@ extension World {
             trace.note(now, "n\(host.number + 1) cannot read its journal: \(what)")
         case .installBegun(let entry, let peer):
             host.installSource = Int(peer.number) - 1
+            host.fetchesDamage = hosts[Int(peer.number) - 1].disk.isStateDamaged
             checker.fetching(host.number)
             trace.note(now, "n\(host.number + 1) fetches the checkpoint at \(entry) from \(peer)")
         case .installAbandoned(let what):
@@ -304,6 +305,8 @@ extension World {
             statistics.installs += 1
             trace.note(now, "n\(host.number + 1) has the checkpoint at \(entry) of another node")
             checker.installed(host.number, entry)
+            host.disk.hasFetchedDamage = host.fetchesDamage
+            host.fetchesDamage = false
             if let source = host.installSource.map({ hosts[$0] }), source.isCorrupt,
                 source.soundCheckpoint != entry
             {
@@ -329,6 +332,8 @@ extension World {
             )
         case .merged(let before, let after):
             statistics.merges += 1
+            // A wrong state says what is live: what its checkpoint had may be gone.
+            if host.isCorrupt { host.soundCheckpoint = nil }
             trace.note(now, "n\(host.number + 1) merged runs: \(before) bytes became \(after)")
         case .backupGivenUp: trace.note(now, "n\(host.number + 1) gives a backup up")
         case .storeFailed(let work, let error):
@@ -386,7 +391,8 @@ extension World {
     /// Damage of a state that a node finds is damage.
     private func checkThatDamaged(_ host: Host, _ what: String) {
         guard !checker.records[host.number].isRotten, !host.isCorrupt,
-            !statistics.faults.keys.contains(.failRead), !statistics.faults.keys.contains(.rotRun)
+            !statistics.faults.keys.contains(.failRead), !host.disk.isStateDamaged,
+            !host.fetchesDamage
         else { return }
         checker.fail(
             "state store",

@@ -42,8 +42,9 @@ extension StateStore {
                 || run.held.run.hasDetails && newest < retention.detailsMark
         }
         if let first = aged.first { return fitting([first]) }
-        let all = runBytes
-        let dead = all - liveBytes
+        // Of those only that can be merged: what others have too much of would have these copied again and again.
+        let all = runs.reduce(0) { $0 + $1.held.run.bytes }
+        let dead = all - runs.reduce(0) { $0 + $1.held.liveBytes }
         if dead > policy.minDeadBytes, dead > all / 2 {
             return fitting(
                 runs.sorted {

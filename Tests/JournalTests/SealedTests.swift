@@ -267,13 +267,84 @@ struct SealedTests {
         #expect(taken)
     }
 
-    @Test("survives a crash at any step of making a segment again")
-    func crashWhileRebuilding() throws {
+    /// A start from any checkpoint of which the journal says that it can be had, reads the log to its end.
+    private func expectReplays(
+        _ journal: borrowing LogJournal,
+        on whole: CrashDisk,
+        _ log: ModelLog,
+        _ words: String
+    ) throws {
+        let from = journal.replaysFrom.number
+        let commit = log.hardState.commitIndex.number
+        try #require(from <= commit)
+        for index in max(1, from)...commit where !journal.lacks(LogIndex(index)) {
+            var disk = whole
+            let opened = try open(&disk, after: log.checkpoint(at: index), salt: 0xD15C + index)
+            #expect(
+                opened.found.damage.isEmpty && !opened.found.log.hardState.isRepairing,
+                "\(words): from \(index), said \(from): \(opened.found.damage.map { "\($0.error)" })"
+            )
+            #expect(opened.found.log.lastIndex.number == UInt64(log.entries.count), "from \(index)")
+        }
+    }
+
+    @Test("says from which checkpoints on a start reads it to its end, also after it was mended")
+    func replaysFrom() throws {
         let (whole, model) = try longLog()
         let commit = model.hardState.commitIndex.number
+        var copy = whole
+        let untouched = try open(&copy, after: model.checkpoint(at: commit))
+        let first = untouched.journal.replaysFrom
+        #expect(first == .zero)
+        let segments = whole.list().filter { $0.hasSuffix(".seg") }
+        for (at, file) in segments.dropLast(3).enumerated() {
+            // Found at a start, by reading now and then, and so late that the log begins anew.
+            for way in 0..<3 {
+                var disk = whole
+                var log = model
+                if way != 1 { disk.flip(file, at: 30) }
+                if way == 2 { for other in segments.dropFirst(at) { disk.lose(other) } }
+                var opened = try open(&disk, after: model.checkpoint(at: commit))
+                if way == 1 {
+                    let isSealed = opened.journal.foundDamage(in: file)
+                    #expect(isSealed)
+                }
+                if way == 2 {
+                    log.apply(LogWrite(number: WriteNumber(1), truncateAfter: LogIndex(commit)))
+                    let next = log.write(
+                        1,
+                        term: 90,
+                        from: commit + 1,
+                        sizes: [10, 20],
+                        commit: commit
+                    )
+                    opened.journal.append(next)
+                    log.apply(next)
+                }
+                _ = try opened.journal.finish(on: &disk)
+                try opened.journal.refill(from: model, on: &disk)
+                let words = "\(file), way \(way)"
+                try expectReplays(opened.journal, on: disk, log, "\(words), at once")
+                var after = disk
+                let again = try open(&after, after: model.checkpoint(at: commit), salt: 9)
+                try expectReplays(again.journal, on: disk, log, "\(words), later")
+            }
+        }
+    }
+
+    /// One of its segments is damaged.
+    private func hurtLog() throws -> (hurt: CrashDisk, model: ModelLog, file: String) {
+        let (whole, model) = try longLog()
         let file = whole.list().filter { $0.hasSuffix(".seg") }[4]
         var hurt = whole
         hurt.flip(file, at: 30)
+        return (hurt, model, file)
+    }
+
+    @Test("survives a crash at any step of making a segment again")
+    func crashWhileRebuilding() throws {
+        let (hurt, model, _) = try hurtLog()
+        let commit = model.hardState.commitIndex.number
         for keepsNames in [false, true] {
             var steps = 0
             while true {
@@ -296,11 +367,8 @@ struct SealedTests {
 
     @Test("makes a segment again where room was missing at a step of it, keeping the damaged one")
     func fullWhileRebuilding() throws {
-        let (whole, model) = try longLog()
+        let (hurt, model, file) = try hurtLog()
         let commit = model.hardState.commitIndex.number
-        let file = whole.list().filter { $0.hasSuffix(".seg") }[4]
-        var hurt = whole
-        hurt.flip(file, at: 30)
         var steps = 0
         while true {
             var disk = hurt

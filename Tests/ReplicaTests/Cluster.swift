@@ -599,3 +599,32 @@ extension Command {
         }
     }
 }
+
+extension ReplicaConfiguration {
+    /// The log in many small files of which only the newest stay, so that a checkpoint is needed soon.
+    mutating func keepLittleLog() {
+        keepsLog = false
+        journal = JournalConfiguration(
+            cluster: journal.cluster,
+            node: journal.node,
+            salt: journal.salt,
+            segmentSize: 4096,
+            tailBytes: 0
+        )
+        raft.maxCachedBytes = 0
+    }
+}
+
+extension Cluster {
+    /// Behind a node's back its state becomes another one.
+    func spoilState(_ node: Int) {
+        with(node) { replica in
+            var machine = StateMachine(limits: replica.configuration.limits)
+            machine.applyNothing(
+                at: EntryIndex(replica.appliedIndex.number),
+                time: replica.machine.time
+            )
+            replica.machine = machine
+        }
+    }
+}

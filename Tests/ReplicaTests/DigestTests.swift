@@ -47,15 +47,7 @@ struct DigestTests {
         let cluster = try cluster()
         try cluster.elect(0)
         try work(cluster, "a")
-        // Behind its back its state becomes another one.
-        cluster.with(wrong) { replica in
-            var machine = StateMachine(limits: replica.configuration.limits)
-            machine.applyNothing(
-                at: EntryIndex(replica.appliedIndex.number),
-                time: replica.machine.time
-            )
-            replica.machine = machine
-        }
+        cluster.spoilState(wrong)
         let right = (0..<3).filter { $0 != wrong }
         try cluster.open("b", at: right[0])
         cluster.run(for: .seconds(4))
@@ -99,14 +91,7 @@ struct DigestTests {
             }
         }
         cluster.run(for: .seconds(2))
-        cluster.with(0) { replica in
-            var machine = StateMachine(limits: replica.configuration.limits)
-            machine.applyNothing(
-                at: EntryIndex(replica.appliedIndex.number),
-                time: replica.machine.time
-            )
-            replica.machine = machine
-        }
+        cluster.spoilState(0)
         try cluster.open("b", at: 2)
         cluster.run(for: .seconds(4))
         #expect(!isServing(0, cluster))
@@ -121,14 +106,7 @@ struct DigestTests {
         try work(cluster, "a")
         cluster.run(for: .seconds(1))
         #expect(cluster.look(2) { $0.checkpoint != nil } == true)
-        cluster.with(2) { replica in
-            var machine = StateMachine(limits: replica.configuration.limits)
-            machine.applyNothing(
-                at: EntryIndex(replica.appliedIndex.number),
-                time: replica.machine.time
-            )
-            replica.machine = machine
-        }
+        cluster.spoilState(2)
         try cluster.open("b", at: 0)
         cluster.run(for: .seconds(4))
         #expect(!isServing(2, cluster))

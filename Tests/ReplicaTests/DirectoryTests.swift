@@ -151,6 +151,39 @@ struct DirectoryTests {
         cluster.expectEqualStates()
     }
 
+    @Test("a directory that lacks what is committed is found whatever term it has come to since")
+    func putBackBeforeCommit() throws {
+        let cluster = try formed()
+        try cluster.elect(0)
+        for i in 0..<5 { try cluster.open("more\(i)", at: 0) }
+        cluster.run(for: .seconds(1))
+        var greeting = try #require(cluster.look(2) { $0.greeting } ?? nil)
+        let promised = greeting.lastEntry
+        func refusal(_ greeting: PeerIdentity) -> IdentityRefusal? {
+            cluster.with(0) {
+                $0.refusal(
+                    of: greeting,
+                    from: self.id(2, cluster),
+                    run: cluster.members[2].run,
+                    isRunning: false,
+                    at: cluster.now
+                )
+            } ?? nil
+        }
+        // Another term begins, in which it has promised nothing yet.
+        try cluster.elect(1)
+        greeting.term = Term(cluster.term(1).number + 3)
+        greeting.lastEntry = EntryID(term: promised.term, index: promised.index.previous)
+        guard case .brokenPromise = refusal(greeting) else {
+            Issue.record("a directory that has lost a committed entry is let in")
+            return
+        }
+        greeting.lastEntry = promised
+        #expect(refusal(greeting) == nil)
+    }
+
+    private func id(_ node: Int, _ cluster: Cluster) -> NodeID { cluster.members[node].id }
+
     @Test("a log whose end a new leader replaces by older entries is no older copy")
     func replacedByOlderEntries() throws {
         let cluster = try formed()

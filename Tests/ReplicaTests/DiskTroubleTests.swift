@@ -71,6 +71,32 @@ struct DiskTroubleTests {
         try cluster.perform(callback("k3"), at: 1)
     }
 
+    @Test("a leader whose disk hangs while it hands over in vain does not try another one")
+    func hangsWhileHandingOver() throws {
+        let cluster = try Cluster()
+        try cluster.elect(0)
+        try cluster.open("a", at: 0)
+        cluster.members[0].holdsDisk = true
+        _ = try cluster.submit(callback("k"), at: 0)
+        // It was asked to hand over shortly before, and nobody takes over.
+        cluster.intercept = { _, _, message in
+            guard case .raft(let raft) = message, case .timeoutNow = raft.body else {
+                return message
+            }
+            return nil
+        }
+        cluster.run(for: .milliseconds(1900))
+        let refusal = cluster.with(0) { $0.transferLeadership(to: NodeID(3), at: cluster.now) }
+        #expect(refusal == .some(nil))
+        let start = cluster.now
+        let isReplaced = cluster.run(atMost: .seconds(3)) {
+            cluster.look(0) { $0.raft.role } == .follower
+        }
+        #expect(isReplaced)
+        let limit = try #require(cluster.look(0) { $0.raft.timing.transfer })
+        #expect(cluster.now.nanoseconds(since: start) < limit + limit / 2)
+    }
+
     @Test("a leader whose disk hangs steps down where nobody can take over, and leads again after")
     func hungAlone() throws {
         let cluster = try Cluster()

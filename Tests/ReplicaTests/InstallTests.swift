@@ -13,16 +13,7 @@ struct InstallTests {
             $0.state.checkpointBytes = 1
             $0.state.merge.maxSmallRuns = 2
             $0.state.merge.minDeadBytes = 1
-            $0.keepsLog = false
-            // Many small files, so that old ones go.
-            $0.journal = JournalConfiguration(
-                cluster: $0.journal.cluster,
-                node: $0.journal.node,
-                salt: $0.journal.salt,
-                segmentSize: 4096,
-                tailBytes: 0
-            )
-            $0.raft.maxCachedBytes = 0
+            $0.keepLittleLog()
         }
         try cluster.elect(0)
         cluster.crash(2)
@@ -63,5 +54,28 @@ struct InstallTests {
         cluster.run(for: .seconds(2))
         let files = try cluster.members[0].disk.list().filter { $0.hasPrefix("state-") }
         #expect(files.count == cluster.look(0) { $0.stateFiles.count })
+    }
+
+    @Test("that is older than the log of the node that needs it: the leader makes another")
+    func tooOld() throws {
+        let cluster = try Cluster {
+            $0.digestInterval = .milliseconds(500)
+            $0.keepLittleLog()
+            $0.state.checkpointAttempts = $0.raft.node == NodeID(3) ? 1 : 10
+        }
+        try cluster.elect(0)
+        for i in 0..<18 { try cluster.open("a\(i)", at: 0) }
+        cluster.run(for: .seconds(1))
+        let old = try #require(cluster.look(0) { $0.checkpoint } ?? nil)
+        let newer = try #require(cluster.look(2) { $0.checkpoint } ?? nil)
+        #expect(old.index < newer.index)
+        #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
+        cluster.run(for: .seconds(15))
+        let isOfNoUse = cluster.notices.contains {
+            $0.notice == .installAbandoned("it is no news")
+        }
+        #expect(isOfNoUse)
+        #expect(cluster.look(2) { $0.isServing } == true)
+        cluster.expectEqualStates()
     }
 }

@@ -138,6 +138,19 @@ struct IntakeTests {
         cluster.expectEqualStates()
     }
 
+    @Test("is no repeat of what has its key and another meaning")
+    func otherMeaning() throws {
+        let cluster = try IntakeTests.cluster()
+        var other = IntakeTests.late
+        other.channel = "sms"
+        let submitted = try cluster.submit(.callback(other), at: 2)
+        _ = cluster.takeIn(IntakeTests.late, at: 2)
+        cluster.heal()
+        cluster.run(for: .seconds(5))
+        #expect(try cluster.decision(submitted).disposition != .repeated)
+        cluster.expectEqualStates()
+    }
+
     @Test("is found again by the next process, and comes into the log once")
     func crash() throws {
         let cluster = try IntakeTests.cluster()

@@ -24,6 +24,16 @@ struct StateScrubTests {
         return cluster
     }
 
+    /// One in which all is decided and in runs, on all nodes.
+    private func settled(
+        _ change: @escaping (inout ReplicaConfiguration) -> Void = { _ in }
+    ) throws -> Cluster {
+        let cluster = try cluster(change)
+        try decide(0..<12, cluster)
+        settle(cluster)
+        return cluster
+    }
+
     private func decide(_ numbers: Range<Int>, _ cluster: Cluster, at node: Int = 0) throws {
         for number in numbers {
             try cluster.open("a\(number)", at: node)
@@ -74,9 +84,7 @@ struct StateScrubTests {
 
     @Test("a whole state is looked through round by round, and nothing happens")
     func whole() throws {
-        let cluster = try cluster()
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled()
         cluster.run(for: .seconds(12))
         for node in 0..<3 {
             let counts = try #require(cluster.look(node) { $0.stateScrubCounts })
@@ -91,9 +99,7 @@ struct StateScrubTests {
         arguments: [0, 2]
     )
     func coldRecord(node: Int) throws {
-        let cluster = try cluster()
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled()
         _ = try rot(cluster, node)
         #expect(try !damage(cluster, node).isEmpty)
         let isFound = cluster.run(atMost: .seconds(15)) { hasGivenUp(cluster, node) }
@@ -114,9 +120,7 @@ struct StateScrubTests {
 
     @Test("a read that goes wrong once is none")
     func onceWrong() throws {
-        let cluster = try cluster()
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled()
         let rounds = try #require(cluster.look(2) { $0.stateScrubCounts.rounds })
         let file = try rot(cluster, 2)
         // As soon as it was read once it is whole again.
@@ -138,9 +142,7 @@ struct StateScrubTests {
     @Test("a record of which there is a newer version goes with its run")
     func superseded() throws {
         // From its second start on.
-        let cluster = try cluster { if $0.incarnation == 1 { $0.scrubBytesPerSecond = 0 } }
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled { if $0.incarnation == 1 { $0.scrubBytesPerSecond = 0 } }
         // It changes: a late callback, and another checkpoint.
         for number in 0..<11 {
             let late = Example.callback("a\(number)", .ringing, key: "late-\(number)")
@@ -167,9 +169,7 @@ struct StateScrubTests {
 
     @Test("header and trailer: the run is written anew", arguments: [20, -3])
     func ends(offset: Int) throws {
-        let cluster = try cluster()
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled()
         let file = try #require(try runs(cluster, 2).first)
         let size = try cluster.members[2].disk.size(of: file)
         _ = try rot(cluster, 2, at: offset >= 0 ? offset : size + offset)
@@ -182,9 +182,7 @@ struct StateScrubTests {
 
     @Test("a record that is in memory is written again, and the damaged one merged away")
     func inMemory() throws {
-        let cluster = try cluster { $0.state.cacheBytes = 1 << 20 }
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled { $0.state.cacheBytes = 1 << 20 }
         let file = try rot(cluster, 2)
         cluster.run(for: .seconds(10))
         #expect(remedies(cluster, 2).first == .writtenAgain)
@@ -199,9 +197,7 @@ struct StateScrubTests {
 
     @Test("a node that nobody could give a state keeps what it has, says so once, and asks again")
     func alone() throws {
-        let cluster = try cluster()
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled()
         _ = try rot(cluster, 2)
         cluster.crash(1)
         cluster.run(for: .seconds(20))
@@ -221,9 +217,7 @@ struct StateScrubTests {
 
     @Test("two nodes damaged in different places: one after the other has a whole state again")
     func two() throws {
-        let cluster = try cluster()
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled()
         _ = try rot(cluster, 0)
         let file = try #require(try runs(cluster, 1).first)
         var disk = cluster.members[1].disk
@@ -239,11 +233,53 @@ struct StateScrubTests {
         #expect(hasGivenUp(cluster, 0) && hasGivenUp(cluster, 1) && !hasGivenUp(cluster, 2))
     }
 
+    @Test("two followers that find damage at once never do without a state together")
+    func atOnce() throws {
+        let cluster = try settled()
+        _ = try rot(cluster, 1)
+        _ = try rot(cluster, 2, at: 64 + 1500)
+        var worst = 0
+        cluster.run(atMost: .seconds(60)) {
+            let without = (0..<3).count { cluster.look($0) { $0.isServing } != true }
+            worst = max(worst, without)
+            return false
+        }
+        #expect(worst == 1)
+        for node in 0..<3 { #expect(try damage(cluster, node).isEmpty, "node \(node)") }
+    }
+
+    @Test("a record that is damaged everywhere: nobody gives up all others for it")
+    func everywhere() throws {
+        let cluster = try settled()
+        for node in 0..<3 { _ = try rot(cluster, node) }
+        cluster.run(for: .seconds(30))
+        for node in 0..<3 {
+            #expect(remedies(cluster, node) == [.kept])
+            #expect(!hasGivenUp(cluster, node))
+            #expect(cluster.look(node) { $0.condition } == .damaged)
+        }
+        try decide(100..<103, cluster)
+    }
+
+    @Test("a run that cannot be read where it is fetched from is asked for again after a while")
+    func unreadableSource() throws {
+        let cluster = try settled { $0.scrubBytesPerSecond = 0 }
+        let file = try #require(try runs(cluster, 0).first)
+        cluster.members[0].disk.unreadable = (file, 100)
+        #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
+        cluster.run(for: .seconds(30))
+        let begun = cluster.notices.count {
+            if case .installBegun = $0.notice { true } else { false }
+        }
+        #expect((2...8).contains(begun))
+        cluster.members[0].disk.unreadable = nil
+        cluster.run(for: .seconds(10))
+        #expect(cluster.look(2) { $0.isServing } == true)
+    }
+
     @Test("a damaged run of the leader is not taken over while another node is whole")
     func notSpread() throws {
-        let cluster = try cluster { $0.scrubBytesPerSecond = 0 }
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled { $0.scrubBytesPerSecond = 0 }
         _ = try rot(cluster, 0)
         #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
         cluster.run(for: .seconds(4))
@@ -275,9 +311,7 @@ struct StateScrubTests {
 
     @Test("a leader whose run a peer refuses looks through it at once, and hands over")
     func refused() throws {
-        let cluster = try cluster { $0.scrubInterval = .seconds(3600) }
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled { $0.scrubInterval = .seconds(3600) }
         _ = try rot(cluster, 0)
         #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
         cluster.run(for: .seconds(30))
@@ -290,9 +324,7 @@ struct StateScrubTests {
 
     @Test("a damaged header of the leader's does not keep it from being copied")
     func copiedHeader() throws {
-        let cluster = try cluster { $0.scrubBytesPerSecond = 0 }
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled { $0.scrubBytesPerSecond = 0 }
         _ = try rot(cluster, 0, at: 30)
         #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
         cluster.run(for: .seconds(5))
@@ -302,9 +334,7 @@ struct StateScrubTests {
 
     @Test("what cannot be read is looked for record by record", arguments: [5, 2])
     func unreadable(ordinal: UInt64) throws {
-        let cluster = try cluster()
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled()
         // Of some there is a newer version, and what lies beside it has none.
         for number in 4..<8 {
             let late = Example.callback("a\(number)", .ringing, key: "late-\(number)")
@@ -316,7 +346,7 @@ struct StateScrubTests {
         let offset = try record(ordinal, cluster, 2).offset + 20
         cluster.members[2].disk.unreadable = (file, offset)
         cluster.run(for: .seconds(25))
-        #expect(remedies(cluster, 2) == (ordinal == 5 ? [.merged] : []))
+        #expect(remedies(cluster, 2) == [ordinal == 5 ? .merged : .kept])
         #expect(hasGivenUp(cluster, 2) == (ordinal != 5))
         #expect(cluster.look(2) { $0.isServing } == true)
         #expect(try !runs(cluster, 2).contains(file))
@@ -324,9 +354,7 @@ struct StateScrubTests {
 
     @Test("a list that is damaged: the state comes from the others")
     func list() throws {
-        let cluster = try cluster()
-        try decide(0..<12, cluster)
-        settle(cluster)
+        let cluster = try settled()
         let file = try #require(try runs(cluster, 2).first)
         let size = try cluster.members[2].disk.size(of: file)
         _ = try rot(cluster, 2, at: size - 50)
@@ -348,14 +376,7 @@ struct StateScrubTests {
             $0.state.merge.maxSmallRuns = 2
             $0.state.merge.maxBytes = 1 << 28
             // So that it could not begin anew from the log.
-            $0.keepsLog = false
-            $0.journal = JournalConfiguration(
-                cluster: $0.journal.cluster,
-                node: $0.journal.node,
-                salt: $0.journal.salt,
-                segmentSize: 4096,
-                tailBytes: 0
-            )
+            $0.keepLittleLog()
         }
         try cluster.awaitLeader()
         try decide(0..<12, cluster)

@@ -185,4 +185,23 @@ struct RunScanTests {
         let others = life.store.mergeCandidates(eager, retention)
         #expect(Set(others) == [0, 2])
     }
+
+    @Test("what is superseded in a run that must be kept has no others merged, which are live")
+    func keptAndDead() throws {
+        var life = Life()
+        for round in 0..<3 {
+            try life.live(round)
+            #expect(life.checkpoint() == nil)
+        }
+        var policy = MergePolicy()
+        policy.minDeadBytes = 1
+        let kept = try #require(life.store.run(0)).bytes + life.store.runBytes
+        life.store.superseded(RecordLocation(run: 0, offset: 64, length: kept))
+        let retention = life.machine.durableRetention
+        let before = life.store.mergeCandidates(policy, retention)
+        #expect(before.first == 0)
+        life.store.mend(0, .keep)
+        let live = life.store.mergeCandidates(policy, retention)
+        #expect(live.isEmpty)
+    }
 }

@@ -53,12 +53,13 @@ struct MemberRegistry {
     /// Whether a peer that greets is who the cluster counts on; nil if it is.
     ///
     /// `run` is the process's own random number; `isRunning` says that an earlier process of this
-    /// peer is known to be there still.
+    /// peer is known to be there still, `isCommitted` that the entry which it promised is known to be.
     mutating func refusal(
         of greeting: PeerIdentity,
         from peer: NodeID,
         run: UInt64,
-        isRunning: Bool
+        isRunning: Bool,
+        isCommitted: Bool
     ) -> IdentityRefusal? {
         learn(greeting.members, isFormed: greeting.isFormed, from: peer)
         if greeting.isFormed, !identity.isFormed, let exclusion { return .excluded(exclusion) }
@@ -100,7 +101,8 @@ struct MemberRegistry {
         if greeting.isRepairing {
             record.promisedEntry = .zero
         } else if greeting.term < record.promisedTerm
-            || greeting.term == record.promisedTerm && greeting.lastEntry < record.promisedEntry
+            || greeting.lastEntry < record.promisedEntry
+                && (record.isBound(in: greeting.term) || isCommitted)
         {
             return .brokenPromise(
                 peer,
@@ -254,16 +256,25 @@ struct MemberRegistry {
 
     /// A member is known to have reached this term, and to keep its log through this entry while the term lasts.
     ///
-    /// In a later term a leader that lacks the entry may have it replaced, by entries of older terms at first; and a
-    /// directory that has reached a later term had the entry before.
-    mutating func note(_ peer: NodeID, term: Term, entry: EntryID) {
-        guard var record = identity[member: peer] else { return }
-        guard
-            term > record.promisedTerm
-                || term == record.promisedTerm && entry > record.promisedEntry
-        else { return }
+    /// In a later term a leader that lacks the entry may have it replaced, by entries of older terms at first. What is
+    /// committed nobody replaces, so that is kept in mind for good: a directory that was put back to before it, and has
+    /// come to a later term since, is found by it. `isCommitted` says whether the entry noted before is.
+    mutating func note(
+        _ peer: NodeID,
+        term: Term,
+        entry: EntryID,
+        isCommitted: Bool
+    ) {
+        guard let before = identity[member: peer], term >= before.promisedTerm else { return }
+        var record = before
         record.promisedTerm = term
-        record.promisedEntry = entry
+        if term > before.promisedTerm { record.isPromiseOfEarlierTerm = true }
+        let isOutlived = record.isPromiseOfEarlierTerm && !isCommitted
+        if entry > record.promisedEntry || entry > .zero && isOutlived {
+            record.promisedEntry = entry
+            record.isPromiseOfEarlierTerm = false
+        }
+        guard record != before else { return }
         file.identity.set(record)
         isNoted = true
     }
@@ -302,6 +313,13 @@ struct MemberRegistry {
         let before = (tags, durable.isFormed)
         durable = written
         return before != (tags, durable.isFormed)
+    }
+}
+
+extension MemberRecord {
+    /// Whether a directory in this term has to hold the promised entry, committed or not.
+    fileprivate func isBound(in term: Term) -> Bool {
+        term == promisedTerm && !isPromiseOfEarlierTerm
     }
 }
 

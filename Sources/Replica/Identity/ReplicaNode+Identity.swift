@@ -51,10 +51,11 @@ extension ReplicaNode {
     package var condition: NodeCondition {
         if isRebuilding { return .rebuilding }
         if quarantine != nil { return .quarantined }
-        guard let registry else { return .healthy }
+        let whole = scrubbing.state.keepsDamage ? NodeCondition.damaged : .healthy
+        guard let registry else { return whole }
         if registry.exclusion != nil { return .excluded }
         switch raft.participation {
-        case .full: return .healthy
+        case .full: return whole
         case .repairing: return .repairing
         case .barred: return .forming
         }
@@ -96,11 +97,13 @@ extension ReplicaNode {
             peers[i].refusal = .noIdentity(peer)
             return .noIdentity(peer)
         }
+        let isCommitted = isPromiseCommitted(of: peer)
         let refusal = registry?.refusal(
             of: greeting,
             from: peer,
             run: run,
-            isRunning: isRunning
+            isRunning: isRunning,
+            isCommitted: isCommitted
         )
         if refusal != .secondProcess(peer) || !isRunning {
             peers[i].isWelcome = refusal == nil
@@ -201,7 +204,16 @@ extension ReplicaNode {
         // A pre-vote is of a term that nobody has begun.
         case .preVote, .preVoteReply, .timeoutNow: return
         }
-        registry?.note(message.from, term: message.term, entry: entry)
+        note(message.from, term: message.term, entry)
+    }
+
+    mutating func note(_ peer: NodeID, term: Term, _ entry: EntryID) {
+        let isCommitted = isPromiseCommitted(of: peer)
+        registry?.note(peer, term: term, entry: entry, isCommitted: isCommitted)
+    }
+
+    private func isPromiseCommitted(of peer: NodeID) -> Bool {
+        registry?.identity[member: peer].map { raft.isCommitted($0.promisedEntry) } ?? false
     }
 
     /// The next write of `IDENTITY`; only while the journal has none under way.

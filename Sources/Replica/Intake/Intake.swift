@@ -271,7 +271,8 @@ struct Intake {
         guard !records.isEmpty,
             let number = byKey[Key(attempt: callback.attempt, key: callback.key)],
             let record = records[number],
-            record.callback.origin.request != callback.origin.request
+            record.callback.origin.request != callback.origin.request,
+            record.callback.hasMeaning(of: callback)
         else { return false }
         if record.stage == .durable || record.isRestored { return true }
         records[number]?.isRepeat = true

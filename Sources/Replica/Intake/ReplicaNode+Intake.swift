@@ -244,7 +244,7 @@ extension ReplicaNode {
 
 extension Callback {
     /// Whether another callback of the same key says the same.
-    fileprivate func hasMeaning(of other: Callback) -> Bool {
+    func hasMeaning(of other: Callback) -> Bool {
         call == other.call && channel == other.channel && digits == other.digits
             && event == other.event && outcome == other.outcome && provider == other.provider
             && sequence == other.sequence && status == other.status

@@ -103,6 +103,11 @@ package enum NodeCondition: UInt8, Hashable, Sendable, CaseIterable {
     case quarantined = 4
     /// It builds its state anew from the log.
     case rebuilding = 5
+    /// A place of its state is damaged that only others have whole: it serves all but that.
+    case damaged = 6
+
+    /// It answers, and can say what its state comes to.
+    package var serves: Bool { self == .healthy || self == .damaged }
 
     /// The name used in bodies.
     package var name: String {
@@ -113,6 +118,7 @@ package enum NodeCondition: UInt8, Hashable, Sendable, CaseIterable {
         case .repairing: "repairing"
         case .quarantined: "quarantined"
         case .rebuilding: "rebuilding"
+        case .damaged: "damaged"
         }
     }
 }

@@ -81,7 +81,7 @@ extension NodeLoop {
             ).response
         case .forming:
             return Problem.notAdmitted("the nodes of the cluster have not all met yet").response
-        case .healthy, .repairing: break
+        case .healthy, .damaged, .repairing: break
         }
         let depth = replica.intakeDepth(wall: wall)
         let intakeLine = depth.records > 0 ? depth.words + "\n" : ""
