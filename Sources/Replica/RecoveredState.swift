@@ -179,6 +179,15 @@ extension RecoveredState {
             if isOpen { open.append(place) }
         }
         for place in open { try load(place, store, &machine, from: &disk) }
+        // A state that was wrong when it was written may not fit what it was written to.
+        let counted = machine.counters.attempts(in: .open)
+        guard counted == UInt64(open.count) else {
+            throw .damaged(
+                file: manifest.runs.last?.file ?? RunName.manifest,
+                offset: 0,
+                what: "the runs have \(open.count) open attempts, the checkpoint counts \(counted)"
+            )
+        }
         return machine
     }
 

@@ -1,3 +1,4 @@
+internal import Journal
 internal import Raft
 internal import Replica
 internal import Verification
@@ -136,7 +137,8 @@ extension ClusterChecker {
         if let attempt = command?.attempt { touched.append(attempt) }
         let request = command?.request
         if case .readmit(let readmission) = command {
-            records[Int(readmission.node) - 1].admittedAt = id.index.number
+            let directory = DirectoryID(high: readmission.high, low: readmission.low)
+            records[Int(readmission.node) - 1].readmitted(directory, at: id.index.number)
         }
         if let request {
             byRequest[request, default: []].append(Int(id.index.number))

@@ -107,6 +107,7 @@ extension ClusterChecker {
         records[node].lost = before.lost
         records[node].hadPromised = before.hadPromised
         records[node].admittedAt = before.admittedAt
+        records[node].admitted = before.admitted
         observeLog(node, &replica, at: now)
         let found = DurableState(
             log: records[node].log,

@@ -1,3 +1,4 @@
+internal import Journal
 internal import Raft
 internal import Verification
 
@@ -35,8 +36,9 @@ struct NodeRecord {
     var lost = LogShape()
     /// It had promised something by then.
     var hadPromised = false
-    /// The entry that let its directory in.
+    /// The entry that let its directory in, and which that is; saying so once more changes nothing.
     var admittedAt: UInt64?
+    var admitted: DirectoryID?
     /// Its replica's state was changed behind its back.
     var isCorrupt = false
     /// It came back with less than it had promised, and must count for nothing until it has it again.
@@ -57,6 +59,14 @@ extension NodeRecord {
     func timePassed(at now: UInt64) -> UInt64 {
         let passed = (now - stampedAt) / 1_000_000
         return stamp + (passed > 0 ? passed - 1 : 0)
+    }
+}
+
+extension NodeRecord {
+    mutating func readmitted(_ directory: DirectoryID, at index: UInt64) {
+        guard directory != admitted else { return }
+        admitted = directory
+        admittedAt = index
     }
 }
 
