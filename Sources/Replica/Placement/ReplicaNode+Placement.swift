@@ -174,8 +174,11 @@ extension ReplicaNode {
 
     // MARK: Reach
 
-    /// A voter cannot hear this leader, or be heard by it, while another one hears both: that one leads
-    /// better.
+    /// A voter cannot hear this leader, or be heard by it, while another one hears both and is not said
+    /// to be unheard by that voter: that one leads better.
+    ///
+    /// Both ways count: a node that hears nothing is heard by everybody, and leads no better under one
+    /// than under another.
     ///
     /// - Returns: whether leadership is on its way.
     private mutating func moveToReach(at now: Instant) -> Bool {
@@ -192,20 +195,14 @@ extension ReplicaNode {
             guard let i = peers.firstIndex(where: { $0.node == candidate }), isWell(i),
                 let report = freshReport(of: i, at: now)
             else { continue }
-            let sentAt = placement.reportedAt[i].nanoseconds
-            let way = (placement.meters[i].least ?? 0) / 2
-            func lastHeard(_ other: NodeID) -> UInt64? {
-                guard let silence = report[other]?.silence, silence != .max else { return nil }
-                let age = way + UInt64(silence) * 1_000_000
-                return sentAt > age ? sentAt - age : 0
-            }
             let hearsAll = voters.allSatisfy { other in
                 if other == candidate { return true }
-                guard let heard = lastHeard(other) else { return false }
-                guard let since = silentSince(other, at: now) else {
-                    return now.nanoseconds < heard + 2_000_000_000
-                }
-                return heard > since.nanoseconds + margin
+                guard let heard = lastHeard(other, by: i, in: report) else { return false }
+                let since = silentSince(other, at: now)
+                let earliest =
+                    since.map { $0.nanoseconds + margin }
+                    ?? (max(now.nanoseconds, 2_000_000_000) - 2_000_000_000)
+                return heard > earliest && !isDeaf(other, to: candidate, since: earliest, at: now)
             }
             guard hearsAll else { continue }
             placement.reachBackoff.moved(at: now)
@@ -213,6 +210,32 @@ extension ReplicaNode {
             return true
         }
         return false
+    }
+
+    /// When a peer that reports heard another one last, in this node's nanoseconds; `nil` if never.
+    private func lastHeard(
+        _ other: NodeID,
+        by peer: Int,
+        in report: RoundTripReport
+    ) -> UInt64? {
+        guard let silence = report[other]?.silence, silence != .max else { return nil }
+        let age = (placement.meters[peer].least ?? 0) / 2 + UInt64(silence) * 1_000_000
+        let sentAt = placement.reportedAt[peer].nanoseconds
+        return sentAt > age ? sentAt - age : 0
+    }
+
+    /// Whether a voter said lately, after `since`, that it has not heard the candidate since then.
+    private func isDeaf(
+        _ voter: NodeID,
+        to candidate: NodeID,
+        since: UInt64,
+        at now: Instant
+    ) -> Bool {
+        guard let i = peers.firstIndex(where: { $0.node == voter }),
+            let report = freshReport(of: i, at: now),
+            placement.reportedAt[i].nanoseconds > since
+        else { return false }
+        return (lastHeard(candidate, by: i, in: report) ?? 0) <= since
     }
 
     /// Since when this leader and a voter do not hear each other, one or both; `nil` if they do, or not

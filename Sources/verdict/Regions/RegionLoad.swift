@@ -141,23 +141,26 @@ final class RegionLoad {
     }
 
     /// A region is lost from now on: what was decided there before is repeated there, as by platforms
-    /// that still reach its node.
+    /// that still reach its node, in turn and again: often enough for a hundredth of them to be several.
     func lose(_ region: Int) {
         lost = region
         let known = decided[region].map { (attempt: $0.attempt, body: $0.body) }
-        repeatNext(known[...], in: region, at: loop.now)
+        guard !known.isEmpty else { return }
+        repeatNext(0, of: known, in: region, at: loop.now)
     }
 
     private func repeatNext(
-        _ known: ArraySlice<(attempt: Int, body: [UInt8])>,
+        _ number: Int,
+        of known: [(attempt: Int, body: [UInt8])],
         in region: Int,
         at time: UInt64
     ) {
-        guard isRunning, let next = known.first else { return }
+        guard isRunning else { return }
+        let next = known[number % known.count]
         again(next.attempt, in: region, as: next.body)
-        let later = time + interval
+        let later = time + interval / 5
         loop.at(later) { [weak self] in
-            self?.repeatNext(known.dropFirst(), in: region, at: later)
+            self?.repeatNext(number + 1, of: known, in: region, at: later)
         }
     }
 

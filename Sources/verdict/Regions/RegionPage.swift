@@ -23,7 +23,7 @@ extension RegionReport {
             \(seconds) s. The leader was in <b>\(ChaosReport.escaped(leader))</b>.</p></header>
             \(RegionPicture(self).svg)
             <p class="legend"><i style="background:\(RegionPicture.own)"></i>fresh decisions, commit
-            inference<i style="background:\(RegionPicture.plain)"></i>plain forwarding<i
+            inference\(plainLegend)<i
             style="background:\(RegionPicture.repeats)"></i>repeats<i
             style="background:\(RegionPicture.bound)"></i>the bound. A bar is the p50, its whisker the
             p99.</p>
@@ -34,6 +34,11 @@ extension RegionReport {
             </body></html>
 
             """
+    }
+
+    private var plainLegend: String {
+        passes.count > 1
+            ? "<i style=\"background:\(RegionPicture.plain)\"></i>plain forwarding" : ""
     }
 
     private static let style = """

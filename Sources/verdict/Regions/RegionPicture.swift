@@ -71,7 +71,7 @@ struct RegionPicture {
     var svg: String {
         var picture = self
         let bars = picture.drawBars(left: 430, top: 34, width: 740)
-        let height = max(360, bars + 30)
+        let height = max(320, bars + 30)
         picture.drawMap(centre: (200, height / 2), radius: 125)
         return """
             <svg viewBox="0 0 1200 \(Int(height))" role="img" font-family="\(RegionPicture.font)"
@@ -81,6 +81,26 @@ struct RegionPicture {
     }
 
     // MARK: The map
+
+    /// Where something stands that no label may cover.
+    private struct Box {
+        let left: Double
+        let top: Double
+        let width: Double
+        let height: Double
+
+        init(centre: (x: Double, y: Double), width: Double, height: Double) {
+            left = centre.x - width / 2
+            top = centre.y - height / 2
+            self.width = width
+            self.height = height
+        }
+
+        func meets(_ other: Box) -> Bool {
+            left < other.left + other.width && other.left < left + width
+                && top < other.top + other.height && other.top < top + height
+        }
+    }
 
     /// The regions on a circle; the ways of the best corner are drawn bold.
     private mutating func drawMap(centre: (x: Double, y: Double), radius: Double) {
@@ -104,21 +124,54 @@ struct RegionPicture {
                 )
             }
         }
+        let names = places.indices.map { number in
+            report.matrix.regions[number] + (number == leader ? ", leads" : "")
+        }
+        func nameY(_ number: Int) -> Double {
+            let y = places[number].y
+            return y < centre.y ? y - 20 : y + 28
+        }
+        var taken = places.map { Box(centre: $0, width: 30, height: 30) }
+        for number in places.indices {
+            taken.append(
+                Box(
+                    centre: (places[number].x, nameY(number) - 4),
+                    width: Double(names[number].count) * 7.5,
+                    height: 18
+                )
+            )
+        }
         for a in 0..<count {
             for b in 0..<a {
-                // Off the middle, where in a ring of five the ways cross.
-                let share = count == 3 ? 0.5 : 0.36
-                let x = places[a].x + (places[b].x - places[a].x) * share
-                let y = places[a].y + (places[b].y - places[a].y) * share
                 let milliseconds = report.matrix.milliseconds[a][b]
                 let words =
                     milliseconds == milliseconds.rounded()
                     ? "\(Int(milliseconds))" : "\(milliseconds)"
                 let width = Double(words.count) * 7 + 8
+                // In the middle of the way, or where nothing else stands.
+                let spots = [0.5, 0.42, 0.58, 0.35, 0.65, 0.28, 0.72].map { share in
+                    Box(
+                        centre: (
+                            places[a].x + (places[b].x - places[a].x) * share,
+                            places[a].y + (places[b].y - places[a].y) * share
+                        ),
+                        width: width,
+                        height: 18
+                    )
+                }
+                let spot =
+                    spots.first { spot in !taken.contains { $0.meets(spot) } } ?? spots[0]
+                taken.append(spot)
                 parts +=
-                    "<rect x=\"\(text(x - width / 2))\" y=\"\(text(y - 9))\" "
+                    "<rect x=\"\(text(spot.left))\" y=\"\(text(spot.top))\" "
                     + "width=\"\(text(width))\" height=\"18\" rx=\"9\" fill=\"#ffffff\"/>"
-                label(words, x: x, y: y + 4, anchor: "middle", color: RegionPicture.ink)
+                label(
+                    words,
+                    x: spot.left + width / 2,
+                    y: spot.top + 13,
+                    anchor: "middle",
+                    color: RegionPicture.ink
+                )
             }
         }
         for (number, place) in places.enumerated() {
@@ -127,11 +180,10 @@ struct RegionPicture {
                 "<circle cx=\"\(text(place.x))\" cy=\"\(text(place.y))\" r=\"\(leads ? 13 : 9)\" "
                 + "fill=\"\(leads ? RegionPicture.own : "#5b6b7b")\" stroke=\"#fff\" "
                 + "stroke-width=\"2\"/>"
-            let isAbove = place.y < centre.y
             label(
-                report.matrix.regions[number] + (leads ? ", leads" : ""),
+                names[number],
                 x: place.x,
-                y: isAbove ? place.y - 20 : place.y + 28,
+                y: nameY(number),
                 anchor: "middle",
                 color: RegionPicture.ink,
                 weight: "600"
