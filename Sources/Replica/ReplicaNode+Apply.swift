@@ -53,7 +53,10 @@ extension ReplicaNode {
         var result = machine.apply(command, at: index, time: time)
         switch command {
         case .repeats(let batch): reportApplied(batch)
-        case .readmit(let readmission): applyReadmission(readmission, at: entry.index, now)
+        case .readmit(let readmission):
+            if machine.readmissions.contains(where: { $0.index == index }) {
+                applyReadmission(readmission, at: entry.index, now)
+            }
         case .checkDigest: noteMismatch(at: now)
         case .callback(let callback):
             let isRepeat = intake.meets(callback)

@@ -48,6 +48,7 @@ extension ReplicaNode {
     /// - Returns: whether more can be done at once.
     mutating func driveMerge(at now: Instant) -> Bool {
         if store.hasObsolete, case .idle = merging.phase { store.releaseObsolete() }
+        if !isServing, isChoosing, merging.read == nil { abandonMerge(at: now) }
         switch merging.phase {
         case .idle: return beginMerge(at: now)
         case .listing(let scan):
@@ -85,7 +86,8 @@ extension ReplicaNode {
     }
 
     private mutating func beginMerge(at now: Instant) -> Bool {
-        guard stateFault == nil, case .idle = checkpointing.phase, checkpoint != nil,
+        // The state says what is live: by the word of one that is not to be trusted nothing is dropped.
+        guard isServing, case .idle = checkpointing.phase, checkpoint != nil,
             now >= merging.nextLookAt ?? now
         else { return false }
         merging.nextLookAt = now.advanced(by: ReplicaNode.lookInterval)
@@ -98,6 +100,13 @@ extension ReplicaNode {
         store.beginMerge(inputs)
         nextInput()
         return true
+    }
+
+    private var isChoosing: Bool {
+        switch merging.phase {
+        case .listing, .choosing, .copying: true
+        case .idle, .writing, .moving: false
+        }
     }
 
     private mutating func nextInput() {

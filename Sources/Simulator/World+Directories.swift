@@ -264,6 +264,11 @@ extension World {
         if !host.isDirectorySound, let checkpoint = process.replica.checkpoint,
             checkpoint != host.soundCheckpoint
         {
+            // The next comparison may find nothing: whoever had it built anew says so again.
+            queue.schedule(
+                .rebuild(node: host.number),
+                at: now + host.directories.below(10 * WorldPlan.second)
+            )
             return
         }
         stateIsRight(host)

@@ -40,6 +40,11 @@ package struct Admission: Hashable, Sendable {
         self.readmission = readmission
         self.index = index
     }
+
+    func isOfSameDirectory(as other: Admission) -> Bool {
+        readmission.node == other.readmission.node && readmission.high == other.readmission.high
+            && readmission.low == other.readmission.low
+    }
 }
 
 /// SHA-256 of a flow definition's canonical bytes; 32 bytes.

@@ -98,7 +98,11 @@ package struct StateMachine: ~Copyable {
         counters.undecodable += 1
     }
 
+    /// A directory that stands for its node already is not let in once more, however often operators
+    /// say so: its node would have to catch up again, and as a leader to resign.
     private mutating func note(_ admission: Admission) {
+        let stands = readmissions.contains { $0.isOfSameDirectory(as: admission) }
+        if stands { return }
         readmissions.removeAll { $0.readmission.node == admission.readmission.node }
         readmissions.append(admission)
         readmissions.sort { $0.readmission.node < $1.readmission.node }

@@ -28,6 +28,8 @@ final class Cluster {
         var holdsIntake = false
         /// Reads of the journal do not finish while this is set.
         var holdsReads = false
+        /// Reads of the state do not finish while this is set.
+        var holdsLoads = false
         var heldReads: [DiskRead] = []
         /// Tells its directory from a copy of it.
         var place: UInt64
@@ -207,6 +209,7 @@ final class Cluster {
 
     func releaseReads(_ node: Int) {
         members[node].holdsReads = false
+        members[node].holdsLoads = false
         for read in members[node].heldReads {
             schedule(.readDone(node, run: members[node].run, read), after: Cluster.diskTime)
         }
@@ -316,6 +319,10 @@ final class Cluster {
                 )
             }
             for read in output.loads {
+                guard !members[node].holdsLoads else {
+                    members[node].heldReads.append(read)
+                    continue
+                }
                 schedule(
                     .readDone(node, run: members[node].run, read),
                     after: Cluster.diskTime

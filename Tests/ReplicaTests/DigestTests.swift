@@ -1,5 +1,6 @@
 import Raft
 import Replica
+import Store
 import Testing
 import Verification
 
@@ -65,6 +66,35 @@ struct DigestTests {
         #expect(isServing(wrong, cluster))
         #expect(cluster.view("c", at: wrong) != nil)
         #expect(cluster.digest(wrong) == cluster.digest(leader))
+    }
+
+    @Test("a replica that differs merges nothing: what is live it does not know")
+    func noMerge() throws {
+        var runs = 100
+        let cluster = try cluster {
+            $0.keepLittleLog()
+            $0.state.checkpointBytes = 256
+            $0.state.merge.maxSmallRuns = runs
+        }
+        try cluster.elect(0)
+        for i in 0..<8 { try work(cluster, "a\(i)") }
+        let before = try #require(cluster.look(2) { $0.stateFiles.count })
+        #expect(before > 4)
+        // From now on it merges, but that its disk is slow.
+        runs = 2
+        cluster.crash(2)
+        cluster.members[2].holdsLoads = true
+        try cluster.start(2)
+        cluster.spoilState(2)
+        try cluster.open("b", at: 0)
+        cluster.run(for: .seconds(4))
+        #expect(cluster.look(2) { $0.condition } == .quarantined)
+        #expect(!cluster.members[2].heldReads.isEmpty)
+        cluster.releaseReads(2)
+        cluster.run(for: .seconds(10))
+        #expect(cluster.look(2) { $0.condition } == .quarantined)
+        #expect(cluster.look(2) { $0.counters.merges } == 0)
+        #expect(try #require(cluster.look(2) { $0.stateFiles.count }) >= before)
     }
 
     @Test("a leader whose state is wrong hands over to one that serves, not to one that rebuilds")

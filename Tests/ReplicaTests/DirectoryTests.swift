@@ -19,7 +19,8 @@ struct DirectoryTests {
     }
 
     /// An operator lets a node in, by a node that refused it.
-    private func readmit(_ node: Int, by other: Int, _ cluster: Cluster) throws {
+    @discardableResult
+    private func readmit(_ node: Int, by other: Int, _ cluster: Cluster) throws -> Command {
         let id = cluster.members[node].id
         let knock = cluster.look(other) { $0.knock(of: id) } ?? nil
         let directory = try #require(knock, "n\(other + 1) has refused nobody")
@@ -34,6 +35,32 @@ struct DirectoryTests {
         #expect(try cluster.perform(command, at: other) == .noted)
         cluster.run(for: .milliseconds(200))
         for peer in 0..<3 where peer != node { cluster.connect(node, peer) }
+        return command
+    }
+
+    @Test("a directory that is let in twice takes part as before: the second word changes nothing")
+    func readmittedTwice() throws {
+        let cluster = try formed()
+        try cluster.elect(0)
+        cluster.crash(2)
+        cluster.members[2].disk = MemoryDisk()
+        try cluster.start(2)
+        cluster.run(for: .seconds(1))
+        let command = try readmit(2, by: 0, cluster)
+        cluster.run(for: .seconds(1))
+        #expect(condition(2, cluster) == .healthy)
+        try cluster.elect(2)
+        let term = cluster.term(2)
+        // Another operator said so as well.
+        #expect(try cluster.perform(command, at: 1) == .noted)
+        try cluster.open("b", at: 1)
+        cluster.run(for: .seconds(1))
+        #expect(condition(2, cluster) == .healthy)
+        #expect(cluster.leader == 2)
+        #expect(cluster.term(2) == term)
+        let tags = (0..<3).map { node in cluster.look(node) { $0.greeting?.members } }
+        #expect(tags[0] == tags[1] && tags[1] == tags[2])
+        cluster.expectEqualStates()
     }
 
     @Test("a cluster is formed when all its members have met, and not before")
