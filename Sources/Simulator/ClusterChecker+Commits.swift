@@ -138,7 +138,10 @@ extension ClusterChecker {
         let request = command?.request
         if case .readmit(let readmission) = command {
             let directory = DirectoryID(high: readmission.high, low: readmission.low)
-            records[Int(readmission.node) - 1].readmitted(directory, at: id.index.number)
+            let index = id.index.number
+            if records[Int(readmission.node) - 1].readmitted(directory, at: index) {
+                admissions.insert(index)
+            }
         }
         if let request {
             byRequest[request, default: []].append(Int(id.index.number))

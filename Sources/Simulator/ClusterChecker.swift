@@ -27,6 +27,8 @@ struct ClusterChecker {
     var digests: [UInt64: UInt64] = [:]
     var canonical = CanonicalRecords()
     let quorum: Int
+    /// Entries that let in a directory which did not stand for its node yet.
+    var admissions: Set<UInt64> = []
     /// Read what is on the nodes' disks, past all faults.
     var disks: [(DiskRead) -> [UInt8]] = []
     var leadersSeen = 0

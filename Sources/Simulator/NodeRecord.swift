@@ -63,10 +63,12 @@ extension NodeRecord {
 }
 
 extension NodeRecord {
-    mutating func readmitted(_ directory: DirectoryID, at index: UInt64) {
-        guard directory != admitted else { return }
+    /// - Returns: false if the directory stood for this node already.
+    mutating func readmitted(_ directory: DirectoryID, at index: UInt64) -> Bool {
+        guard directory != admitted else { return false }
         admitted = directory
         admittedAt = index
+        return true
     }
 }
 

@@ -110,7 +110,14 @@ extension World {
             }
             host.wasMet = true
             host.meet(directory)
-        case .excluded, .repairing, .damaged, .readmitted: break
+        case .readmitted(let node, _, let index):
+            guard !checker.admissions.contains(index.number) else { return }
+            checker.fail(
+                "directories",
+                "n\(host.number + 1) lets \(node) in at \(index), which was in already",
+                at: now
+            )
+        case .excluded, .repairing, .damaged: break
         }
     }
 
