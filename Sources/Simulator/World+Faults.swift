@@ -48,8 +48,10 @@ extension World {
         case .failSync: host.disk.failsNextSync = true
         case .failWrite: host.disk.failsNextWrite = true
         case .failRead:
-            // A record that cannot be read costs the node its state: that would be a second one.
-            if !hosts.contains(where: { $0.isCorrupt || $0.disk.isStateDamaged }) {
+            // A record that cannot be read costs the node its state: that would be a second one, and
+            // those who are right have to be a majority.
+            let wrong = hosts.count { $0.isCorrupt || $0.disk.isStateDamaged }
+            if wrong < max(1, (hosts.count - 1) / 2) {
                 host.disk.failingReads = Int(fault.amount)
             }
         case .bitRot:

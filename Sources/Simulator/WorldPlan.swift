@@ -17,12 +17,12 @@ package struct WorldPlan: Sendable {
 
     // Network.
     /// One-way delay in nanoseconds from one node to another.
-    private(set) var delays: [[UInt64]]
+    var delays: [[UInt64]]
     private(set) var jitter: UInt64
     /// Messages come in the order they were sent, and only a broken link loses any.
-    package private(set) var isOrdered: Bool
+    package var isOrdered: Bool
     /// Per million messages, where the network is not ordered.
-    private(set) var loss: UInt64 = 0
+    var loss: UInt64 = 0
     private(set) var duplication: UInt64 = 0
     private(set) var reordering: UInt64 = 0
     /// Messages pass through the wire format.
@@ -62,8 +62,10 @@ package struct WorldPlan: Sendable {
     private(set) var placement: PlacementSettings?
     private(set) var timing: TimingSettings?
 
-    package private(set) var faultKinds: [FaultKind]
-    package private(set) var faults: [Fault] = []
+    package internal(set) var faultKinds: [FaultKind]
+    package internal(set) var faults: [Fault] = []
+    /// Of the story in which two nodes are neighbours, far from the others.
+    var near = (rotten: 0, candidate: 0)
     private(set) var attempts: [AttemptPlan] = []
     /// From here on the attempts are those of the rest after the healing.
     private(set) var restAttempts = 0
@@ -146,6 +148,7 @@ package struct WorldPlan: Sendable {
         )
         addDirectoryFaults(options)
         addRunFaults(seed)
+        addStory(options)
         drawPlacement(options)
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
         drawStateSettings(options.seed)

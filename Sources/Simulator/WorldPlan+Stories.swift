@@ -1,0 +1,104 @@
+/// Faults that belong together, in some worlds.
+///
+/// Single faults drawn at random seldom meet in the one order that wakes a bug: what happens while a cluster is formed,
+/// a start on a full disk with callbacks in the intake. Each story once was such a bug of ours, and draws around it.
+enum FaultStory: CaseIterable, Sendable {
+    /// Words are lost, or links break again and again, while the members meet for the first time.
+    case forming
+    /// A node takes callbacks in alone, its disk fills up, and it starts on that.
+    case fullStart
+    /// A leader's state becomes another one, and a second node needs a state just then.
+    case wrongSource
+    /// After a blackout a node that may not vote sits next to a candidate, and the voter is far away.
+    case nearRefusal
+}
+
+extension WorldPlan {
+    /// In two runs of five, from a stream of its own.
+    mutating func addStory(_ options: RunOptions) {
+        var random = SeededRandom(seed: options.seed, stream: "stories")
+        guard random.chance(percent: 40) else { return }
+        let story = random.pick(FaultStory.allCases)
+        let isPossible =
+            story != .wrongSource || nodes > 3 && !options.without.contains(.directories)
+        guard nodes > 1, isPossible else { return }
+        switch story {
+        case .forming: addForming(&random)
+        case .nearRefusal: bringTogether(&random)
+        case .fullStart, .wrongSource: break
+        }
+        let spacing = random.between(20, 90) * WorldPlan.second
+        var at = random.between(2, 30) * WorldPlan.second
+        while at + 20 * WorldPlan.second < chaosEnds, story != .forming {
+            let node = random.below(nodes)
+            let peer = (node + 1 + random.below(nodes - 1)) % nodes
+            switch story {
+            case .forming: break
+            case .fullStart:
+                let length = random.between(3, 12) * WorldPlan.second
+                add(.isolate, at, length, node)
+                let full = at + random.between(1, length / 2)
+                add(.fullDisk, full, length, node)
+                let stop: FaultKind = random.chance(percent: 50) ? .kill : .powerCut
+                add(stop, full + random.below(WorldPlan.second), WorldPlan.second, node)
+            case .wrongSource:
+                add(.corruptState, at, WorldPlan.second, node, aimsAtLeader: true)
+                let soon = random.below(2 * WorldPlan.second)
+                add(.failRead, at + soon, 2 * WorldPlan.second, peer, amount: 3)
+            case .nearRefusal:
+                add(.bitRot, at, random.between(1, 300) * WorldPlan.millisecond, near.rotten)
+                let soon = random.below(300 * WorldPlan.millisecond)
+                add(.blackout, at + soon, random.below(WorldPlan.second), node)
+            }
+            at += random.between(spacing / 2, 2 * spacing)
+        }
+    }
+
+    private mutating func add(
+        _ kind: FaultKind,
+        _ at: UInt64,
+        _ duration: UInt64,
+        _ node: Int,
+        _ peer: Int = 0,
+        amount: Int64 = 0,
+        aimsAtLeader: Bool = false
+    ) {
+        if !faultKinds.contains(kind) { faultKinds.append(kind) }
+        faults.append(
+            Fault(
+                kind: kind,
+                at: at,
+                duration: min(duration, chaosEnds - at),
+                node: node,
+                peer: peer,
+                amount: amount,
+                aimsAtLeader: aimsAtLeader
+            )
+        )
+    }
+
+    /// Words are lost, or links break, and then nothing happens for so long that whoever waits for a word waits in vain.
+    private mutating func addForming(_ random: inout SeededRandom) {
+        faults.removeAll { $0.at < 45 * WorldPlan.second }
+        guard random.chance(percent: 30) else {
+            isOrdered = false
+            loss = 100_000
+            return
+        }
+        let span = random.between(200, 3000) * WorldPlan.millisecond
+        for _ in 0..<random.between(4, 30) {
+            let node = random.below(nodes)
+            let peer = (node + 1 + random.below(nodes - 1)) % nodes
+            add(.reset, random.below(span), 0, node, peer)
+        }
+    }
+
+    /// Two nodes of those far apart are neighbours.
+    private mutating func bringTogether(_ random: inout SeededRandom) {
+        near.rotten = random.below(nodes)
+        near.candidate = (near.rotten + 1 + random.below(nodes - 1)) % nodes
+        let delay = min(delays[near.rotten][near.candidate], WorldPlan.millisecond)
+        delays[near.rotten][near.candidate] = delay
+        delays[near.candidate][near.rotten] = delay
+    }
+}
