@@ -178,6 +178,33 @@ struct DirectoryTests {
         cluster.expectEqualStates()
     }
 
+    @Test("a copy from just before the last start is called what it is, and can be let in")
+    func copyOfLastStart() throws {
+        let cluster = try formed()
+        cluster.crash(2)
+        let copy = cluster.members[2].disk
+        try cluster.start(2)
+        try cluster.open("b", at: 0)
+        cluster.run(for: .seconds(1))
+        cluster.crash(2)
+        cluster.run(for: .milliseconds(100))
+        cluster.members[2].disk = copy
+        try cluster.start(2)
+        cluster.run(for: .seconds(1))
+        let refusal = try #require(cluster.refusals.first { $0.node == 2 }?.refusal)
+        guard case .olderCopy(_, let starts, let known) = refusal, starts == known else {
+            Issue.record("\(refusal)")
+            return
+        }
+        #expect("\(refusal)".contains("another process was seen with that start"))
+        #expect(condition(2, cluster) == .excluded)
+        cluster.connect(2, 0)
+        try readmit(2, by: 0, cluster)
+        cluster.run(for: .seconds(1))
+        #expect(condition(2, cluster) == .healthy)
+        cluster.expectEqualStates()
+    }
+
     @Test("a directory that lacks what is committed is found whatever term it has come to since")
     func putBackBeforeCommit() throws {
         let cluster = try formed()
@@ -336,8 +363,12 @@ struct DirectoryTests {
                 )
             } ?? nil
         }
-        // As many starts, but another process.
-        #expect(judge(run + 1, false) == .secondProcess(NodeID(3)))
+        // As many starts, but another process: beside it, or after it with what was there before it.
+        #expect(judge(run + 1, true) == .secondProcess(NodeID(3)))
+        #expect(
+            judge(run + 1, false)
+                == .olderCopy(NodeID(3), starts: first.starts, known: first.starts)
+        )
         // One more start, but the process before is there.
         second.starts += 1
         #expect(judge(run + 1, true) == .secondProcess(NodeID(3)))

@@ -96,7 +96,11 @@ struct MemberRegistry {
             return .olderCopy(peer, starts: greeting.starts, known: record.starts)
         }
         if record.run != 0, run != record.run {
-            if greeting.starts == record.starts || isRunning { return .secondProcess(peer) }
+            if isRunning { return .secondProcess(peer) }
+            // Each process counts one start: what this one has is from before the one that is known.
+            if greeting.starts == record.starts {
+                return .olderCopy(peer, starts: greeting.starts, known: record.starts)
+            }
         }
         if greeting.isRepairing {
             record.promisedEntry = .zero

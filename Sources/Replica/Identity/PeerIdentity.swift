@@ -79,7 +79,7 @@ package enum RefusalKind: UInt8, Hashable, Sendable, CaseIterable {
 package enum IdentityRefusal: Hashable, Sendable, CustomStringConvertible {
     /// Its directory is not the one that stands for it: it was emptied, or is a copy.
     case otherDirectory(NodeID, found: DirectoryID, known: DirectoryID)
-    /// Fewer processes have started on it than are known: an older copy was put in its place.
+    /// No more processes have started on it than are known, without this one: an older copy was put in its place.
     case olderCopy(NodeID, starts: UInt64, known: UInt64)
     /// It has less than it promised: an older copy was put in its place.
     case brokenPromise(NodeID, found: EntryID, term: Term, promised: EntryID, promisedTerm: Term)
@@ -107,7 +107,8 @@ package enum IdentityRefusal: Hashable, Sendable, CustomStringConvertible {
         case .olderCopy(let node, let starts, let known):
             """
             node \(node.number) comes with an older copy of its data directory (start \(starts), \
-            but start \(known) was seen); put the newest one back, or let it in with: verdict \
+            but \(starts == known ? "another process was" : "start \(known) was") seen\
+            \(starts == known ? " with that start" : "")); put the newest one back, or let it in with: verdict \
             readmit \(node.number)
             """
         case .brokenPromise(let node, let found, let term, let promised, let promisedTerm):
