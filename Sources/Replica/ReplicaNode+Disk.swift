@@ -201,8 +201,12 @@ extension ReplicaNode {
     ///
     /// Who builds its state anew is never fit: it would not take office.
     func successor(at now: Instant, isFit: (NodeStatus) -> Bool) -> NodeID? {
+        successor(at: now) { isFit($1) }
+    }
+
+    func successor(at now: Instant, isFit: (NodeID, NodeStatus) -> Bool) -> NodeID? {
         let fit = peers.filter { peer in
-            peer.status.map(isFit) ?? false && isReachable(peer, at: now)
+            peer.status.map { isFit(peer.node, $0) } ?? false && isReachable(peer, at: now)
         }
         return raft.progress
             .filter { progress in

@@ -297,6 +297,11 @@ extension ReplicaNode {
             abandonInstall("the entries came meanwhile")
             return nil
         }
+        // Damage that was found in the log since then may lie behind it.
+        if case .publishing = installing?.phase, let ours = installing?.ours, !isOfUse(ours.entry) {
+            abandonInstall("it is of no use any more")
+            return nil
+        }
         installing?.isWriting = true
         installing?.batch = nil
         return batch

@@ -61,6 +61,8 @@ struct StateScrub {
     var known: [Place: RunRemedy] = [:]
     /// Since when this node has kept damage, and the peers are told so.
     var keptSince: Instant?
+    /// What it had applied then.
+    var keptAt = LogIndex.zero
     var counts = ScrubCounts()
 
     @inline(__always)
@@ -360,6 +362,9 @@ extension ReplicaNode {
         }
         guard mayGiveUp(at: now) else { return endRunScrub() }
         guard raft.role != .leader else {
+            guard raft.isTransferring || wholeSuccessor(at: now) != nil else {
+                return endRunScrub()
+            }
             scrubbing.state.restsUntil = now.advanced(by: ReplicaNode.handOverPause)
             return
         }
@@ -371,7 +376,9 @@ extension ReplicaNode {
             scrubbing.state.keptSince = nil
             return
         }
-        if scrubbing.state.keptSince == nil { scrubbing.state.keptSince = now }
+        guard scrubbing.state.keptSince == nil else { return }
+        scrubbing.state.keptSince = now
+        scrubbing.state.keptAt = appliedIndex
     }
 
     /// Whether this node may do without its state until it has fetched another one.
@@ -382,7 +389,9 @@ extension ReplicaNode {
     /// through on the way, so damage of a leader that has not found it yet does not spread (`damage(in:at:of:_:at:)`).
     private func mayGiveUp(at now: Instant) -> Bool {
         let others = otherVoters(at: now)
-        let serving = others.count { $0.condition.serves }
+        let serving = others.count {
+            $0.condition.serves && keepsUp($0.node, among: others, at: now)
+        }
         // Without comparing there is nothing to confirm.
         let needed = configuration.digestInterval == nil ? 1 : configuration.raft.membership.quorum
         return serving >= needed
@@ -390,6 +399,28 @@ extension ReplicaNode {
             && !others.contains {
                 $0.condition == .rebuilding || $0.condition == .damaged && $0.node < node
             }
+    }
+
+    /// Whether a voter has applied what this node had when it told of its damage, and hears the others.
+    ///
+    /// One that lags, or that the next leader cannot reach, could not confirm a fetched state for as long as that lasts.
+    private func keepsUp(
+        _ voter: NodeID,
+        among others: [(node: NodeID, condition: NodeCondition)],
+        at now: Instant
+    ) -> Bool {
+        guard let i = peers.firstIndex(where: { $0.node == voter }),
+            let applied = peers[i].status?.appliedIndex, applied >= scrubbing.state.keptAt
+        else { return false }
+        return hearsAll(i, others, at: now)
+    }
+
+    private func hearsAll(
+        _ peer: Int,
+        _ others: [(node: NodeID, condition: NodeCondition)],
+        at now: Instant
+    ) -> Bool {
+        others.allSatisfy { $0.node == peers[peer].node || hears(peer, $0.node, at: now) }
     }
 
     /// The other voters that can be reached, and what they say of themselves.
@@ -403,11 +434,20 @@ extension ReplicaNode {
     }
 
     private mutating func handOverDamaged(at now: Instant) {
-        guard raft.role == .leader, !raft.isTransferring,
-            let next = successor(at: now, isFit: { $0.condition == .healthy })
+        guard raft.role == .leader, !raft.isTransferring, let next = wholeSuccessor(at: now)
         else { return }
         _ = raft.transferLeadership(to: next, at: now, into: &actions)
         settle(at: now)
+    }
+
+    /// One with a whole state that can lead, and that hears all those whom this node hears.
+    private func wholeSuccessor(at now: Instant) -> NodeID? {
+        let others = otherVoters(at: now)
+        let reaching = peers.indices.filter { hearsAll($0, others, at: now) }.map { peers[$0].node }
+        return successor(at: now) { peer, status in
+            status.condition == .healthy && status.room == .enough && !status.isDiskStalled
+                && reaching.contains(peer)
+        }
     }
 
     private mutating func remedy(of finding: StateScrub.Finding) -> RunRemedy {

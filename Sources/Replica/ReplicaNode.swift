@@ -107,6 +107,9 @@ package struct ReplicaNode: ~Copyable {
     /// As in `RaftNode`: without it each call of a method that does not change the node copies all of it.
     private let place: (any Sendable)? = nil
 
+    /// When this process began.
+    let startedAt: Instant
+
     static let housekeepingInterval = Duration.milliseconds(100)
     static let notesInterval = Duration.seconds(30)
 
@@ -141,6 +144,7 @@ package struct ReplicaNode: ~Copyable {
             output.notices += opened.notices
         }
         self.configuration = configuration
+        startedAt = now
         self.registry = registry
         self.raft = RaftNode(
             configuration: configuration.raft,

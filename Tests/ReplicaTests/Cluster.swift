@@ -4,7 +4,7 @@ import Replica
 import Testing
 import Verification
 
-/// Three replicas in virtual time: messages go through the codec over links that can be cut, and
+/// Replicas, three or five, in virtual time: messages go through the codec over links that can be cut, and
 /// disks finish when the script lets them.
 ///
 /// A replica gets a turn when something reached it or its deadline is there, never otherwise: one
@@ -53,6 +53,8 @@ final class Cluster {
     private let configure: (inout ReplicaConfiguration) -> Void
     /// Sees each message before it is sent; what it gives instead goes, `nil` is lost.
     var intercept: (_ from: Int, _ to: Int, PeerMessage) -> PeerMessage? = { $2 }
+    /// Pairs, by the lower node, that cannot connect at all.
+    var cannotConnect: [(Int, Int)] = []
 
     private(set) var completions: [UInt64: Completion] = [:]
     private(set) var completedAt: [UInt64: Instant] = [:]
@@ -72,15 +74,16 @@ final class Cluster {
 
     init(
         hasDirectories: Bool = false,
-        starting: [Int] = [0, 1, 2],
+        size: Int = 3,
+        starting: [Int]? = nil,
         configure: @escaping (inout ReplicaConfiguration) -> Void = { _ in }
     ) throws {
         self.hasDirectories = hasDirectories
-        members = (1...3).map { Member(id: NodeID($0), place: UInt64($0)) }
-        epoch = Array(repeating: Array(repeating: 0, count: 3), count: 3)
-        isCut = Array(repeating: Array(repeating: false, count: 3), count: 3)
+        members = (1...UInt32(size)).map { Member(id: NodeID($0), place: UInt64($0)) }
+        epoch = Array(repeating: Array(repeating: 0, count: size), count: size)
+        isCut = Array(repeating: Array(repeating: false, count: size), count: size)
         self.configure = configure
-        for node in starting { try start(node) }
+        for node in starting ?? Array(0..<size) { try start(node) }
     }
 
     // MARK: Nodes
@@ -145,6 +148,7 @@ final class Cluster {
     }
 
     func connect(_ a: Int, _ b: Int) {
+        if cannotConnect.contains(where: { $0 == (min(a, b), max(a, b)) }) { return }
         let isWelcome = greet(a, at: b)
         guard greet(b, at: a), isWelcome else { return }
         with(a) { $0.peerConnected(self.members[b].id, at: self.now) }
@@ -192,7 +196,9 @@ final class Cluster {
         }
     }
 
-    func heal() { isCut = Array(repeating: Array(repeating: false, count: 3), count: 3) }
+    func heal() {
+        for a in isCut.indices { for b in isCut.indices { isCut[a][b] = false } }
+    }
 
     func releaseDisk(_ node: Int) {
         members[node].holdsDisk = false

@@ -5,8 +5,8 @@ import Verification
 
 @Suite("Who hears whom")
 struct ReachTests {
-    private func regions() throws -> Cluster {
-        let cluster = try Cluster { configuration in
+    private func regions(size: Int = 3) throws -> Cluster {
+        let cluster = try Cluster(size: size) { configuration in
             configuration.timing = TimingSettings()
             configuration.placement = PlacementSettings()
         }
@@ -66,5 +66,102 @@ struct ReachTests {
         }
         #expect(try changes(of: cluster, for: 60).count <= 2)
         #expect(try changes(of: cluster, for: 60).count == 1)
+    }
+
+    private func decides(_ cluster: Cluster, _ node: Int) throws -> Bool {
+        let context = try cluster.submit(
+            Example.open("x\(node)"),
+            definition: Example.flow,
+            at: node
+        )
+        cluster.run(for: .seconds(4))
+        guard let done = cluster.completions[context], case .applied = done.result else {
+            return false
+        }
+        return true
+    }
+
+    /// Nothing goes between two nodes.
+    private func cut(_ a: Int, _ b: Int, _ cluster: Cluster) {
+        cluster.intercept = { from, to, message in
+            (from, to) == (a, b) || (from, to) == (b, a) ? nil : message
+        }
+    }
+
+    @Test("whichever ways are cut among three, leadership comes to rest where most can decide")
+    func allCuts() throws {
+        let ways = [(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)]
+        // With 1 and 2 exchanged a cut is the same one.
+        let exchanged = [2, 3, 0, 1, 5, 4]
+        func other(_ mask: Int) -> Int {
+            ways.indices.reduce(0) { $0 | (mask >> $1 & 1) << exchanged[$1] }
+        }
+        for mask in 0..<64 where mask <= other(mask) {
+            let cluster = try regions()
+            let dead = ways.indices.filter { mask >> $0 & 1 == 1 }.map { ways[$0] }
+            cluster.intercept = { from, to, message in
+                dead.contains { $0 == (from, to) } ? nil : message
+            }
+            func both(_ a: Int, _ b: Int) -> Bool {
+                a == b || !dead.contains { $0 == (a, b) || $0 == (b, a) }
+            }
+            cluster.run(for: .seconds(15))
+            #expect(try changes(of: cluster, for: 20).count <= 1, "\(dead)")
+            let center = (0..<3).first { node in (0..<3).allSatisfy { both(node, $0) } }
+            let able = try (0..<3).count { try decides(cluster, $0) }
+            if center != nil { #expect(able == 3, "\(dead)") }
+            if both(0, 1) || both(0, 2) || both(1, 2) { #expect(able >= 2, "\(dead)") }
+        }
+    }
+
+    @Test(
+        "a leader that has not heard a node since its own start hands over to one that does",
+        arguments: 0..<4
+    )
+    func neverHeard(round: Int) throws {
+        let cluster = try regions()
+        cluster.cannotConnect = [(0, 2)]
+        cut(0, 2, cluster)
+        for node in 0..<3 { cluster.crash(node) }
+        cluster.run(for: .milliseconds(100 * round))
+        for node in round % 2 == 0 ? [0, 1, 2] : [2, 1, 0] { try cluster.start(node) }
+        cluster.run(for: .seconds(60))
+        for node in 0..<3 { #expect(try decides(cluster, node), "\(node)") }
+    }
+
+    @Test("of five: one that is down or deaf keeps nobody from leading where the others hear all")
+    func fiveWithOneLost() throws {
+        for isDeaf in [false, true] {
+            let cluster = try regions(size: 5)
+            if isDeaf {
+                cluster.intercept = { $1 == 4 ? nil : $2 }
+            } else {
+                cluster.crash(4)
+            }
+            cluster.run(for: .seconds(20))
+            if cluster.leader != 0 { try cluster.elect(0) }
+            cluster.intercept = { from, to, message in
+                from + to == 2 && from != 1 || isDeaf && to == 4 ? nil : message
+            }
+            cluster.run(for: .seconds(30))
+            #expect(try changes(of: cluster, for: 60).count == 1)
+            for node in 0..<4 { #expect(try decides(cluster, node), "\(node), deaf: \(isDeaf)") }
+        }
+    }
+
+    @Test("of five: cuts at random make leadership rest, wherever it can", arguments: 0..<4)
+    func fiveAtRandom(seed: UInt64) throws {
+        var random = SeededGenerator(seed: seed)
+        let rate = Int.random(in: 10..<40, using: &random)
+        let cluster = try regions(size: 5)
+        var dead: Set<Int> = []
+        for a in 0..<5 {
+            for b in 0..<5 where a != b && Int.random(in: 0..<100, using: &random) < rate {
+                dead.insert(a * 5 + b)
+            }
+        }
+        cluster.intercept = { dead.contains($0 * 5 + $1) ? nil : $2 }
+        cluster.run(for: .seconds(15))
+        #expect(try changes(of: cluster, for: 30).count <= 1)
     }
 }

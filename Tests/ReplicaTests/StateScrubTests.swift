@@ -392,4 +392,90 @@ struct StateScrubTests {
         #expect(cluster.look(0) { $0.counters.merges } ?? 0 > 0)
         try decide(60..<62, cluster)
     }
+
+    // MARK: Nodes that not all hear
+
+    private func regions() throws -> Cluster {
+        try settled {
+            $0.timing = TimingSettings()
+            $0.placement = PlacementSettings()
+        }
+    }
+
+    private func decides(_ cluster: Cluster, _ number: Int, at node: Int) throws -> Bool {
+        let context = try cluster.submit(
+            Example.open("a\(number)"),
+            definition: Example.flow,
+            at: node
+        )
+        cluster.run(for: .seconds(4))
+        guard let done = cluster.completions[context], case .applied = done.result else {
+            return false
+        }
+        return true
+    }
+
+    @Test("a leader that alone hears all keeps its damage, and leads on")
+    func centerIsDamaged() throws {
+        let cluster = try regions()
+        cluster.intercept = { from, to, message in
+            from + to == 2 && from != 1 ? nil : message
+        }
+        cluster.run(for: .seconds(10))
+        #expect(cluster.leader == 1)
+        try decide(50..<75, cluster, at: 1)
+        _ = try rot(cluster, 1)
+        for number in 100..<160 {
+            try decide(number..<number + 1, cluster, at: 1)
+            cluster.run(for: .milliseconds(500))
+        }
+        #expect(cluster.leader == 1)
+        #expect(remedies(cluster, 1) == [.kept])
+        #expect(!hasGivenUp(cluster, 1))
+        for node in 0..<3 { #expect(try decides(cluster, 200 + node, at: node), "\(node)") }
+        // Once all hear each other it has its state mended.
+        cluster.intercept = { $2 }
+        cluster.run(for: .seconds(40))
+        #expect(hasGivenUp(cluster, 1))
+        #expect(cluster.look(1) { $0.condition } == .healthy)
+    }
+
+    @Test("a state is not given up while another node lags, which could not confirm a new one")
+    func besideOneThatLags() throws {
+        let cluster = try regions()
+        cluster.intercept = { _, to, message in
+            if to == 1, case .raft(let raft) = message, case .appendEntries(let append) = raft.body,
+                !append.entries.isEmpty
+            {
+                nil
+            } else {
+                message
+            }
+        }
+        try decide(50..<75, cluster)
+        cluster.run(for: .seconds(3))
+        _ = try rot(cluster, 2)
+        for number in 100..<160 {
+            try decide(number..<number + 1, cluster)
+            cluster.run(for: .milliseconds(500))
+        }
+        #expect(remedies(cluster, 2) == [.kept])
+        #expect(!hasGivenUp(cluster, 2))
+        #expect(cluster.look(2) { $0.isServing } == true)
+    }
+
+    @Test("where all keep damage, leadership still goes to where all are heard")
+    func reachOfDamaged() throws {
+        let cluster = try regions()
+        for node in 0..<3 { _ = try rot(cluster, node) }
+        cluster.run(for: .seconds(15))
+        for node in 0..<3 { #expect(cluster.look(node) { $0.condition } == .damaged) }
+        if cluster.leader != 0 { try cluster.elect(0) }
+        cluster.intercept = { from, to, message in
+            from + to == 2 && from != 1 ? nil : message
+        }
+        cluster.run(for: .seconds(30))
+        #expect(cluster.leader == 1)
+        for node in 0..<3 { #expect(try decides(cluster, 200 + node, at: node), "\(node)") }
+    }
 }

@@ -2,6 +2,9 @@ package import Raft
 
 /// What a node knows of the ways between all nodes, and what follows from it.
 struct Placement {
+    /// What was heard, or said, since then counts as being so now.
+    static let recently = Duration.seconds(2)
+
     /// By place in `ReplicaNode.peers`.
     var meters: [RoundTripMeter]
     var reports: [RoundTripReport?]
@@ -132,7 +135,8 @@ extension ReplicaNode {
             return placement.policy.interrupt()
         }
         let target = placement.policy.look(at: roundTrips, leader: own, infers: infers, now: now)
-        guard let target else { return }
+        // One with a damaged state is not better, unless this one has such a state itself.
+        guard let target, condition != .healthy || isHealthy(voters[target]) else { return }
         handOver(to: voters[target], .movesToBest(voters[target]), at: now)
     }
 
@@ -146,17 +150,17 @@ extension ReplicaNode {
 
     /// Whether every voter is there, healthy and up to date, and hears every other one.
     private func isAllWell(at now: Instant) -> Bool {
-        guard !raft.isTransferring, condition == .healthy, diskRoom == .enough, !isDiskStalled,
+        guard !raft.isTransferring, condition.serves, diskRoom == .enough, !isDiskStalled,
             raft.term(at: raft.commitIndex) == raft.currentTerm
         else { return false }
         for progress in raft.progress where progress.isVoter {
             guard let i = peers.firstIndex(where: { $0.node == progress.node }),
                 progress.state == .replicate, !progress.isFull, progress.repair == 0,
                 progress.matchIndex >= placement.committedAtLastLook,
-                isReachable(peers[i], at: now), isWell(i), let report = freshReport(of: i, at: now)
+                isReachable(peers[i], at: now), isWell(i)
             else { return false }
             for other in voters where other != progress.node && other != node {
-                guard let silence = report[other]?.silence, silence < 2000 else { return false }
+                guard hears(i, other, at: now) else { return false }
             }
         }
         return true
@@ -164,12 +168,22 @@ extension ReplicaNode {
 
     private func isWell(_ peer: Int) -> Bool {
         guard let status = peers[peer].status else { return false }
-        return status.condition == .healthy && status.room == .enough && !status.isDiskStalled
+        return status.condition.serves && status.room == .enough && !status.isDiskStalled
+    }
+
+    private func isHealthy(_ voter: NodeID) -> Bool {
+        peers.first { $0.node == voter }?.status?.condition == .healthy
     }
 
     private func freshReport(of peer: Int, at now: Instant) -> RoundTripReport? {
-        guard placement.reportedAt[peer].advanced(by: .seconds(2)) > now else { return nil }
+        guard placement.reportedAt[peer].advanced(by: Placement.recently) > now else { return nil }
         return placement.reports[peer]
+    }
+
+    /// Whether a peer says that it has heard another node lately; true where nobody says such things.
+    func hears(_ peer: Int, _ other: NodeID, at now: Instant) -> Bool {
+        guard sharesRoundTrips else { return true }
+        return freshReport(of: peer, at: now)?[other]?.isHeard ?? false
     }
 
     // MARK: Reach
@@ -186,12 +200,14 @@ extension ReplicaNode {
             placement.reachBackoff.allows(at: now),
             raft.term(at: raft.commitIndex) == raft.currentTerm
         else { return false }
-        let voters = voters.filter { $0 != node }
+        let voters = voters.filter { $0 != node && isWithinReach($0, at: now) }
         let lost = voters.filter { silentSince($0, at: now) != nil }
         guard !lost.isEmpty, lost.count < voters.count else { return false }
         let trips = roundTrips
         let margin = (trips.longest / 2) + 150_000_000
-        for candidate in voters where !lost.contains(candidate) {
+        // Of those with a whole state first.
+        let candidates = voters.filter { !lost.contains($0) }
+        for candidate in candidates.filter({ isHealthy($0) }) + candidates.filter({ !isHealthy($0) }) {
             guard let i = peers.firstIndex(where: { $0.node == candidate }), isWell(i),
                 let report = freshReport(of: i, at: now)
             else { continue }
@@ -201,7 +217,7 @@ extension ReplicaNode {
                 let since = silentSince(other, at: now)
                 let earliest =
                     since.map { $0.nanoseconds + margin }
-                    ?? (max(now.nanoseconds, 2_000_000_000) - 2_000_000_000)
+                    ?? now.nanoseconds - min(now.nanoseconds, Placement.recently.nanosecondCount)
                 return heard > earliest && !isDeaf(other, to: candidate, since: earliest, at: now)
             }
             guard hearsAll else { continue }
@@ -210,6 +226,23 @@ extension ReplicaNode {
             return true
         }
         return false
+    }
+
+    /// Whether it may be of use to a voter that leadership moves: somebody hears it, and it does not say that it
+    /// hears nobody.
+    ///
+    /// Who is down or deaf keeps no one from leading where all others hear each other.
+    private func isWithinReach(_ voter: NodeID, at now: Instant) -> Bool {
+        guard let i = peers.firstIndex(where: { $0.node == voter }) else { return false }
+        let isHeardHere = peers[i].lastHeardAt.map { now < $0.advanced(by: Placement.recently) }
+        guard
+            isHeardHere ?? false
+                || peers.indices.contains(where: { other in
+                    other != i && freshReport(of: other, at: now)?[voter]?.isHeard ?? false
+                })
+        else { return false }
+        guard let report = freshReport(of: i, at: now) else { return true }
+        return report.items.contains(where: \.isHeard)
     }
 
     /// When a peer that reports heard another one last, in this node's nanoseconds; `nil` if never.
@@ -241,9 +274,9 @@ extension ReplicaNode {
     /// Since when this leader and a voter do not hear each other, one or both; `nil` if they do, or not
     /// for long enough to tell.
     private func silentSince(_ voter: NodeID, at now: Instant) -> Instant? {
-        guard let i = peers.firstIndex(where: { $0.node == voter }),
-            let heard = peers[i].lastHeardAt
-        else { return nil }
+        guard let i = peers.firstIndex(where: { $0.node == voter }) else { return nil }
+        // One that was never heard has been silent since this process began.
+        let heard = peers[i].lastHeardAt ?? startedAt
         let patience = raft.timing.electionTimeout
         if now.nanoseconds(since: heard) >= patience { return heard }
         // It is heard, and says that it does not hear this node.

@@ -16,6 +16,9 @@ package struct RoundTripReport: Hashable, Sendable {
             self.roundTrip = roundTrip
             self.silence = silence
         }
+
+        /// The sender heard from it lately.
+        var isHeard: Bool { silence < 2000 }
     }
     package var items: [Item]
     package init(_ items: [Item]) { self.items = items }
