@@ -103,6 +103,14 @@ package struct LogInspection: Sendable {
         }
     }
 
+    /// Whether a file is one of a data directory's log: a segment, the promise, or the identity.
+    package static func isOfLog(_ file: String) -> Bool {
+        file == IdentityFile.name || file == Promise.file || SegmentName.sequence(file) != nil
+    }
+
+    /// Whether a file is the promise: the one that a first start makes before the directory has a name.
+    package static func isPromise(_ file: String) -> Bool { file == Promise.file }
+
     private mutating func readIdentity(_ disk: inout some Disk) throws(JournalError) {
         let found = try IdentityFile.load(from: &disk)
         identity = found.file?.identity
@@ -125,7 +133,9 @@ package struct LogInspection: Sendable {
                 isRepairing: newest.isRepairing
             )
         }
-        if reading.hasDamage {
+        // A node that has not taken part yet has promised nothing; a log with a term has.
+        let isUnused = reading.isBlank && hardState == HardState()
+        if reading.hasDamage, !isUnused {
             damage.append(Damage(file: Promise.file, offset: 0, what: "a copy is not whole"))
         }
     }

@@ -145,6 +145,8 @@ struct PromiseReading {
     var mayBeStale = false
     /// A copy is not what was written.
     var hasDamage = false
+    /// The file was made, and no promise was ever written into it, unless all of it was lost.
+    var isBlank = false
 
     init(
         from disk: inout some Disk,
@@ -173,6 +175,7 @@ struct PromiseReading {
                 mayBeStale = true
             }
         }
+        isBlank = bytes.allSatisfy { $0 == 0 }
         newest = copies.max { $0.sequence < $1.sequence }
         guard let newest else {
             mayBeStale = true

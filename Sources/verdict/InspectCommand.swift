@@ -16,7 +16,7 @@ enum InspectCommand {
             Reads every byte of the log, of the checkpoint and its runs, the promise and the identity, and
             changes nothing. Digits, challenges and other secrets are not shown. Exits 1 if something is not
             what was written, with file and place; an unfinished write at the end, which a start cuts off, is
-            no damage. On the directory of a running node the newest write may show as unfinished.
+            no damage. Exits 1, too, for a directory that is neither a node's nor a backup. On the directory of a running node the newest write may show as unfinished.
             Of a backup it says what it is of, and checks all of it.
             Two states with one sum are the same, whatever files they are in.
             """,
@@ -43,20 +43,47 @@ enum InspectCommand {
         }
         let inspection: LogInspection
         let state: StateInspection
+        let names: [String]
         do {
             // A running node removes files meanwhile: none is kept by being open here.
             var disk = try FileDisk(directory: directory, opensAnew: true)
+            names = try disk.list()
             inspection = try LogInspection(&disk, entries: wanted)
             state = try StateInspection(&disk)
         } catch {
             throw CommandFailure(.no, "\(directory): \(error)")
         }
+        guard names.contains(where: isOfNode) else {
+            throw CommandFailure(
+                .no,
+                "\(directory) is neither a node's data directory nor a backup: it holds no file of either"
+            )
+        }
+        var damage = inspection.damage + state.damage
+        if !names.contains(IdentityFile.name), names.contains(where: needsIdentity) {
+            let what = "the file is missing: nothing says whose directory this is"
+            damage.insert(
+                LogInspection.Damage(file: IdentityFile.name, offset: 0, what: what),
+                at: 0
+            )
+        }
         Terminal.print(
             arguments.has("--json")
-                ? document(inspection, state)
-                : text(inspection, state, showsEntries: wanted != nil)
+                ? document(inspection, state, damage)
+                : text(inspection, state, damage, showsEntries: wanted != nil)
         )
-        return inspection.damage.isEmpty && state.damage.isEmpty ? .done : .no
+        return damage.isEmpty ? .done : .no
+    }
+
+    /// Whether a file is written by nodes only that have an identity; a first start makes the promise before.
+    private static func needsIdentity(_ name: String) -> Bool {
+        isOfNode(name) && !LogInspection.isPromise(name)
+    }
+
+    /// Whether a file is one that a node makes in its data directory; what it tells people is none.
+    private static func isOfNode(_ name: String) -> Bool {
+        LogInspection.isOfLog(name) || name == RunName.manifest
+            || RunName.sequence(name) != nil || IntakeName.sequence(name) != nil
     }
 
     /// What is in the directory if it is a backup.
@@ -88,6 +115,7 @@ enum InspectCommand {
     private static func text(
         _ inspection: LogInspection,
         _ state: StateInspection,
+        _ damage: [LogInspection.Damage],
         showsEntries: Bool
     ) -> String {
         var lines: [String] = []
@@ -122,7 +150,7 @@ enum InspectCommand {
         if let tail = inspection.tornTail {
             lines += ["", "unfinished write: \(tail.file) at byte \(tail.offset): \(tail.what)"]
         }
-        lines += (inspection.damage + state.damage).lines
+        lines += damage.lines
         return lines.joined(separator: "\n")
     }
 
@@ -181,7 +209,8 @@ enum InspectCommand {
 
     private static func document(
         _ inspection: LogInspection,
-        _ state: StateInspection
+        _ state: StateInspection,
+        _ damage: [LogInspection.Damage]
     ) -> String {
         var json = JSONText()
         json.beginObject()
@@ -235,7 +264,7 @@ enum InspectCommand {
             json.key("unfinished")
             json.append(tail)
         }
-        json.member("damage", inspection.damage + state.damage)
+        json.member("damage", damage)
         json.endObject()
         return String(decoding: json.bytes, as: UTF8.self)
     }

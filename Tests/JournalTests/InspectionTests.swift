@@ -82,4 +82,27 @@ struct InspectionTests {
         let inspection = try LogInspection(&disk)
         #expect(inspection.damage.contains { $0.file == files[1] })
     }
+
+    @Test("a promise that was never made is no damage; one that is gone is")
+    func blankPromise() throws {
+        var fresh = CrashDisk()
+        _ = try LogJournal.recover(from: &fresh, configuration: configuration()) { _ in }
+        // Whose it is has to be known, or the promise is not looked at.
+        _ = try IdentityFile.open(
+            on: &fresh,
+            configuration: configuration(),
+            members: [],
+            fresh: DirectoryID(high: 1, low: 2),
+            place: 0,
+            run: 1,
+            hasLog: false
+        )
+        #expect(try fresh.contents("PROMISE").allSatisfy { $0 == 0 })
+        #expect(try LogInspection(&fresh).damage.isEmpty)
+
+        var (disk, _) = try disk(with: lifeOfAFollower())
+        let size = try disk.contents("PROMISE").count
+        disk.zero("PROMISE", 0..<size)
+        #expect(try LogInspection(&disk).damage.map(\.file) == ["PROMISE"])
+    }
 }
