@@ -31,6 +31,14 @@ extension ClusterTests {
                 }
                 let status = try cluster.command(["status"] + at)
                 #expect(status.output.contains("node 3 is excluded"), "\(status.output)")
+                // The cluster is well: what is asked of this node says that it is not in it.
+                let read = try cluster.get("/v1/attempts/va_1", at: 3)
+                #expect(read.status == 503)
+                #expect(read.problem?.name == "not-admitted", "\(read.text)")
+                #expect(read.headers.first("retry-after") != nil)
+                // It has promised nothing yet, and that is no damage.
+                let inspected = try cluster.command("inspect", data)
+                #expect(inspected.status == 0, "\(inspected.output)")
                 // The others go on.
                 #expect(try cluster.open("va_2", at: 1).status == 201)
 
@@ -70,6 +78,10 @@ extension ClusterTests {
                     damaged.output.contains("DAMAGE: log-0000000000000001.seg at byte 512"),
                     "\(damaged.output)"
                 )
+                try FileManager.default.removeItem(atPath: "\(data)/IDENTITY")
+                let nameless = try cluster.command("inspect", data)
+                #expect(nameless.status == 1)
+                #expect(nameless.output.contains("DAMAGE: IDENTITY"), "\(nameless.output)")
             }
         }
     }

@@ -130,7 +130,9 @@ extension NodeLoop {
     }
 
     private func notTakenIn() -> Problem {
-        .intakeFull(retryAfter: 5, leader: replica.raft.leader?.number)
+        // It takes nothing in then, however much room there is.
+        if replica.condition == .excluded, let problem = admissionProblem { return problem }
+        return .intakeFull(retryAfter: 5, leader: replica.raft.leader?.number)
     }
 
     func intakeIsDone(_ completion: DiskCompletion) {

@@ -70,19 +70,28 @@ extension NodeLoop {
         return body
     }
 
+    /// Why nothing can be asked of the others from here, where the cluster does not count this node in.
+    ///
+    /// It may be well and have a majority. `nil` if it counts this node in.
+    var admissionProblem: Problem? {
+        switch replica.condition {
+        case .excluded:
+            .notAdmitted(
+                replica.exclusion ?? "the cluster does not count on this node's data directory"
+            )
+        case .forming: .notAdmitted("the nodes of the cluster have not all met yet")
+        case .healthy, .damaged, .repairing, .quarantined, .rebuilding: nil
+        }
+    }
+
     func readiness() -> Response {
         if stopsBy != nil { return Problem.stopping(retryAfter: 1).response }
         switch replica.condition {
         case .quarantined, .rebuilding:
             return Problem.quarantined(isRebuilding: replica.isRebuilding).response
-        case .excluded:
-            return Problem.notAdmitted(
-                replica.exclusion ?? "the cluster does not count on this node's data directory"
-            ).response
-        case .forming:
-            return Problem.notAdmitted("the nodes of the cluster have not all met yet").response
-        case .healthy, .damaged, .repairing: break
+        case .excluded, .forming, .healthy, .damaged, .repairing: break
         }
+        if let problem = admissionProblem { return problem.response }
         let depth = replica.intakeDepth(wall: wall)
         let intakeLine = depth.records > 0 ? depth.words + "\n" : ""
         guard replica.canCommit else {
@@ -301,6 +310,6 @@ extension NodeLoop {
 
 extension IntakeDepth {
     fileprivate var words: String {
-        "\(records) callbacks of \(bytes) bytes in the intake, the oldest for \(oldestMilliseconds / 1000) s"
+        "\(records) \(records == 1 ? "callback" : "callbacks") of \(bytes) bytes in the intake, the oldest for \(oldestMilliseconds / 1000) s"
     }
 }

@@ -337,6 +337,7 @@ extension NodeLoop {
             refuse(peer, reason, .other, isLogged: true)
             return
         }
+        peer.claimed = hello.from
         if let refusal = judge(hello.identity, from: hello.from, run: hello.incarnation) {
             metrics.refusedPeers += 1
             let reason = refusal.description
@@ -438,7 +439,8 @@ extension NodeLoop {
             "peer",
             "connection refused or closed",
             [
-                "peer": .number(Int64(peer.peer?.number ?? 0)), "reason": .text(reason),
+                "peer": .number(Int64((peer.peer ?? peer.claimed)?.number ?? 0)),
+                "reason": .text(reason),
                 "left_out_before": .number(Int64(strangerLines.takeLeftOut())),
             ]
         )

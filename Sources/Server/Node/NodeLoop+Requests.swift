@@ -288,6 +288,7 @@ extension NodeLoop {
     }
 
     func timedOut() -> Problem {
+        if let problem = admissionProblem { return problem }
         let leader = replica.raft.leader?.number
         return replica.canCommit
             ? .undecidedInTime(retryAfter: 1, leader: leader)

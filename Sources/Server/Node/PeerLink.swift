@@ -72,6 +72,8 @@ final class InboundPeer {
     let since: Instant
     /// Who it is, once its hello was good.
     var peer: NodeID?
+    /// Who it says it is, whether or not it is let in.
+    var claimed: NodeID?
     /// Its process's incarnation.
     var run: UInt64 = 0
     var decoder = FrameDecoder()
