@@ -4,6 +4,11 @@ import HTTP
 enum AttemptCommands {
     static let all = [open, show, timeline]
 
+    private static let local = Command.Option(
+        name: "--local",
+        help: "as the node has it, without asking the leader; may be out of date"
+    )
+
     private static let open = Command(
         name: "attempt open",
         operands: ["ID"],
@@ -70,17 +75,12 @@ enum AttemptCommands {
         operands: ["ID"],
         summary: "show an attempt",
         details: "Exits 1 if there is none of that ID.",
-        options: [
-            .init(
-                name: "--local",
-                help: "as the node has it, without asking the leader; may be out of date"
-            ), .json,
-        ] + ClusterClient.options
+        options: [local, .json] + ClusterClient.options
     ) { arguments throws(CommandFailure) in
         let client = try ClusterClient(arguments)
         let reply = try client.send(
             "GET",
-            try path(arguments, arguments.has("--local") ? "?consistency=local" : ""),
+            try path(arguments, consistency(arguments)),
             token: client.file.tokens.read
         )
         return try finish(reply, arguments) { (attempt: Attempt) in attempt.table }
@@ -90,16 +90,23 @@ enum AttemptCommands {
         name: "attempt timeline",
         operands: ["ID"],
         summary: "everything that is recorded for an attempt, in log order",
-        details: "Exits 1 if there is none of that ID.",
-        options: [.json] + ClusterClient.options
+        details: """
+            Times are the log's; where a node received a callback more than a second before or after, its time of
+            receipt stands beside. Exits 1 if there is none of that ID.
+            """,
+        options: [local, .json] + ClusterClient.options
     ) { arguments throws(CommandFailure) in
         let client = try ClusterClient(arguments)
         let reply = try client.send(
             "GET",
-            try path(arguments, "/timeline"),
+            try path(arguments, "/timeline" + consistency(arguments)),
             token: client.file.tokens.read
         )
         return try finish(reply, arguments) { (timeline: Timeline) in timeline.table }
+    }
+
+    private static func consistency(_ arguments: Arguments) -> String {
+        arguments.has("--local") ? "?consistency=local" : ""
     }
 
     /// The attempt's path; its ID is checked here, since it becomes a part of a URL.

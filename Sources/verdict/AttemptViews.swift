@@ -1,3 +1,5 @@
+import HTTP
+
 /// An attempt as the API shows it, for people.
 struct Attempt: Decodable, Sendable {
     struct Outcome: Decodable, Sendable {
@@ -55,10 +57,11 @@ struct Attempt: Decodable, Sendable {
 }
 
 /// A timeline as the API shows it, for people.
-struct Timeline: Decodable, Sendable {
+package struct Timeline: Decodable, Sendable {
     struct Entry: Decodable, Sendable {
         var index: UInt64
         var at: String
+        var received_at: String?
         var region: String?
         var node: Int?
         var provider: String?
@@ -72,12 +75,12 @@ struct Timeline: Decodable, Sendable {
     var attempt: String
     var entries: [Entry]
 
-    var table: String {
+    package var table: String {
         let rows = entries.map { entry in
             let before = entry.state_before ?? "-"
             let after = entry.state_after ?? "-"
             return [
-                "\(entry.index)", entry.at,
+                "\(entry.index)", entry.time,
                 entry.node.map { "\($0) \(entry.region ?? "")" } ?? entry.region ?? "-",
                 entry.provider ?? "-", entry.call ?? "-", entry.event ?? "-",
                 entry.disposition ?? "-", before == after ? after : "\(before) → \(after)",
@@ -92,5 +95,17 @@ struct Timeline: Decodable, Sendable {
             rows,
             right: [0, 8]
         )
+    }
+}
+
+extension Timeline.Entry {
+    /// The entry's time in the log, with the time of receipt where that is another by more than a commit
+    /// takes: a callback that waited in an intake, or a clock that is wrong.
+    fileprivate var time: String {
+        guard let received_at, let receipt = RFC3339.parse(received_at),
+            let logged = RFC3339.parse(at),
+            max(receipt, logged) - min(receipt, logged) > 1000
+        else { return at }
+        return "\(at), received \(received_at)"
     }
 }

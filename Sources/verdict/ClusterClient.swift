@@ -75,6 +75,9 @@ struct ClusterClient {
         var text = "\(reply.status) \(problem.title ?? "")"
         if let detail = problem.detail { text += ": \(detail)" }
         if let field = problem.field { text += " (\(field))" }
+        if let differs = problem.differs, !differs.isEmpty {
+            text += " (differs: \(differs.joined(separator: ", ")))"
+        }
         return text
     }
 
@@ -82,5 +85,6 @@ struct ClusterClient {
         var title: String?
         var detail: String?
         var field: String?
+        var differs: [String]?
     }
 }

@@ -74,13 +74,45 @@ package struct ClusterFile: Codable, Sendable {
         do {
             file = try JSONDecoder().decode(ClusterFile.self, from: Data(bytes))
         } catch {
-            throw CommandFailure(.usage, "\(path): is not a cluster file: \(error)")
+            throw CommandFailure(.usage, "\(path): is not a cluster file: \(fault(error))")
         }
         guard !file.nodes.isEmpty else { throw CommandFailure(.usage, "\(path): has no nodes") }
         for node in file.nodes where WebOrigin(node.http) == nil {
             throw CommandFailure(.usage, "\(path): node \(node.node): http is not an origin")
         }
         return file
+    }
+
+    /// What a decoder found wrong, with its place, such as `nodes[0].public is missing`.
+    private static func fault(_ error: any Error) -> String {
+        guard let error = error as? DecodingError else { return "\(error)" }
+        switch error {
+        case .keyNotFound(let key, let context):
+            return place(context.codingPath + [key]) + " is missing"
+        case .valueNotFound(_, let context): return place(context.codingPath) + " is null"
+        case .typeMismatch(let type, let context):
+            let wanted =
+                switch type {
+                case is String.Type: "a string"
+                case is Int.Type, is Int32.Type: "a number"
+                default: "an object or a list as it has to be there"
+                }
+            return place(context.codingPath) + " is not \(wanted)"
+        case .dataCorrupted(let context) where context.codingPath.isEmpty: return "it is not JSON"
+        case .dataCorrupted(let context): return place(context.codingPath) + " is not valid"
+        @unknown default: return "\(error)"
+        }
+    }
+
+    private static func place(_ path: [any CodingKey]) -> String {
+        let text = path.reduce(into: "") { text, key in
+            if let index = key.intValue {
+                text += "[\(index)]"
+            } else {
+                text += text.isEmpty ? key.stringValue : ".\(key.stringValue)"
+            }
+        }
+        return text.isEmpty ? "it" : text
     }
 
     func node(_ number: Int) throws(CommandFailure) -> Node {

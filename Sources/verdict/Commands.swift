@@ -1,3 +1,5 @@
+import Server
+
 /// All commands, in the order of the help.
 package enum Commands {
     /// The place where a command is made known.
@@ -26,6 +28,10 @@ package enum Commands {
         }
         if ["--help", "-h", "help"].contains(first) {
             Terminal.print(overview)
+            return .done
+        }
+        if first == "--version" {
+            Terminal.print("verdict \(VerdictVersion.text)")
             return .done
         }
         guard let command = all.first(where: { words.starts(with: $0.words) }) else {
@@ -70,7 +76,7 @@ package enum Commands {
         }
         text += """
 
-            verdict COMMAND --help says more about each. Exit status: 0 done, 1 the answer is no,
+            verdict COMMAND --help says more about each, verdict --version which this is. Exit status: 0 done, 1 the answer is no,
             2 usage or configuration, 3 the cluster could not be reached.
 
             """

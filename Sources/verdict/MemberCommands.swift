@@ -1,8 +1,56 @@
 import HTTP
 
-/// Bring a node back that its cluster does not count on, or whose state differs.
+/// Choose who leads, and bring a node back that its cluster does not count on, or whose state differs.
 enum MemberCommands {
-    static let all = [readmit, rebuild]
+    static let all = [lead, readmit, rebuild]
+
+    private static let lead = Command(
+        name: "lead",
+        operands: ["N"],
+        summary: "hand leadership over to node N",
+        details: """
+            Asks all nodes who leads, and has that node hand over; it is done when node N leads. A node that
+            leads already goes on. Unless placement.move_leader is false, leadership moves on by itself to where
+            decisions take least. Exits 1 if there is no leader, or node N cannot be reached by it.
+            """,
+        options: [
+            .cluster, .json,
+            .init(
+                name: "--timeout",
+                value: "SECONDS",
+                help: "wait so long for each node (default 12)"
+            ),
+        ]
+    ) { arguments throws(CommandFailure) in
+        let node = try number(arguments)
+        let client = try ClusterClient(arguments)
+        _ = try client.file.node(node)
+        let cluster = ClusterSummary(asking: client.file, within: client.timeout)
+        guard let leader = cluster.leader else {
+            throw CommandFailure(cluster.status, cluster.head)
+        }
+        guard cluster.nodes.first(where: { $0.node == node })?.reachable != false else {
+            throw CommandFailure(
+                .no,
+                "node \(node) cannot be reached by the leader, node \(leader): start it first"
+            )
+        }
+        let reply = try client.only(client.file.node(leader)).send(
+            "POST",
+            "/v1/cluster/leader",
+            token: client.file.tokens.operate,
+            body: body(node)
+        )
+        guard reply.status == 200, let done: HandedOver = JSON.decode(reply.body) else {
+            throw CommandFailure(.no, "node \(leader): \(ClusterClient.problem(of: reply))")
+        }
+        Terminal.print(
+            arguments.has("--json")
+                ? String(decoding: reply.body, as: UTF8.self)
+                : "node \(done.leader) leads, term \(done.term)"
+        )
+        return done.leader == node ? .done : .no
+    }
 
     private static let readmit = Command(
         name: "readmit",
@@ -12,15 +60,25 @@ enum MemberCommands {
             For a node whose directory was emptied, lost, or put back from an older copy, and which the
             others therefore refuse (verdict status says so). Start it first. It gets the whole log from
             the others, and neither votes nor acknowledges anything before it has caught up.
-            Exits 1 if no node refuses it.
+            Exits 1 if no node refuses it, 3 if none of the others can be reached.
             """,
         options: [.json] + ClusterClient.options
     ) { arguments throws(CommandFailure) in
         let node = try number(arguments)
         let client = try ClusterClient(arguments)
+        let others = client.nodes.filter { $0.node != node }
+        guard !others.isEmpty else {
+            throw CommandFailure(
+                .no,
+                client.file.nodes.contains { $0.node != node }
+                    ? "node \(node) cannot let itself in: ask another node, or leave --node out"
+                    : "node \(node) is the only node: there is no other that could let it in"
+            )
+        }
         var refusals: [String] = []
+        var status = ExitStatus.unreachable
         // Only a node that refuses it knows which directory to let in.
-        for asked in client.nodes where asked.node != node {
+        for asked in others {
             let reply: Response
             do throws(CommandFailure) {
                 reply = try client.only(asked).send(
@@ -35,6 +93,7 @@ enum MemberCommands {
             }
             guard reply.status == 200, let done: Readmitted = JSON.decode(reply.body) else {
                 refusals.append("node \(asked.node): \(ClusterClient.problem(of: reply))")
+                status = .no
                 continue
             }
             Terminal.print(
@@ -45,7 +104,7 @@ enum MemberCommands {
             )
             return .done
         }
-        throw CommandFailure(.no, refusals.joined(separator: "\n         "))
+        throw CommandFailure(status, refusals.joined(separator: "\n         "))
     }
 
     private static let rebuild = Command(
@@ -83,6 +142,11 @@ enum MemberCommands {
                 : "node \(node) builds its state anew; verdict status says when it is healthy"
         )
         return .done
+    }
+
+    private struct HandedOver: Decodable {
+        var leader: Int
+        var term: UInt64
     }
 
     private struct Readmitted: Decodable { var directory: String }

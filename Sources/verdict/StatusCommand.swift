@@ -10,8 +10,8 @@ enum StatusCommand {
             Asks every node. A node's row shows what it says of itself; "reachable" and "rtt" are
             the leader's view of it. "disk" is good, stalled (a write does not end), reserve (no room
             for new attempts) or full. Callbacks that a node has acknowledged without a majority, and that
-            wait for one in its intake, are counted below. Exits 0 if there is a leader, 1 if there is none, 3 if no node
-            answers.
+            wait for one in its intake, are counted below. Exits 0 if there is a leader, 1 if there is none or no node takes
+            the token, 3 if no node answers.
             """,
         options: [
             .cluster, .json,
@@ -20,34 +20,12 @@ enum StatusCommand {
     ) { arguments throws(CommandFailure) in
         let file = try ClusterFile.load(arguments)
         let timeout = Duration.seconds(try arguments.integer("--timeout", 1...600) ?? 1)
-        var answers: [(node: Int, view: ClusterView)] = []
-        var failures: [Int: String] = [:]
-        for node in file.nodes {
-            guard let origin = node.origin else { continue }
-            do throws(HTTPClient.Failure) {
-                let reply = try HTTPClient.send(
-                    "GET",
-                    origin,
-                    "/v1/cluster",
-                    headers: [("Authorization", "Bearer \(file.tokens.read)")],
-                    within: timeout
-                )
-                guard reply.status == 200, let view: ClusterView = JSON.decode(reply.body) else {
-                    failures[node.node] = ClusterClient.problem(of: reply)
-                    continue
-                }
-                answers.append((node.node, view))
-            } catch {
-                failures[node.node] = "\(error)"
-            }
-        }
-        let summary = ClusterSummary(file.nodes, answers: answers, failures: failures)
+        let summary = ClusterSummary(asking: file, within: timeout)
         Terminal.print(
             arguments.has("--json")
                 ? String(decoding: try JSON.encode(summary), as: UTF8.self) : summary.table
         )
-        if answers.isEmpty { return .unreachable }
-        return summary.leader == nil ? .no : .done
+        return summary.status
     }
 }
 
@@ -89,6 +67,8 @@ package struct ClusterSummary: Encodable, Sendable {
         var region: String
         /// Whether it answered just now.
         var answers: Bool
+        /// It did not answer because it does not know the token, or the token may not read.
+        var refuses_token = false
         var problem: String?
         package var role: String?
         package var term: UInt64?
@@ -119,15 +99,13 @@ package struct ClusterSummary: Encodable, Sendable {
     package init(
         _ members: [ClusterFile.Node],
         answers: [(node: Int, view: ClusterView)],
-        failures: [Int: String]
+        failures: [Int: String],
+        refusingToken: Set<Int> = []
     ) {
         term = answers.map(\.view.term).max()
         leader = answers.first { $0.view.term == term && $0.view.leader != nil }?.view.leader
         // The leader exchanges heartbeats with all; another node only with the leader.
         let judge = answers.first { $0.node == leader } ?? answers.first
-        best_leader = judge?.view.best_leader
-        decision_ms = judge?.view.decision_ms
-        best_decision_ms = judge?.view.best_decision_ms
         for member in members {
             var row = Node(node: member.node, region: member.region, answers: false)
             if let answer = answers.first(where: { $0.node == member.node }) {
@@ -145,6 +123,7 @@ package struct ClusterSummary: Encodable, Sendable {
                 row.intake = own?.intake
             }
             row.problem = failures[member.node]
+            row.refuses_token = refusingToken.contains(member.node)
             let seen = judge?.view.nodes.first { $0.node == member.node }
             row.reachable = seen?.reachable
             row.round_trip_ms = seen?.round_trip_ms
@@ -153,20 +132,63 @@ package struct ClusterSummary: Encodable, Sendable {
             row.refused = row.refused ?? seen?.refused
             nodes.append(row)
         }
+        // What is known of the way to a node that is away is old, and it may itself be the best.
+        guard away.isEmpty else { return }
+        best_leader = judge?.view.best_leader
+        decision_ms = judge?.view.decision_ms
+        best_decision_ms = judge?.view.best_decision_ms
     }
 
-    package var table: String {
-        let head =
-            if let leader, let term {
-                "leader: node \(leader), term \(term)"
-            } else if nodes.contains(where: \.answers) {
-                "no leader"
-            } else {
-                "no node answers"
+    /// Asks every node.
+    init(asking file: ClusterFile, within timeout: Duration) {
+        var answers: [(node: Int, view: ClusterView)] = []
+        var failures: [Int: String] = [:]
+        var refusingToken: Set<Int> = []
+        for node in file.nodes {
+            guard let origin = node.origin else { continue }
+            do throws(HTTPClient.Failure) {
+                let reply = try HTTPClient.send(
+                    "GET",
+                    origin,
+                    "/v1/cluster",
+                    headers: [("Authorization", "Bearer \(file.tokens.read)")],
+                    within: timeout
+                )
+                guard reply.status == 200, let view: ClusterView = JSON.decode(reply.body) else {
+                    failures[node.node] = ClusterClient.problem(of: reply)
+                    if [401, 403].contains(reply.status) { refusingToken.insert(node.node) }
+                    continue
+                }
+                answers.append((node.node, view))
+            } catch {
+                failures[node.node] = "\(error)"
             }
+        }
+        self.init(file.nodes, answers: answers, failures: failures, refusingToken: refusingToken)
+    }
+
+    /// What a command ends with that needs a leader.
+    package var status: ExitStatus {
+        if nodes.contains(where: \.answers) { return leader == nil ? .no : .done }
+        return nodes.contains(where: \.refuses_token) ? .no : .unreachable
+    }
+
+    /// Who leads, or why nobody is known to.
+    package var head: String {
+        if let leader, let term { return "leader: node \(leader), term \(term)" }
+        if nodes.contains(where: \.answers) { return "no leader" }
+        return nodes.contains(where: \.refuses_token)
+            ? "the token is refused: tokens.read of the cluster file is not one that the nodes take"
+            : "no node answers"
+    }
+
+    /// Nodes that the leader, or who answers, cannot reach.
+    private var away: [Node] { nodes.filter { $0.reachable == false } }
+
+    package var table: String {
         let rows = nodes.map { node in
             [
-                "\(node.node)", node.region, node.answers ? node.role ?? "?" : "no answer",
+                "\(node.node)", node.region, node.shownRole,
                 node.term.shown, node.commit_index.shown, node.applied_index.shown,
                 node.reachable.map { $0 ? "yes" : "no" } ?? "-",
                 node.round_trip_ms.map(milliseconds) ?? "-", node.disk ?? "-",
@@ -184,6 +206,10 @@ package struct ClusterSummary: Encodable, Sendable {
                 text += ", a decision takes \(milliseconds(best_decision_ms)) of round trips"
                 text += best_leader == leader ? "" : ", with this one \(milliseconds(decision_ms))"
             }
+        } else if leader != nil, !away.isEmpty {
+            let numbers = away.map { "\($0.node)" }.joined(separator: ", ")
+            text += "\nbest leader: unknown while "
+            text += away.count == 1 ? "node \(numbers) is away" : "nodes \(numbers) are away"
         }
         for node in nodes {
             if let problem = node.problem { text += "\nnode \(node.node): \(problem)" }
@@ -191,7 +217,8 @@ package struct ClusterSummary: Encodable, Sendable {
                 text += "\nnode \(node.node) is \(condition)"
             }
             if let intake = node.intake, intake.records > 0 {
-                text += "\nnode \(node.node) holds \(intake.records) callbacks in its intake, "
+                text += "\nnode \(node.node) holds \(intake.records) "
+                text += "\(intake.records == 1 ? "callback" : "callbacks") in its intake, "
                 text += "the oldest for \(intake.oldest_seconds) s"
             }
             if let refused = node.refused { text += "\nnode \(node.node): \(refused)" }
@@ -205,6 +232,16 @@ package struct ClusterSummary: Encodable, Sendable {
         let whole = Int(hundredths)
         let fraction = whole % 100
         return "\(whole / 100).\(fraction < 10 ? "0" : "")\(fraction) ms"
+    }
+}
+
+extension ClusterSummary.Node {
+    /// What a node does that takes no part says less of it than why it takes none.
+    fileprivate var shownRole: String {
+        if refuses_token { return "token refused" }
+        guard answers else { return "no answer" }
+        if let condition, ["excluded", "forming"].contains(condition) { return condition }
+        return role ?? "?"
     }
 }
 

@@ -23,6 +23,7 @@ extension ClusterTests {
 
                 try attempts(cluster, at)
                 try bench(cluster, at)
+                try lead(cluster, at)
 
                 for node in cluster.numbers { cluster.kill(node) }
                 #expect(try cluster.command(["status"] + at).status == 3)
@@ -30,6 +31,16 @@ extension ClusterTests {
                 let load = ["bench", "--seconds", "1", "--warmup", "0"] + at
                 #expect(try cluster.command(load).status == 3)
             }
+        }
+
+        private func lead(_ cluster: LocalCluster, _ at: [String]) throws {
+            let next = try cluster.leader() % 3 + 1
+            let handed = try cluster.command(["lead", "\(next)"] + at)
+            #expect(handed.status == 0, "\(handed.errors)")
+            #expect(handed.output.hasPrefix("node \(next) leads, term "), "\(handed.output)")
+            let again = try cluster.command(["lead", "\(next)"] + at)
+            #expect(again.status == 0, "\(again.errors)")
+            #expect(try cluster.command(["lead", "9"] + at).status == 2)
         }
 
         private struct Status: Decodable {
@@ -58,6 +69,7 @@ extension ClusterTests {
             )
             #expect(other.status == 1)
             #expect(other.errors.contains("409"), "\(other.errors)")
+            #expect(other.errors.contains("(differs: challenge"), "\(other.errors)")
 
             #expect(
                 try cluster.twilio(.gathered(LocalCluster.digits), of: "va_1", at: 2).status == 200
@@ -69,6 +81,10 @@ extension ClusterTests {
             #expect(timeline.status == 0)
             #expect(timeline.output.contains("open → verified"), "\(timeline.output)")
             #expect(timeline.output.contains("digits"))
+            let local = try cluster.command(
+                ["attempt", "timeline", "va_1", "--local", "--node", "2"] + at
+            )
+            #expect(local.status == 0 && local.output.contains("open"), "\(local.errors)")
             for text in [opened.output, shown.output, timeline.output] {
                 #expect(!text.contains(LocalCluster.digits))
             }

@@ -74,6 +74,7 @@ struct ArgumentsTests {
     func exitStatus() {
         #expect(Commands.run([]) == .usage)
         #expect(Commands.run(["--help"]) == .done)
+        #expect(Commands.run(["--version"]) == .done)
         #expect(Commands.run(["attempt", "show", "--help"]) == .done)
         #expect(Commands.run(["nothing"]) == .usage)
         #expect(Commands.run(["attempt"]) == .usage)

@@ -106,4 +106,48 @@ struct LocalClusterTests {
         #expect(directory.local("init", "--base-port", "65000") == .usage)
         #expect(try directory.files == [])
     }
+
+    @Test(
+        "a cluster file that lacks something is refused with what and where",
+        arguments: [
+            (
+                #"{"nodes": [{"node": 1, "region": "r", "http": "http://h:1"}]}"#,
+                "nodes[0].public is missing"
+            ),
+            (#"{"nodes": []}"#, "tokens is missing"),
+            (#"{"nodes": [{"node": "1"}]}"#, "nodes[0].node is not a number"),
+            (#"{"nodes": [], "tokens": {"ingest": 1}}"#, "tokens.ingest is not a string"),
+            (#"{"nodes": 1}"#, "nodes is not an object or a list as it has to be there"),
+            (#"{"nodes""#, "it is not JSON"),
+        ]
+    )
+    func badClusterFile(text: String, fault: String) throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/cluster.json"
+        try Data(text.utf8).write(to: URL(filePath: path))
+        #expect {
+            try ClusterFile.load(path)
+        } throws: { error in
+            (error as? CommandFailure)?.message == "\(path): is not a cluster file: \(fault)"
+        }
+    }
+
+    @Test("a directory of somebody else's is not taken for one without damage")
+    func inspectForeign() throws {
+        let directory = try TemporaryDirectory()
+        #expect(Commands.run(["inspect", directory.path]) == .no)
+        try Data("x".utf8).write(to: URL(filePath: "\(directory.path)/notes.txt"))
+        #expect(Commands.run(["inspect", directory.path]) == .no)
+    }
+
+    @Test("a node cannot let itself in, and nobody who answers is a cluster that is away")
+    func readmit() throws {
+        let directory = try TemporaryDirectory()
+        #expect(directory.local("init", "--base-port", "1") == .done)
+        let at = ["--cluster", "\(directory.path)/cluster.json", "--timeout", "1"]
+        #expect(Commands.run(["readmit", "3", "--node", "3"] + at) == .no)
+        #expect(Commands.run(["readmit", "3"] + at) == .unreachable)
+        #expect(Commands.run(["lead", "3"] + at) == .unreachable)
+        #expect(Commands.run(["lead", "9"] + at) == .usage)
+    }
 }

@@ -53,6 +53,7 @@ struct StatusTests {
                    2  r2      leader        4      42       41  yes        0.00 ms  reserve
                    3  r3      no answer     -       -        -  no               -  -
 
+                best leader: unknown while node 3 is away
                 node 3: no answer in time
                 """
         )
@@ -67,5 +68,54 @@ struct StatusTests {
         #expect(
             ClusterSummary(members, answers: [(1, old), (2, unsure)], failures: [:]).leader == nil
         )
+    }
+
+    @Test("a node that takes no part shows why, not its role")
+    func excluded() throws {
+        let view = try view(
+            """
+            {"leader": 2, "term": 4, "nodes": [
+              {"node": 1, "role": "repairing", "reachable": true, "condition": "excluded"}]}
+            """
+        )
+        let table = ClusterSummary(members, answers: [(1, view)], failures: [:]).table
+        #expect(table.contains("   1  r1      excluded "), "\(table)")
+        #expect(!table.contains("repairing"))
+    }
+
+    @Test("the best leader is not told from what is known of a node that is away")
+    func bestLeader() throws {
+        func table(reachable: Bool) throws -> String {
+            let view = try view(
+                """
+                {"leader": 1, "term": 4, "best_leader": 3, "decision_ms": 2, "best_decision_ms": 1, "nodes": [
+                  {"node": 1, "role": "leader", "reachable": true},
+                  {"node": 2, "role": "follower", "reachable": true},
+                  {"node": 3, "role": "follower", "reachable": \(reachable)}]}
+                """
+            )
+            return ClusterSummary(members, answers: [(1, view)], failures: [:]).table
+        }
+        #expect(
+            try table(reachable: true).hasSuffix(
+                "best leader: node 3 (r3), a decision takes 1.00 ms of round trips, with this one 2.00 ms"
+            )
+        )
+        #expect(try table(reachable: false).hasSuffix("best leader: unknown while node 3 is away"))
+    }
+
+    @Test("a token that no node takes is not a cluster that is away")
+    func refusedToken() throws {
+        let refused = ClusterSummary(
+            members,
+            answers: [],
+            failures: [1: "401", 2: "401", 3: "no answer in time"],
+            refusingToken: [1, 2]
+        )
+        #expect(refused.status == .no)
+        #expect(refused.table.hasPrefix("the token is refused: tokens.read"), "\(refused.table)")
+        let away = ClusterSummary(members, answers: [], failures: [1: "no answer in time"])
+        #expect(away.status == .unreachable)
+        #expect(away.table.hasPrefix("no node answers\n"))
     }
 }
