@@ -207,7 +207,9 @@ extension ReplicaNode {
         let margin = (trips.longest / 2) + 150_000_000
         // Of those with a whole state first.
         let candidates = voters.filter { !lost.contains($0) }
-        for candidate in candidates.filter({ isHealthy($0) }) + candidates.filter({ !isHealthy($0) }) {
+        let inOrder =
+            candidates.filter { isHealthy($0) } + candidates.filter { !isHealthy($0) }
+        for candidate in inOrder {
             guard let i = peers.firstIndex(where: { $0.node == candidate }), isWell(i),
                 let report = freshReport(of: i, at: now)
             else { continue }
