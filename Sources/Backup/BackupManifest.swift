@@ -27,6 +27,8 @@ package struct BackupManifest: Hashable, Sendable {
     package var attempts: UInt64
     /// What the state comes to (`Verification.StateSum`).
     package var state: [UInt8]
+    /// Tells which `digest_key` the log's digests were made with (`DigestKeyMark`); 0 if that is not known.
+    package var digestKeyMark: UInt64
     /// By name.
     package var files: [File]
 
@@ -56,7 +58,7 @@ package struct BackupManifest: Hashable, Sendable {
         bytes.append(contentsOf: state)
         bytes.append(littleEndian: UInt32(cluster.utf8.count))
         bytes.append(littleEndian: UInt32(files.count))
-        bytes.append(contentsOf: repeatElement(0, count: Self.fixedSize - bytes.count))
+        bytes.append(littleEndian: digestKeyMark)
         bytes.append(contentsOf: cluster.utf8)
         for file in files {
             bytes.append(littleEndian: UInt64(file.bytes))
@@ -100,6 +102,7 @@ package struct BackupManifest: Hashable, Sendable {
         state = Array(bytes[80..<112])
         let nameLength = Int(bytes.uint32(at: 112))
         let count = Int(bytes.uint32(at: 116))
+        digestKeyMark = bytes.uint64(at: 120)
         var at = Self.fixedSize
         func text(_ length: Int) throws(JournalError) -> String {
             guard length <= end - at,
@@ -148,6 +151,7 @@ package struct BackupManifest: Hashable, Sendable {
         firstIndex: LogIndex,
         attempts: UInt64,
         state: [UInt8],
+        digestKeyMark: UInt64,
         files: [File]
     ) {
         self.cluster = cluster
@@ -159,6 +163,7 @@ package struct BackupManifest: Hashable, Sendable {
         self.firstIndex = firstIndex
         self.attempts = attempts
         self.state = state
+        self.digestKeyMark = digestKeyMark
         self.files = files
     }
 }

@@ -25,6 +25,8 @@ package struct BackupWriter: Sendable {
         package var directory: DirectoryID
         package var entry: EntryID
         package var firstIndex: LogIndex
+        /// As `BackupManifest` has it.
+        package var digestKeyMark: UInt64
         package var files: [File]
 
         package init(
@@ -33,6 +35,7 @@ package struct BackupWriter: Sendable {
             directory: DirectoryID,
             entry: EntryID,
             firstIndex: LogIndex,
+            digestKeyMark: UInt64 = 0,
             files: [File]
         ) {
             self.cluster = cluster
@@ -40,6 +43,7 @@ package struct BackupWriter: Sendable {
             self.directory = directory
             self.entry = entry
             self.firstIndex = firstIndex
+            self.digestKeyMark = digestKeyMark
             self.files = files
         }
     }
@@ -233,6 +237,7 @@ package struct BackupWriter: Sendable {
             firstIndex: plan.firstIndex,
             attempts: UInt64(state.attempts),
             state: sum,
+            digestKeyMark: plan.digestKeyMark,
             files: []
         )
         for name in (plan.files.map(\.name) + entryFiles).sorted() {

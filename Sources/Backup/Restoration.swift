@@ -110,6 +110,7 @@ package struct Restoration: Sendable {
         identity.restoredThrough = backup.entry
         var file = IdentityFile(identity)
         try Self.perform(file.write(isThere: false) + [.syncDirectory], &disk)
+        if backup.digestKeyMark != 0 { try DigestKeyMark.write(backup.digestKeyMark, to: &disk) }
     }
 
     private func copy(

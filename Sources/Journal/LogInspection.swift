@@ -96,7 +96,7 @@ package struct LogInspection: Sendable {
         }
         try readIdentity(&disk)
         try readPromise(&disk, names)
-        let known = Set([IdentityFile.name, Promise.file, "LOCK", "log"])
+        let known = Set([IdentityFile.name, Promise.file, DigestKeyMark.file, "LOCK", "log"])
         otherFiles = names.filter { name in
             !known.contains(name) && SegmentName.sequence(name) == nil
                 && !(name.hasPrefix("log-") && name.hasSuffix(".idx"))

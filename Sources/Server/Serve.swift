@@ -49,6 +49,7 @@ private func run(
     let mailbox = try Mailbox<LoopMessage>()
     let directory = try DataDirectory(configuration.dataDirectory)
     var disk = try directory.disk(reserve: configuration.journalReserveBytes)
+    guard try hasKey(of: &disk, secrets, configuration, log) else { return 2 }
     let now = Instant(nanoseconds: Clock.monotonic())
     let replica = try ReplicaNode(
         recovering: &disk,
@@ -95,6 +96,43 @@ private func run(
     }
     _ = directory.path  // locked until here
     return status
+}
+
+/// Whether `digest_key` is the one of the data directory, which is noted at the first start.
+private func hasKey(
+    of disk: inout FileDisk,
+    _ secrets: Secrets,
+    _ configuration: NodeConfiguration,
+    _ log: Log
+) throws -> Bool {
+    let mark = secrets.digestKeyMark
+    if let known = try DigestKeyMark.read(from: &disk) {
+        guard known != mark else { return true }
+        log.error(
+            "node",
+            """
+            digest_key is not the one that this data directory was begun or restored with: right digits would be taken \
+            for wrong ones; put the old key back
+            """,
+            [
+                "secrets": .text(configuration.secretsFile),
+                "data": .text(configuration.dataDirectory),
+                "file": .text(DigestKeyMark.file),
+            ]
+        )
+        return false
+    }
+    do {
+        try DigestKeyMark.write(mark, to: &disk)
+    } catch {
+        // A node starts on a full disk, too; the next start tries again.
+        log.warning(
+            "node",
+            "which digest_key the data directory has could not be noted",
+            ["error": .text("\(error)")]
+        )
+    }
+    return true
 }
 
 private func replicaConfiguration(

@@ -86,7 +86,6 @@ extension ClusterTests {
                 // What the callers know stays theirs; the key under which digits are kept has to be the same.
                 let key = try digestKey(of: old)
                 let own = try digestKey(of: new)
-                try new.edit(new.secretsFile) { $0.replacingFirst(own, with: key) }
                 for node in new.numbers {
                     let data = new.dataDirectory(of: node)
                     let restore = [
@@ -100,6 +99,11 @@ extension ClusterTests {
                     #expect(looked.output.contains(copy.state), "\(looked.output)")
                     #expect(try new.command(restore).status == 1, "a second time")
                 }
+                // With a key of its own no node starts: it would take right digits for wrong ones.
+                let refused = try new.command("serve", "--config", new.configuration(of: 1))
+                #expect(refused.status == 2)
+                #expect(refused.errors.contains("digest_key is not the one"), "\(refused.errors)")
+                try new.edit(new.secretsFile) { $0.replacingFirst(own, with: key) }
                 for node in new.numbers { try new.start(node) }
                 try new.awaitReady()
                 try scenario(new)

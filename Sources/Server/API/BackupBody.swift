@@ -24,6 +24,7 @@ package enum BackupBody {
         node: UInt32,
         cluster: String,
         directory: String?,
+        digestKeyMark: UInt64,
         _ view: BackupView
     ) -> [UInt8] {
         var json = JSONText()
@@ -33,6 +34,7 @@ package enum BackupBody {
         json.member("cluster", cluster)
         json.key("directory")
         if let directory { json.string(directory) } else { json.null() }
+        json.member("digest_key_mark", name(digestKeyMark))
         switch view {
         case .preparing: json.member("state", "preparing")
         case .ready(let entry, let time, let firstIndex, let files):

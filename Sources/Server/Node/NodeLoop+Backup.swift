@@ -120,6 +120,7 @@ extension NodeLoop {
             node: configuration.node.number,
             cluster: configuration.cluster,
             directory: replica.directoryIdentity?.directory.description,
+            digestKeyMark: secrets.digestKeyMark,
             view
         )
     }

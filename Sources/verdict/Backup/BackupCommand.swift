@@ -174,6 +174,7 @@ private struct BackupReply: Decodable {
     var node: UInt32
     var cluster: String
     var directory: String?
+    var digest_key_mark: String?
     var state: String
     var entry: Entry?
     var log_from: UInt64?
@@ -191,6 +192,7 @@ private struct BackupReply: Decodable {
             directory: place,
             entry: EntryID(term: Term(entry.term), index: LogIndex(entry.index)),
             firstIndex: LogIndex(log_from),
+            digestKeyMark: digest_key_mark.flatMap { UInt64($0, radix: 16) } ?? 0,
             files: files.map { .init(name: $0.file, bytes: $0.bytes, checksum: $0.checksum) }
         )
     }

@@ -49,7 +49,6 @@ enum ChaosCommand {
                 value: "LIST",
                 help: "only these kinds, separated by commas; \"none\" for none"
             ),
-            .init(name: "--corrupt", help: "damage files of nodes that are down, too"),
             .init(name: "--history", value: "FILE", help: "write the history as JSON lines"),
             .init(name: "--report", value: "FILE", help: "write a page of HTML"),
             .json,
@@ -141,9 +140,7 @@ enum ChaosCommand {
 
     private static func kinds(_ arguments: Arguments) throws(CommandFailure) -> Set<FaultKind> {
         guard let text = arguments.value("--faults") else {
-            var kinds = Set(FaultKind.allCases)
-            if !arguments.has("--corrupt") { kinds.remove(.corrupt) }
-            return kinds
+            return Set(FaultKind.allCases)
         }
         if text == "none" { return [] }
         var kinds: Set<FaultKind> = []

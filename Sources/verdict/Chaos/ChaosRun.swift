@@ -241,9 +241,6 @@ final class ChaosRun {
         if load.givenUp > 0 {
             notes.append("\(load.givenUp) deliveries were given up after their last try")
         }
-        if !director.injected.contains(where: { $0.plan.kind == .corrupt }) {
-            notes.append("no file was damaged: --corrupt does that")
-        }
         let places = history.byAttempt()
         let operations = places.indices.reduce(0) {
             $0 + history.registerOperations(of: $1, places[$1]).count
