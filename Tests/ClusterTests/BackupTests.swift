@@ -83,9 +83,6 @@ extension ClusterTests {
             _ scenario: (LocalCluster) throws -> Void
         ) throws {
             try withCluster(starts: false) { new in
-                // What the callers know stays theirs; the key under which digits are kept has to be the same.
-                let key = try digestKey(of: old)
-                let own = try digestKey(of: new)
                 for node in new.numbers {
                     let data = new.dataDirectory(of: node)
                     let restore = [
@@ -103,11 +100,18 @@ extension ClusterTests {
                 let refused = try new.command("serve", "--config", new.configuration(of: 1))
                 #expect(refused.status == 2)
                 #expect(refused.errors.contains("digest_key is not the one"), "\(refused.errors)")
-                try new.edit(new.secretsFile) { $0.replacingFirst(own, with: key) }
+                // What the callers know stays theirs.
+                try giveKey(of: old, to: new)
                 for node in new.numbers { try new.start(node) }
                 try new.awaitReady()
                 try scenario(new)
             }
+        }
+
+        private func giveKey(of old: LocalCluster, to new: LocalCluster) throws {
+            let key = try digestKey(of: old)
+            let own = try digestKey(of: new)
+            try new.edit(new.secretsFile) { $0.replacingFirst(own, with: key) }
         }
 
         private func digestKey(of cluster: LocalCluster) throws -> String {
@@ -297,6 +301,7 @@ extension ClusterTests {
                 #expect(try old.command(["backup", "--to", second] + at).status == 0)
                 for node in old.numbers { old.kill(node) }
                 try withCluster(starts: false) { new in
+                    try giveKey(of: old, to: new)
                     let name = try clusterName(of: new)
                     func restore(_ node: Int, from backup: String) throws {
                         let data = new.dataDirectory(of: node)

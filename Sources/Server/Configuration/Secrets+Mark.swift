@@ -1,4 +1,5 @@
 internal import Digest
+internal import Providers
 
 extension Secrets {
     /// Tells `digestKey` from others, without telling it: a quarter of a code under it of a text that is no digest's.
