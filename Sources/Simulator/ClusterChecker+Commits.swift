@@ -138,10 +138,13 @@ extension ClusterChecker {
         let request = command?.request
         if case .readmit(let readmission) = command {
             let directory = DirectoryID(high: readmission.high, low: readmission.low)
-            let index = id.index.number
-            if records[Int(readmission.node) - 1].readmitted(directory, at: index) {
-                admissions.insert(index)
-            }
+            let replaced = readmission.replaces.map { DirectoryID(high: $0.high, low: $0.low) }
+            let isLetIn = records[Int(readmission.node) - 1].readmitted(
+                directory,
+                inPlaceOf: replaced,
+                at: id.index.number
+            )
+            if isLetIn { admissions.insert(id.index.number) }
         }
         if let request {
             byRequest[request, default: []].append(Int(id.index.number))

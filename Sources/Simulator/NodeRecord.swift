@@ -63,9 +63,14 @@ extension NodeRecord {
 }
 
 extension NodeRecord {
-    /// - Returns: false if the directory stood for this node already.
-    mutating func readmitted(_ directory: DirectoryID, at index: UInt64) -> Bool {
+    /// - Returns: false if the directory stood for this node already, or another one than it should replace.
+    mutating func readmitted(
+        _ directory: DirectoryID,
+        inPlaceOf replaced: DirectoryID?,
+        at index: UInt64
+    ) -> Bool {
         guard directory != admitted else { return false }
+        if let replaced, let admitted, replaced != admitted { return false }
         admitted = directory
         admittedAt = index
         return true

@@ -78,6 +78,9 @@ extension World {
                     node: hosts[node].id.number,
                     high: directory.high,
                     low: directory.low,
+                    replaces: process.replica.directory(of: hosts[node].id).map {
+                        .init(high: $0.high, low: $0.low)
+                    },
                     request: RequestID(node: host.id.number, incarnation: 0, sequence: 0)
                 )
             )

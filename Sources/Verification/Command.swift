@@ -19,17 +19,39 @@ package enum Command: Hashable, Sendable {
 
 /// A node's data directory takes the place of the one before.
 package struct Readmission: Hashable, Sendable {
+    /// A directory's random number, in two halves.
+    package struct Directory: Hashable, Sendable {
+        package var high: UInt64
+        package var low: UInt64
+        package init(high: UInt64, low: UInt64) {
+            self.high = high
+            self.low = low
+        }
+    }
     package var node: UInt32
     /// The directory's random number, in two halves.
     package var high: UInt64
     package var low: UInt64
+    /// The one that it takes the place of, as whoever asks knows it; `nil` where none is known.
+    ///
+    /// Where another one stands for the node by then, the command came too late and does nothing.
+    package var replaces: Directory?
     package var request: RequestID
-    package init(node: UInt32, high: UInt64, low: UInt64, request: RequestID) {
+    package init(
+        node: UInt32,
+        high: UInt64,
+        low: UInt64,
+        replaces: Directory? = nil,
+        request: RequestID
+    ) {
         self.node = node
         self.high = high
         self.low = low
+        self.replaces = replaces
         self.request = request
     }
+
+    package var directory: Directory { Directory(high: high, low: low) }
 }
 
 /// A readmission that was applied.
@@ -39,11 +61,6 @@ package struct Admission: Hashable, Sendable {
     init(_ readmission: Readmission, index: EntryIndex) {
         self.readmission = readmission
         self.index = index
-    }
-
-    func isOfSameDirectory(as other: Admission) -> Bool {
-        readmission.node == other.readmission.node && readmission.high == other.readmission.high
-            && readmission.low == other.readmission.low
     }
 }
 

@@ -16,6 +16,7 @@ extension Command {
         case readmit = 6
         case checkDigest = 7
         case settings = 8
+        case readmitInPlaceOf = 9
     }
 
     /// Appends the command's bytes.
@@ -38,10 +39,15 @@ extension Command {
         case .tick:
             bytes.append(Kind.tick.rawValue)
         case .readmit(let readmission):
-            bytes.append(Kind.readmit.rawValue)
+            let replaces = readmission.replaces
+            bytes.append((replaces == nil ? Kind.readmit : .readmitInPlaceOf).rawValue)
             bytes.append(varint: UInt64(readmission.node))
             bytes.append(fixed: readmission.high)
             bytes.append(fixed: readmission.low)
+            if let replaces {
+                bytes.append(fixed: replaces.high)
+                bytes.append(fixed: replaces.low)
+            }
             bytes.append(readmission.request)
         case .checkDigest(let mark):
             bytes.append(Kind.checkDigest.rawValue)
@@ -75,13 +81,8 @@ extension Command {
             self = .defineFlow(try FlowDefinition(digest: digest, from: &reader))
         case .repeats: self = .repeats(try RepeatBatch(from: &reader))
         case .tick: self = .tick
-        case .readmit:
-            let node: UInt32 = try reader.number("node")
-            let high = try reader.fixed()
-            let low = try reader.fixed()
-            self = .readmit(
-                Readmission(node: node, high: high, low: low, request: try reader.request())
-            )
+        case .readmit: self = .readmit(try Readmission(from: &reader, hasReplaced: false))
+        case .readmitInPlaceOf: self = .readmit(try Readmission(from: &reader, hasReplaced: true))
         case .checkDigest:
             switch try reader.byte() {
             case 0: self = .checkDigest(nil)
@@ -269,5 +270,20 @@ extension RepeatBatch {
             )
         }
         self.init(request: request, items: items)
+    }
+}
+
+extension Readmission {
+    fileprivate init(
+        from reader: inout ByteReader,
+        hasReplaced: Bool
+    ) throws(CommandDecodeError) {
+        node = try reader.number("node")
+        high = try reader.fixed()
+        low = try reader.fixed()
+        if hasReplaced {
+            replaces = Directory(high: try reader.fixed(), low: try reader.fixed())
+        }
+        request = try reader.request()
     }
 }

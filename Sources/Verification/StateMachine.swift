@@ -98,11 +98,21 @@ package struct StateMachine: ~Copyable {
         counters.undecodable += 1
     }
 
-    /// A directory that stands for its node already is not let in once more, however often operators
-    /// say so: its node would have to catch up again, and as a leader to resign.
+    /// Lets a directory in, in place of the one that the command names.
+    ///
+    /// Said twice, or so late that another one stands for the node, it changes nothing: else the node would have to
+    /// catch up again, or be shut out.
     private mutating func note(_ admission: Admission) {
-        let stands = readmissions.contains { $0.isOfSameDirectory(as: admission) }
-        if stands { return }
+        var admission = admission
+        let replaces = admission.readmission.replaces
+        // Once let in it is as any other.
+        admission.readmission.replaces = nil
+        let node = admission.readmission.node
+        if let standing = readmissions.first(where: { $0.readmission.node == node }) {
+            let directory = standing.readmission.directory
+            if directory == admission.readmission.directory { return }
+            if let replaces, directory != replaces { return }
+        }
         readmissions.removeAll { $0.readmission.node == admission.readmission.node }
         readmissions.append(admission)
         readmissions.sort { $0.readmission.node < $1.readmission.node }

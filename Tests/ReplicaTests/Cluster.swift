@@ -629,6 +629,14 @@ extension ReplicaConfiguration {
 }
 
 extension Cluster {
+    /// Whether a new attempt is opened at a node within a few seconds.
+    func decides(_ attempt: String, at node: Int) throws -> Bool {
+        let context = try submit(Example.open(attempt), definition: Example.flow, at: node)
+        run(for: .seconds(4))
+        guard let done = completions[context], case .applied = done.result else { return false }
+        return true
+    }
+
     /// Behind a node's back its state becomes another one.
     func spoilState(_ node: Int) {
         with(node) { replica in

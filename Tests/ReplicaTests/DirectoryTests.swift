@@ -29,6 +29,8 @@ struct DirectoryTests {
                 node: id.number,
                 high: directory.high,
                 low: directory.low,
+                replaces: cluster.look(other) { $0.directory(of: id) }?
+                    .map { .init(high: $0.high, low: $0.low) },
                 request: RequestID(node: 0, incarnation: 0, sequence: 0)
             )
         )
@@ -36,6 +38,25 @@ struct DirectoryTests {
         cluster.run(for: .milliseconds(200))
         for peer in 0..<3 where peer != node { cluster.connect(node, peer) }
         return command
+    }
+
+    /// Node 3 starts on a copy of its directory; why the others do not take it.
+    private func refusalOf(_ copy: MemoryDisk, _ cluster: Cluster) throws -> IdentityRefusal {
+        cluster.crash(2)
+        cluster.run(for: .milliseconds(100))
+        cluster.members[2].disk = copy
+        try cluster.start(2)
+        cluster.run(for: .seconds(1))
+        return try #require(cluster.refusals.first { $0.node == 2 }?.refusal)
+    }
+
+    /// Node 3 is let in, and is as good as before.
+    private func comesBack(_ cluster: Cluster) throws {
+        cluster.connect(2, 0)
+        try readmit(2, by: 0, cluster)
+        cluster.run(for: .seconds(1))
+        #expect(condition(2, cluster) == .healthy)
+        cluster.expectEqualStates()
     }
 
     @Test("a directory that is let in twice takes part as before: the second word changes nothing")
@@ -60,6 +81,29 @@ struct DirectoryTests {
         #expect(cluster.term(2) == term)
         let tags = (0..<3).map { node in cluster.look(node) { $0.greeting?.members } }
         #expect(tags[0] == tags[1] && tags[1] == tags[2])
+        cluster.expectEqualStates()
+    }
+
+    @Test("a word that comes so late that another directory stands for the node lets nobody in")
+    func readmittedTooLate() throws {
+        let cluster = try formed()
+        try cluster.elect(0)
+        func emptied() throws {
+            cluster.crash(2)
+            cluster.members[2].disk = MemoryDisk()
+            try cluster.start(2)
+            cluster.run(for: .seconds(1))
+        }
+        try emptied()
+        let first = try readmit(2, by: 0, cluster)
+        cluster.run(for: .seconds(1))
+        try emptied()
+        try readmit(2, by: 0, cluster)
+        cluster.run(for: .seconds(1))
+        #expect(condition(2, cluster) == .healthy)
+        #expect(try cluster.perform(first, at: 1) == .noted)
+        cluster.run(for: .seconds(1))
+        #expect(condition(2, cluster) == .healthy)
         cluster.expectEqualStates()
     }
 
@@ -157,12 +201,7 @@ struct DirectoryTests {
         let name = cluster.look(2) { $0.directoryIdentity?.directory } ?? nil
         for i in 0..<5 { try cluster.open("more\(i)", at: i % 3) }
         cluster.run(for: .seconds(1))
-        cluster.crash(2)
-        cluster.run(for: .milliseconds(100))
-        cluster.members[2].disk = copy
-        try cluster.start(2)
-        cluster.run(for: .seconds(1))
-        let refusal = try #require(cluster.refusals.first { $0.node == 2 }?.refusal)
+        let refusal = try refusalOf(copy, cluster)
         guard case .brokenPromise = refusal else {
             Issue.record("\(refusal)")
             return
@@ -171,11 +210,7 @@ struct DirectoryTests {
         let now = cluster.look(2) { $0.directoryIdentity } ?? nil
         #expect(now?.directory != name)
         #expect(now?.copiedFrom == name)
-        cluster.connect(2, 0)
-        try readmit(2, by: 0, cluster)
-        cluster.run(for: .seconds(1))
-        #expect(condition(2, cluster) == .healthy)
-        cluster.expectEqualStates()
+        try comesBack(cluster)
     }
 
     @Test("a copy from just before the last start is called what it is, and can be let in")
@@ -186,23 +221,14 @@ struct DirectoryTests {
         try cluster.start(2)
         try cluster.open("b", at: 0)
         cluster.run(for: .seconds(1))
-        cluster.crash(2)
-        cluster.run(for: .milliseconds(100))
-        cluster.members[2].disk = copy
-        try cluster.start(2)
-        cluster.run(for: .seconds(1))
-        let refusal = try #require(cluster.refusals.first { $0.node == 2 }?.refusal)
+        let refusal = try refusalOf(copy, cluster)
         guard case .olderCopy(_, let starts, let known) = refusal, starts == known else {
             Issue.record("\(refusal)")
             return
         }
         #expect("\(refusal)".contains("another process was seen with that start"))
         #expect(condition(2, cluster) == .excluded)
-        cluster.connect(2, 0)
-        try readmit(2, by: 0, cluster)
-        cluster.run(for: .seconds(1))
-        #expect(condition(2, cluster) == .healthy)
-        cluster.expectEqualStates()
+        try comesBack(cluster)
     }
 
     @Test("a directory that lacks what is committed is found whatever term it has come to since")

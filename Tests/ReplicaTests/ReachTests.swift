@@ -68,19 +68,6 @@ struct ReachTests {
         #expect(try changes(of: cluster, for: 60).count == 1)
     }
 
-    private func decides(_ cluster: Cluster, _ node: Int) throws -> Bool {
-        let context = try cluster.submit(
-            Example.open("x\(node)"),
-            definition: Example.flow,
-            at: node
-        )
-        cluster.run(for: .seconds(4))
-        guard let done = cluster.completions[context], case .applied = done.result else {
-            return false
-        }
-        return true
-    }
-
     /// Nothing goes between two nodes.
     private func cut(_ a: Int, _ b: Int, _ cluster: Cluster) {
         cluster.intercept = { from, to, message in
@@ -108,7 +95,7 @@ struct ReachTests {
             cluster.run(for: .seconds(15))
             #expect(try changes(of: cluster, for: 20).count <= 1, "\(dead)")
             let center = (0..<3).first { node in (0..<3).allSatisfy { both(node, $0) } }
-            let able = try (0..<3).count { try decides(cluster, $0) }
+            let able = try (0..<3).count { try cluster.decides("x\($0)", at: $0) }
             if center != nil { #expect(able == 3, "\(dead)") }
             if both(0, 1) || both(0, 2) || both(1, 2) { #expect(able >= 2, "\(dead)") }
         }
@@ -126,7 +113,7 @@ struct ReachTests {
         cluster.run(for: .milliseconds(100 * round))
         for node in round % 2 == 0 ? [0, 1, 2] : [2, 1, 0] { try cluster.start(node) }
         cluster.run(for: .seconds(60))
-        for node in 0..<3 { #expect(try decides(cluster, node), "\(node)") }
+        for node in 0..<3 { #expect(try cluster.decides("x\(node)", at: node), "\(node)") }
     }
 
     @Test("of five: one that is down or deaf keeps nobody from leading where the others hear all")
@@ -145,7 +132,9 @@ struct ReachTests {
             }
             cluster.run(for: .seconds(30))
             #expect(try changes(of: cluster, for: 60).count == 1)
-            for node in 0..<4 { #expect(try decides(cluster, node), "\(node), deaf: \(isDeaf)") }
+            for node in 0..<4 {
+                #expect(try cluster.decides("x\(node)", at: node), "\(node), deaf: \(isDeaf)")
+            }
         }
     }
 

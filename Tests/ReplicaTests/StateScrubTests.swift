@@ -402,19 +402,6 @@ struct StateScrubTests {
         }
     }
 
-    private func decides(_ cluster: Cluster, _ number: Int, at node: Int) throws -> Bool {
-        let context = try cluster.submit(
-            Example.open("a\(number)"),
-            definition: Example.flow,
-            at: node
-        )
-        cluster.run(for: .seconds(4))
-        guard let done = cluster.completions[context], case .applied = done.result else {
-            return false
-        }
-        return true
-    }
-
     @Test("a leader that alone hears all keeps its damage, and leads on")
     func centerIsDamaged() throws {
         let cluster = try regions()
@@ -432,7 +419,7 @@ struct StateScrubTests {
         #expect(cluster.leader == 1)
         #expect(remedies(cluster, 1) == [.kept])
         #expect(!hasGivenUp(cluster, 1))
-        for node in 0..<3 { #expect(try decides(cluster, 200 + node, at: node), "\(node)") }
+        for node in 0..<3 { #expect(try cluster.decides("b\(node)", at: node), "\(node)") }
         // Once all hear each other it has its state mended.
         cluster.intercept = { $2 }
         cluster.run(for: .seconds(40))
@@ -476,6 +463,6 @@ struct StateScrubTests {
         }
         cluster.run(for: .seconds(30))
         #expect(cluster.leader == 1)
-        for node in 0..<3 { #expect(try decides(cluster, 200 + node, at: node), "\(node)") }
+        for node in 0..<3 { #expect(try cluster.decides("b\(node)", at: node), "\(node)") }
     }
 }

@@ -47,6 +47,15 @@ private func samples() -> [Command] {
         .repeats(RepeatBatch(request: request, items: items)),
         .repeats(RepeatBatch(request: request, items: [])),
         .readmit(Readmission(node: .max, high: .max, low: 7, request: request)),
+        .readmit(
+            Readmission(
+                node: 3,
+                high: 1,
+                low: .max,
+                replaces: .init(high: .max, low: 2),
+                request: request
+            )
+        ),
         .checkDigest(nil),
         .checkDigest(DigestMark(index: EntryIndex(300), digest: [UInt8](1...32))),
     ]

@@ -43,6 +43,10 @@ extension ReplicaNode {
     package var directoryIdentity: DirectoryIdentity? { registry?.identity }
     /// Why the cluster does not take this node, if it said so.
     package var exclusion: String? { registry?.exclusion }
+    /// The directory that stands for a node, as this one knows.
+    package func directory(of node: NodeID) -> DirectoryID? {
+        registry?.identity[member: node]?.directory
+    }
     /// The directory that knocked here for a node and was not let in.
     package func knock(of node: NodeID) -> DirectoryID? { registry?.knocks[node] }
 

@@ -170,6 +170,7 @@ extension NodeLoop {
             node: node.number,
             high: directory.high,
             low: directory.low,
+            replaces: replica.directory(of: node).map { .init(high: $0.high, low: $0.low) },
             request: RequestID(node: configuration.node.number, incarnation: 0, sequence: 0)
         )
         switch replica.submit(
@@ -195,6 +196,10 @@ extension NodeLoop {
         guard case .applied = result else {
             answer(connection, timedOut().response)
             return
+        }
+        // Another one may have been let in meanwhile.
+        guard replica.directory(of: node) == directory else {
+            return answer(connection, Problem.notWaiting.response)
         }
         answer(
             connection,
