@@ -33,8 +33,9 @@ let package = Package(
     name: "verdict",
     products: [.executable(name: "verdict", targets: ["verdict"])],
     targets: [
-        // C: module maps over the system's libraries.
+        // C: what Swift does not show of the system, of its libraries and of processors.
         .target(name: "CLinux"),
+        .target(name: "CCRC32C"),
         .systemLibrary(
             name: "COpenSSL",
             pkgConfig: "openssl",
@@ -42,7 +43,7 @@ let package = Package(
         ),
 
         // Pure: no clock, file, socket, thread or global randomness.
-        room("Digest", ["COpenSSL"]),
+        room("Digest", ["COpenSSL", "CCRC32C"]),
         room("Raft"),
         room("Verification", ["Digest"]),
         room("HTTP"),

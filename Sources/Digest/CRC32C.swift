@@ -1,4 +1,7 @@
-/// CRC-32C (Castagnoli; RFC 3720 appendix B.4), slicing by 8.
+internal import CCRC32C
+
+/// CRC-32C (Castagnoli; RFC 3720 appendix B.4): by the processor's instruction for it, or slicing by 8
+/// where there is none.
 ///
 /// The checksum of a whole follows from its parts:
 /// `checksum(of: a + b) == checksum(of: b, continuing: checksum(of: a))`.
@@ -14,7 +17,17 @@ package enum CRC32C {
         unsafe checksum(of: bytes.span.bytes, continuing: previous)
     }
 
+    private static let hasInstruction = ccrc32c_is_available() != 0
+
     package static func checksum(of bytes: RawSpan, continuing previous: UInt32 = 0) -> UInt32 {
+        guard hasInstruction else { return sliced(bytes, continuing: previous) }
+        return unsafe bytes.withUnsafeBytes { bytes in
+            unsafe ~ccrc32c_continue(~previous, bytes.baseAddress, bytes.count)
+        }
+    }
+
+    /// Without the processor's help.
+    package static func sliced(_ bytes: RawSpan, continuing previous: UInt32 = 0) -> UInt32 {
         let table = tables.span
         var crc = ~previous
         var offset = 0
