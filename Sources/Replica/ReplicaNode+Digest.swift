@@ -105,11 +105,12 @@ extension ReplicaNode {
     /// What was changed behind a node's back and is not found yet must not spread: copied to one more node it
     /// would outvote those who are right. So it is compared, as soon as can be. Where nobody compares
     /// there is nothing to wait for; nor where the peer lacks the log without which no majority comes together,
-    /// and nothing can be agreed before it has the checkpoint.
+    /// and nothing can be agreed before it has the checkpoint. That only the leader knows, whom the peer asks
+    /// next: anybody else hands on nothing that was not compared.
     mutating func mayHandOn(_ index: LogIndex, to peer: NodeID, at now: Instant) -> Bool {
         guard configuration.digestInterval != nil,
             !machine.digest.isCompared(EntryIndex(index.number)),
-            canCompare(index, for: peer, at: now)
+            raft.role != .leader || canCompare(index, for: peer, at: now)
         else { return true }
         if comparison.index != index {
             comparison.index = index

@@ -94,6 +94,10 @@ extension ReplicaNode {
         guard install.unanswered <= ReplicaNode.maxUnanswered else {
             return abandonInstall("\(install.source) does not answer")
         }
+        // Nothing is there yet, and whoever leads answers sooner.
+        if case .manifest = install.phase, let leader = raft.leader, leader != install.source {
+            return abandonInstall("\(install.source) does not lead any more")
+        }
         let message = PullMessage.fileWanted(
             file,
             offset: UInt64(offset),

@@ -173,6 +173,54 @@ struct DigestTests {
         #expect(!isServing(2, cluster))
     }
 
+    @Test("who leads no more hands on nothing that was not compared, and is not asked again")
+    func formerLeader() throws {
+        let cluster = try cluster { $0.state.checkpointBytes = 1 }
+        try cluster.elect(0)
+        try work(cluster, "a")
+        var asked: PeerMessage?
+        cluster.intercept = { from, to, message in
+            // Nobody says what its state has come to, and the leader does not hear the question.
+            switch message {
+            case .ping(let sentAt, var status):
+                status.mark = nil
+                return .ping(sentAt: sentAt, status)
+            case .pong(let sentAt, let wall, var status):
+                status.mark = nil
+                return .pong(sentAt: sentAt, wall: wall, status)
+            case .pull(.fileWanted) where to == 0:
+                asked = message
+                return nil
+            default: return message
+            }
+        }
+        cluster.run(for: .seconds(2))
+        try work(cluster, "b")
+        #expect(cluster.with(2) { $0.rebuild(at: cluster.now) } == true)
+        cluster.run(for: .seconds(1))
+        let question = try #require(asked)
+        cluster.with(0) { _ = $0.transferLeadership(to: NodeID(2), at: cluster.now) }
+        let leader = try cluster.awaitLeader(otherThan: 0, knownTo: [0, 1])
+        #expect(leader == 1)
+        var answers = 0
+        cluster.intercept = { from, to, message in
+            if from == 0, case .pull(.file) = message { answers += 1 }
+            return message
+        }
+        cluster.with(0) { $0.received(question, from: NodeID(3), at: cluster.now) }
+        cluster.run(for: .milliseconds(100))
+        #expect(answers == 0)
+        let isServing = cluster.run(atMost: .seconds(8)) {
+            cluster.look(2) { $0.isServing } == true
+        }
+        #expect(isServing)
+        #expect(answers == 0)
+        let sources = cluster.notices.compactMap {
+            if case .installBegun(_, let source) = $0.notice { source } else { nil }
+        }
+        #expect(sources == [NodeID(2)])
+    }
+
     @Test("who waits at a replica that differs is told that nothing is claimed")
     func waiting() throws {
         let cluster = try cluster {
