@@ -231,16 +231,16 @@ extension RecoveredState {
 }
 
 extension ReplicaNode {
-    /// Hands over the state as the newest checkpoint on a disk has it, for checkers.
+    /// A number for the state as the newest checkpoint on a disk has it, for checkers.
     ///
-    /// - Returns: the entry that it stands for; `nil` if there is no checkpoint.
+    /// - Returns: the entry that it stands for, and the number; `nil` if there is no checkpoint.
     /// - Throws: `JournalError` if it cannot be used.
-    package static func forEachCanonicalChunk(
+    package static func canonicalFingerprint(
         ofCheckpointOn disk: inout some Disk,
+        version: (_ file: String) -> UInt64,
         configuration: ReplicaConfiguration,
-        remembering known: inout CanonicalRecords,
-        _ consume: ([UInt8]) -> Void
-    ) throws(JournalError) -> EntryID? {
+        remembering known: inout CanonicalRecords
+    ) throws(JournalError) -> (entry: EntryID, fingerprint: UInt64)? {
         var store = try StateStore.open(
             on: &disk,
             cluster: configuration.journal.cluster,
@@ -250,6 +250,8 @@ extension ReplicaNode {
         let machine = try RecoveredState.restore(&store, from: &disk, configuration)
         var records: [RecordPlace: [UInt8]] = [:]
         for place in machine.unloadedPlaces {
+            let file = store.file(of: place.location)
+            if known.holds(place, version: version(file)) { continue }
             let read = store.read(place.location, number: 0)
             let bytes: [UInt8]
             do {
@@ -257,12 +259,12 @@ extension ReplicaNode {
             } catch { throw .disk(error) }
             records[place] = Array(try StateStore.record(in: bytes, of: read))
         }
-        machine.forEachCanonicalChunk(
+        let fingerprint = machine.canonicalFingerprint(
+            version: { version(store.file(of: $0.location)) },
             reading: { records[$0] ?? [] },
-            remembering: &known,
-            consume
+            remembering: &known
         )
-        return manifest.entry
+        return (manifest.entry, fingerprint)
     }
 }
 

@@ -203,30 +203,35 @@ extension ReplicaNode {
     /// An attempt as the state has it, wherever its record is; reads the disk at once.
     package borrowing func attempt(
         _ id: AttemptID,
-        reading disk: (DiskRead) -> [UInt8],
+        reading disk: DiskView,
         remembering known: inout CanonicalRecords
     ) -> AttemptView? {
-        machine.attempt(id, reading: { place in record(at: place, disk) }, remembering: &known)
+        machine.attempt(
+            id,
+            version: { disk.version(store.file(of: $0.location)) },
+            reading: { record(at: $0, disk.read) },
+            remembering: &known
+        )
     }
 
     /// An attempt's timeline, wherever its record is; reads the disk at once.
     package borrowing func timeline(
         _ id: AttemptID,
-        reading disk: (DiskRead) -> [UInt8]
+        reading disk: DiskView
     ) -> [TimelineEntry]? {
-        machine.timeline(id) { place in record(at: place, disk) }
+        machine.timeline(id) { place in record(at: place, disk.read) }
     }
 
-    /// The whole state, wherever its records are; reads the disk at once.
-    package borrowing func forEachCanonicalChunk(
-        reading disk: (DiskRead) -> [UInt8],
-        remembering known: inout CanonicalRecords,
-        _ consume: ([UInt8]) -> Void
-    ) {
-        machine.forEachCanonicalChunk(
-            reading: { place in record(at: place, disk) },
-            remembering: &known,
-            consume
+    /// A number for the whole state, wherever its records are; reads the disk at once.
+    package borrowing func canonicalFingerprint(
+        reading disk: DiskView,
+        remembering known: inout CanonicalRecords
+    ) -> UInt64 {
+        var versions: [Int: UInt64] = [:]
+        return machine.canonicalFingerprint(
+            version: { disk.version(of: $0, in: store, &versions) },
+            reading: { record(at: $0, disk.read) },
+            remembering: &known
         )
     }
 
@@ -236,5 +241,33 @@ extension ReplicaNode {
     ) -> [UInt8] {
         let read = store.read(place.location, number: 0)
         return (try? StateStore.record(in: disk(read), of: read)).map { Array($0) } ?? []
+    }
+}
+
+/// What is on a disk, for checkers: without faults and at once.
+package struct DiskView {
+    package let read: (DiskRead) -> [UInt8]
+    /// Another number from each change of a file on.
+    package let version: (_ file: String) -> UInt64
+
+    package init(
+        read: @escaping (DiskRead) -> [UInt8],
+        version: @escaping (_ file: String) -> UInt64
+    ) {
+        self.read = read
+        self.version = version
+    }
+
+    /// The version of a record's run, asked for once in a walk through all records.
+    func version(
+        of place: RecordPlace,
+        in store: StateStore,
+        _ versions: inout [Int: UInt64]
+    ) -> UInt64 {
+        let run = place.location.run
+        if let version = versions[run] { return version }
+        let version = version(store.file(of: place.location))
+        versions[run] = version
+        return version
     }
 }

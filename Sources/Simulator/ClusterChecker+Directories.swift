@@ -74,18 +74,18 @@ extension ClusterChecker {
     /// Replicas that applied the same entries are equal.
     mutating func compareAll(_ node: Int, _ replica: inout ReplicaNode, at now: UInt64) {
         guard !records[node].isCorrupt else { return }
-        var fingerprint = Fingerprint()
-        replica.forEachCanonicalChunk(reading: disks[node], remembering: &canonical) {
-            fingerprint.fold($0)
-        }
+        let fingerprint = replica.canonicalFingerprint(
+            reading: disks[node],
+            remembering: &canonical
+        )
         let index = replica.appliedIndex.number
-        if let other = digests[index], other != fingerprint.value {
+        if let other = digests[index], other != fingerprint {
             fail(
                 "state machine safety",
                 "n\(node + 1) at \(index) differs from another replica at the same index",
                 at: now
             )
         }
-        digests[index] = fingerprint.value
+        digests[index] = fingerprint
     }
 }

@@ -29,8 +29,8 @@ struct ClusterChecker {
     let quorum: Int
     /// Entries that let in a directory which did not stand for its node yet.
     var admissions: Set<UInt64> = []
-    /// Read what is on the nodes' disks, past all faults.
-    var disks: [(DiskRead) -> [UInt8]] = []
+    /// What is on the nodes' disks, past all faults.
+    var disks: [DiskView] = []
     var leadersSeen = 0
     var repairs: UInt64 = 0
 

@@ -12,7 +12,7 @@ extension WorldPlan {
         return """
             \(nodes) nodes, \(network)\(isEncoded ? ", encoded" : ""), election time-out \
             \(electionTimeout / WorldPlan.millisecond) ms, \(attempts.count) attempts, \
-            \(faults.count) faults of: \(kinds)
+            \(faults.count) faults of: \(kinds)\(story.map { "; story \($0)" } ?? "")
             """
     }
 }

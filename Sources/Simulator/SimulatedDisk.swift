@@ -21,6 +21,10 @@ struct SimulatedDisk: Disk {
         var lastWrite = 0
         /// Bits that were flipped behind everyone's back.
         var flips: [(offset: Int, mask: UInt8)] = []
+        /// Another one from each change of `now` on, flips aside.
+        var version: UInt64 = 0
+        /// A sync failed: `now` is not what a power cut leaves, though all seems written.
+        var isAdrift = false
     }
 
     private struct Name {
@@ -42,6 +46,7 @@ struct SimulatedDisk: Disk {
     private var names: [Name] = []
     private var durableNames: [Name] = []
     private(set) var operations: UInt64 = 0
+    private var changes: UInt64 = 0
     /// Tells the directory from a copy of it.
     var place: UInt64 = 0
     var hasFiles: Bool { !names.isEmpty }
@@ -101,6 +106,7 @@ struct SimulatedDisk: Disk {
             let file = files.count
             files.append(File(now: [UInt8](repeating: 0, count: size)))
             files[file].unsynced = [0..<0]
+            changed(file)
             names.insert(Name(name, file), at: place(of: name))
         case .write(let name, let offset, let bytes):
             let file = try number(of: name)
@@ -110,6 +116,7 @@ struct SimulatedDisk: Disk {
             }
             if offset + bytes.count > files[file].now.count { try takeRoom("write \(name)") }
             files[file].now.lay(bytes[...], at: offset)
+            changed(file)
             files[file].flips.removeAll { (offset..<offset + bytes.count).contains($0.offset) }
             files[file].unsynced.append(offset..<offset + bytes.count)
         case .sync(let name):
@@ -119,6 +126,7 @@ struct SimulatedDisk: Disk {
                 // The pages are marked clean all the same: they never reach the disk unless they
                 // are written again, yet are read as if they had (ATC'20, fsync failures).
                 files[file].unsynced = []
+                files[file].isAdrift = true
                 throw DiskError(operation: "sync \(name)", code: SimulatedDisk.ioError)
             }
             flush(file)
@@ -140,7 +148,19 @@ struct SimulatedDisk: Disk {
                 files[file].now.append(contentsOf: repeatElement(0, count: size - old))
             }
             files[file].unsynced.append(min(size, old)..<size)
+            changed(file)
         }
+    }
+
+    /// A file's content is another one from now on.
+    private mutating func changed(_ file: Int) {
+        changes += 1
+        files[file].version = place &+ changes &* 0x9E37_79B9_7F4A_7C15
+    }
+
+    /// A number for what ``peek(_:)`` gives of a file, here and on copies of this disk; no other content has it.
+    func version(of file: String) -> UInt64 {
+        position(of: file).map { files[names[$0].file].version } ?? 0
     }
 
     /// All that was written of the log is on the disk, and so are its files' names.
@@ -224,13 +244,12 @@ struct SimulatedDisk: Disk {
         let keepsNames = random.chance(percent: 50)
         if keepsNames { durableNames = names } else { names = durableNames }
         for file in files.indices {
-            guard !files[file].unsynced.isEmpty else {
-                files[file].now = files[file].durable
-                continue
-            }
-            lose(file, survival, &random)
+            guard !files[file].unsynced.isEmpty || files[file].isAdrift else { continue }
+            if !files[file].unsynced.isEmpty { lose(file, survival, &random) }
             files[file].now = files[file].durable
             files[file].unsynced = []
+            files[file].isAdrift = false
+            changed(file)
         }
     }
 
@@ -400,6 +419,7 @@ struct SimulatedDisk: Disk {
             files[file].durable[at] = 0
             files[file].now[at] = 0
         }
+        changed(file)
         return "a page of \(name) at \(start) is zero"
     }
 
@@ -407,6 +427,7 @@ struct SimulatedDisk: Disk {
         files[file].durable = bytes
         files[file].now = bytes
         files[file].unsynced = []
+        changed(file)
     }
 }
 

@@ -229,8 +229,16 @@ extension World {
         trace.note(now, "n\(host.number + 1): a bit flips in \(rot.file) at \(rot.offset)")
     }
 
+    /// A host's disk for checkers.
+    func view(of host: Host) -> DiskView {
+        DiskView(
+            read: { [unowned self] in peek($0, at: host) },
+            version: { host.disk.version(of: $0) }
+        )
+    }
+
     /// What a checker reads: as it was written, though a bit flipped since.
-    func peek(_ read: DiskRead, at host: Host) -> [UInt8] {
+    private func peek(_ read: DiskRead, at host: Host) -> [UInt8] {
         var bytes = host.disk.peek(read)
         // A copy of a damaged run is damaged as well.
         for (damaged, original) in damagedRecords where bytes.starts(with: damaged) {
@@ -404,7 +412,7 @@ extension World {
             guard let process = host.process else { continue }
             let missing = oracle.missing(
                 in: { id in
-                    process.replica.timeline(id, reading: { peek($0, at: host) })
+                    process.replica.timeline(id, reading: view(of: host))
                 },
                 plan.attempts,
                 hasLost: { hosts[$0].hasLost },

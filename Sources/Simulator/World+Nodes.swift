@@ -98,14 +98,14 @@ extension World {
         guard !checker.records[host.number].isRotten, !host.isCorrupt else { return }
         var disk = host.disk
         disk.clearFaults()
-        var fingerprint = Fingerprint()
-        let entry: EntryID?
+        let found: (entry: EntryID, fingerprint: UInt64)?
         do throws(JournalError) {
-            entry = try ReplicaNode.forEachCanonicalChunk(
+            found = try ReplicaNode.canonicalFingerprint(
                 ofCheckpointOn: &disk,
+                version: { host.disk.version(of: $0) },
                 configuration: configuration,
                 remembering: &checker.canonical
-            ) { fingerprint.fold($0) }
+            )
         } catch {
             guard !host.disk.isStateDamaged else { return }
             checker.fail(
@@ -115,8 +115,13 @@ extension World {
             )
             return
         }
-        guard let entry else { return }
-        checker.compareCheckpoint(host.number, entry.index.number, fingerprint.value, at: now)
+        guard let found else { return }
+        checker.compareCheckpoint(
+            host.number,
+            found.entry.index.number,
+            found.fingerprint,
+            at: now
+        )
     }
 
     private func refusedToStart(_ host: Host, _ error: JournalError) {

@@ -67,7 +67,7 @@ package final class World {
         oracle = DomainOracle(attempts: plan.attempts.count)
         trace = Trace(since: since, print: print)
         platforms = plan.attempts.map { SeededRandom(seed: $0.seed, stream: "platform") }
-        checker.disks = hosts.map { host in { [unowned self] in self.peek($0, at: host) } }
+        checker.disks = hosts.map { view(of: $0) }
         schedulePlan()
     }
 

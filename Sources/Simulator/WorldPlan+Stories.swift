@@ -1,3 +1,5 @@
+internal import Replica
+
 /// Faults that belong together, in some worlds.
 ///
 /// Single faults drawn at random seldom meet in the one order that wakes a bug: what happens while a cluster is formed,
@@ -22,10 +24,12 @@ extension WorldPlan {
         let isPossible =
             story != .wrongSource || nodes > 3 && !options.without.contains(.directories)
         guard nodes > 1, isPossible else { return }
+        self.story = story
         switch story {
         case .forming: addForming(&random)
         case .nearRefusal: bringTogether(&random)
-        case .fullStart, .wrongSource: break
+        case .wrongSource: digestInterval = 10 * WorldPlan.second
+        case .fullStart: break
         }
         let spacing = random.between(20, 90) * WorldPlan.second
         var at = random.between(2, 30) * WorldPlan.second
@@ -44,7 +48,7 @@ extension WorldPlan {
             case .wrongSource:
                 add(.corruptState, at, WorldPlan.second, node, aimsAtLeader: true)
                 let soon = random.below(2 * WorldPlan.second)
-                add(.failRead, at + soon, 2 * WorldPlan.second, peer, amount: 3)
+                add(.failRead, at + soon, 4 * WorldPlan.second, peer, amount: 3)
             case .nearRefusal:
                 add(.bitRot, at, random.between(1, 300) * WorldPlan.millisecond, near.rotten)
                 let soon = random.below(300 * WorldPlan.millisecond)
@@ -94,11 +98,46 @@ extension WorldPlan {
     }
 
     /// Two nodes of those far apart are neighbours.
+    ///
+    /// The one that votes is nearer to the others, so that its turn comes first when a leader is lost, and the refusal of
+    /// its neighbour is the first word that it hears.
     private mutating func bringTogether(_ random: inout SeededRandom) {
+        if random.chance(percent: 75) {
+            spreadOut(&random)
+            // Whoever waits for ever is seen to, for nothing else has it start anew.
+            faults = []
+            faultKinds = []
+            loss = 0
+        }
         near.rotten = random.below(nodes)
         near.candidate = (near.rotten + 1 + random.below(nodes - 1)) % nodes
-        let delay = min(delays[near.rotten][near.candidate], WorldPlan.millisecond)
-        delays[near.rotten][near.candidate] = delay
-        delays[near.candidate][near.rotten] = delay
+        let between = min(delays[near.rotten][near.candidate], WorldPlan.millisecond)
+        for node in 0..<nodes where node != near.rotten {
+            let farther = delays[near.candidate][node] + 10 * WorldPlan.millisecond
+            let delay = node == near.candidate ? between : farther
+            delays[near.rotten][node] = delay
+            delays[node][near.rotten] = delay
+        }
+    }
+
+    /// Each node is in a region of its own.
+    private mutating func spreadOut(_ random: inout SeededRandom) {
+        let longest = 150 * WorldPlan.millisecond
+        for a in 0..<nodes {
+            for b in 0..<a {
+                delays[a][b] = random.between(longest / 3, longest)
+                delays[b][a] = delays[a][b]
+            }
+        }
+        setPace(slowerThan: 10 * longest)
+    }
+
+    /// What a story needs of how states are kept.
+    mutating func settleStory() {
+        guard story == .wrongSource else { return }
+        // What is wrong is in a checkpoint before anybody compares it, and what is read fails.
+        keepsLog = true
+        state.checkpointBytes = 600
+        state.cacheBytes = 0
     }
 }

@@ -51,9 +51,9 @@ package struct WorldPlan: Sendable {
     private(set) var requestHold: UInt64
     private(set) var forwardRetry: UInt64
     /// The nodes keep their logs; else a follower that was away for long needs a checkpoint.
-    private(set) var keepsLog = true
-    private(set) var state = ReplicaConfiguration.StateSettings()
-    private(set) var digestInterval: UInt64 = 0
+    var keepsLog = true
+    var state = ReplicaConfiguration.StateSettings()
+    var digestInterval: UInt64 = 0
     /// Sealed segments and runs are read for damage once in this time.
     private(set) var scrubInterval: UInt64
     /// Wall clocks' error at the start, in milliseconds.
@@ -64,6 +64,7 @@ package struct WorldPlan: Sendable {
 
     package internal(set) var faultKinds: [FaultKind]
     package internal(set) var faults: [Fault] = []
+    var story: FaultStory?
     /// Of the story in which two nodes are neighbours, far from the others.
     var near = (rotten: 0, candidate: 0)
     private(set) var attempts: [AttemptPlan] = []
@@ -180,6 +181,15 @@ package struct WorldPlan: Sendable {
         state.merge.maxSmallRuns = random.pick([2, 5, 16])
         state.merge.minDeadBytes = random.pick([100, 10_000])
         keepsLog = random.chance(percent: 60)
+        settleStory()
+    }
+
+    /// The nodes are farther apart than was drawn at first.
+    mutating func setPace(slowerThan least: UInt64) {
+        guard electionTimeout < least else { return }
+        electionTimeout = least
+        heartbeat = electionTimeout / 8
+        diskStall = max(WorldPlan.second, 2 * electionTimeout)
     }
 
     /// In a half of the runs each, from a stream of its own.
@@ -192,7 +202,8 @@ package struct WorldPlan: Sendable {
             settings.longestBackoff = .seconds(20)
             placement = settings
         }
-        if random.chance(percent: 50) {
+        // By what is configured, a refusal from close by is no hurry.
+        if random.chance(percent: 50) || story == .nearRefusal {
             var settings = TimingSettings()
             // No less than other worlds have: what is judged by the time-out is judged by the plan's.
             settings.least = .milliseconds(Int(random.between(150, 400)))

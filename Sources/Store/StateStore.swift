@@ -422,14 +422,19 @@ package struct StateStore: Sendable {
 
     // MARK: Reading
 
-    /// How to read a record.
-    package func read(_ location: RecordLocation, number: UInt64) -> DiskRead {
+    /// The file that a record is in.
+    package func file(of location: RecordLocation) -> String {
         guard let run = held[location.run] else {
             fatalError("invariant broken: a record of run \(location.run), which is not held")
         }
-        return DiskRead(
+        return run.file
+    }
+
+    /// How to read a record.
+    package func read(_ location: RecordLocation, number: UInt64) -> DiskRead {
+        DiskRead(
             number: number,
-            file: run.file,
+            file: file(of: location),
             offset: location.offset,
             count: location.length
         )

@@ -1,40 +1,84 @@
 extension StateMachine {
+    /// Sums the whole state up: two replicas are equal where the sums are, but for a collision of 64 bits.
+    ///
+    /// Takes time in proportion to the state: for comparing replicas in simulation. It stands for what
+    /// ``forEachCanonicalChunk(_:)`` hands over, but the attempts' order.
+    ///
+    /// - Parameters:
+    ///   - version: of the bytes at a place, which another number stands for as soon as they change.
+    ///   - read: reads a record that is not in memory.
+    ///   - known: what was decoded before, of the same log.
+    /// - Returns: the sum.
+    package func canonicalFingerprint(
+        version: (RecordPlace) -> UInt64,
+        reading read: (RecordPlace) -> [UInt8],
+        remembering known: inout CanonicalRecords
+    ) -> UInt64 {
+        var buffer = canonicalHead
+        var fingerprint = CanonicalRecords.fingerprint(of: buffer)
+        for position in 0..<attempts.end {
+            let residence = attempts.residences[position]
+            guard !residence.isFree, !residence.isDetached else { continue }
+            buffer.removeAll(keepingCapacity: true)
+            guard encodeCanonical(attempts[position], into: &buffer) else { continue }
+            fingerprint &+= CanonicalRecords.fingerprint(of: buffer)
+        }
+        settled.forEachUnloaded { place in
+            let record = decoded(at: place, version, read, &known)
+            guard !retention.isForgotten(record.value) else { return }
+            // Only its form without details is another one than that which is stored.
+            if retention.isCompact(record.value) {
+                buffer.removeAll(keepingCapacity: true)
+                if encodeCanonical(record.value, into: &buffer) {
+                    fingerprint &+= CanonicalRecords.fingerprint(of: buffer)
+                }
+            } else {
+                fingerprint &+= record.fingerprint
+            }
+        }
+        return fingerprint
+    }
+
+    func decoded(
+        at place: RecordPlace,
+        _ version: (RecordPlace) -> UInt64,
+        _ read: (RecordPlace) -> [UInt8],
+        _ known: inout CanonicalRecords
+    ) -> CanonicalRecords.Known {
+        do {
+            return try known.record(at: place, version: version(place), flows: flowList, read)
+        } catch {
+            fatalError("invariant broken: a record that was read does not decode: \(error)")
+        }
+    }
+
     /// Hands over the whole state as bytes, in pieces and in an order that depends on the state
     /// alone: two replicas are equal where the concatenated bytes are.
     ///
-    /// Takes time in proportion to the state: for comparing replicas in tests and simulation.
+    /// Takes time in proportion to the state: for comparing replicas in tests.
     /// Counters and the digest take no part; they say what came, not only what it left. Nor does it show which attempts are
     /// in memory, or which bytes were dropped of those whose retention time is over.
     ///
     /// - Parameters:
     ///   - read: reads a record that is not in memory.
-    ///   - known: what was decoded before, of the same log.
     ///   - consume: gets the pieces.
     package func forEachCanonicalChunk(
         reading read: (RecordPlace) -> [UInt8],
-        remembering known: inout CanonicalRecords,
         _ consume: ([UInt8]) -> Void
     ) {
         consume(canonicalHead)
         var records: [(id: AttemptID, bytes: [UInt8])] = []
         records.reserveCapacity(attempts.count + settled.count)
+        func add(_ record: AttemptRecord) {
+            var bytes: [UInt8] = []
+            if encodeCanonical(record, into: &bytes) { records.append((record.id, bytes)) }
+        }
         for position in 0..<attempts.end {
             let residence = attempts.residences[position]
-            guard !residence.isFree, !residence.isDetached else { continue }
-            if let record = canonical(attempts[position]) { records.append(record) }
+            if !residence.isFree, !residence.isDetached { add(attempts[position]) }
         }
         settled.forEachUnloaded { place in
-            let stored = read(place)
-            do {
-                let record = try known.record(stored, flows: flowList)
-                guard !retention.isForgotten(record.value) else { return }
-                // Only its form without details is another one than that which is stored.
-                if retention.isCompact(record.value) {
-                    if let record = canonical(record.value) { records.append(record) }
-                } else {
-                    records.append((record.value.id, record.bytes))
-                }
-            } catch {
+            do { add(try AttemptRecord(decoding: read(place)[...], flows: flowList)) } catch {
                 fatalError("invariant broken: a record that was read does not decode: \(error)")
             }
         }
@@ -44,7 +88,6 @@ extension StateMachine {
 
     /// The same where all attempts are in memory.
     package func forEachCanonicalChunk(_ consume: ([UInt8]) -> Void) {
-        var known = CanonicalRecords()
         forEachCanonicalChunk(
             reading: { place in
                 guard let read = paging.reader else {
@@ -52,18 +95,21 @@ extension StateMachine {
                 }
                 return read(place)
             },
-            remembering: &known,
             consume
         )
     }
 
-    func canonical(_ record: AttemptRecord) -> (AttemptID, [UInt8])? {
-        guard !retention.isForgotten(record) else { return nil }
+    /// - Returns: false if the record is forgotten, and nothing of it counts.
+    func encodeCanonical(_ record: AttemptRecord, into bytes: inout [UInt8]) -> Bool {
+        guard !retention.isForgotten(record) else { return false }
+        guard retention.isCompact(record) else {
+            record.encode(into: &bytes)
+            return true
+        }
         var record = record
-        if retention.isCompact(record) { record.dropDetails() }
-        var bytes: [UInt8] = []
+        record.dropDetails()
         record.encode(into: &bytes)
-        return (record.id, bytes)
+        return true
     }
 
     var canonicalHead: [UInt8] {
@@ -197,19 +243,25 @@ extension StateMachine {
 
 /// What records were decoded before, for whoever compares whole states of one log over and over.
 ///
-/// A record is known by all of its bytes: what a disk gives instead of them is another one.
+/// A record is known by where it stands and the version of what is there, or else by all of its bytes: what a
+/// disk gives instead of them is another one.
 package struct CanonicalRecords {
     final class Known: Sendable {
         let value: AttemptRecord
-        /// As it is encoded now, whichever version it was stored in.
-        let bytes: [UInt8]
+        /// Of it as it is encoded now, whichever version it was stored in.
+        let fingerprint: UInt64
 
         init(_ value: AttemptRecord) {
             self.value = value
             var bytes: [UInt8] = []
             value.encode(into: &bytes)
-            self.bytes = bytes
+            fingerprint = CanonicalRecords.fingerprint(of: bytes)
         }
+    }
+
+    private struct Place: Hashable {
+        var place: RecordPlace
+        var version: UInt64
     }
 
     /// Bytes of which a sample is hashed: two versions of a record seldom differ in few of them.
@@ -226,10 +278,29 @@ package struct CanonicalRecords {
     }
 
     private var known: [Stored: Known] = [:]
+    private var places: [Place: Known] = [:]
 
     package init() {}
 
+    /// Whether what stands at a place was decoded before.
+    package func holds(_ place: RecordPlace, version: UInt64) -> Bool {
+        places[Place(place: place, version: version)] != nil
+    }
+
     mutating func record(
+        at place: RecordPlace,
+        version: UInt64,
+        flows: [FlowReference],
+        _ read: (RecordPlace) -> [UInt8]
+    ) throws(CommandDecodeError) -> Known {
+        let key = Place(place: place, version: version)
+        if let record = places[key] { return record }
+        let record = try record(read(place), flows: flows)
+        places[key] = record
+        return record
+    }
+
+    private mutating func record(
         _ stored: [UInt8],
         flows: [FlowReference]
     ) throws(CommandDecodeError) -> Known {
@@ -237,5 +308,31 @@ package struct CanonicalRecords {
         let record = Known(try AttemptRecord(decoding: stored[...], flows: flows))
         known[Stored(bytes: stored)] = record
         return record
+    }
+
+    /// Spreads like a hash; no defence against whoever chooses the bytes.
+    static func fingerprint(of bytes: [UInt8]) -> UInt64 {
+        var value = UInt64(bytes.count) ^ 0x9AE1_6A3B_2F90_404F
+        func fold(_ word: UInt64) {
+            let product = (value ^ word).multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
+            value = product.high ^ product.low ^ (word &* 0xC2B2_AE3D_27D4_EB4F)
+        }
+        let span = bytes.span
+        let end = span.count
+        var at = 0
+        while at &+ 8 <= end {
+            var word: UInt64 = 0
+            for byte in 0..<8 { word |= UInt64(span[at &+ byte]) << UInt64(8 &* byte) }
+            fold(word)
+            at &+= 8
+        }
+        var rest: UInt64 = 0
+        while at < end {
+            rest = rest << 8 | UInt64(span[at])
+            at &+= 1
+        }
+        fold(rest)
+        fold(0)
+        return value
     }
 }

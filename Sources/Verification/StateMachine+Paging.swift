@@ -110,6 +110,7 @@ extension StateMachine {
     /// An attempt that need not be in memory: for checkers, which may read at once.
     package func attempt(
         _ id: AttemptID,
+        version: (RecordPlace) -> UInt64,
         reading read: (RecordPlace) -> [UInt8],
         remembering known: inout CanonicalRecords
     ) -> AttemptView? {
@@ -117,11 +118,7 @@ extension StateMachine {
         return peek(
             id,
             hash(id),
-            { place in
-                do { return try known.record(read(place), flows: flowList).value } catch {
-                    fatalError("invariant broken: a record that was read does not decode: \(error)")
-                }
-            },
+            { place in decoded(at: place, version, read, &known).value },
             { $0.view }
         )
     }

@@ -37,7 +37,8 @@ package struct StateSum: ~Copyable {
         guard machine.hash(record.id) == hash else { throw .invalid(field: "attempt") }
         guard record.ordinal == ordinal else { throw .invalid(field: "ordinal") }
         guard isOpen == !record.state.isTerminal else { throw .invalid(field: "state") }
-        guard let bytes = machine.canonical(record)?.1 else { return }
+        var bytes: [UInt8] = []
+        guard machine.encodeCanonical(record, into: &bytes) else { return }
         attempts += 1
         let digest = SHA256.hash(of: bytes)
         var carry: UInt64 = 0

@@ -237,14 +237,12 @@ struct Life: ~Copyable {
     /// The whole state.
     var canonical: [UInt8] {
         var all: [UInt8] = []
-        var known = CanonicalRecords()
         machine.forEachCanonicalChunk(
             reading: { place in
                 let read = store.read(place.location, number: 1)
                 let bytes = (try? disk.read(read.file, at: read.offset, count: read.count)) ?? []
                 return (try? StateStore.record(in: bytes, of: read)).map { Array($0) } ?? []
             },
-            remembering: &known,
             { all += $0 }
         )
         return all
