@@ -28,7 +28,8 @@ import Testing
                 let first = CRC32C.checksum(of: bytes[..<cut])
                 let rest = bytes[cut..<length]
                 #expect(CRC32C.checksum(of: rest, continuing: first) == expected)
-                #expect(CRC32C.sliced(rest.span.bytes, continuing: first) == expected)
+                let sliced = unsafe CRC32C.sliced(rest.span.bytes, continuing: first)
+                #expect(sliced == expected)
             }
         }
     }
