@@ -337,8 +337,14 @@ extension World {
             )
         case .merged(let before, let after):
             statistics.merges += 1
-            // A wrong state says what is live: what its checkpoint had may be gone.
-            if host.isCorrupt { host.soundCheckpoint = nil }
+            // A wrong state says what is live: what its checkpoint had may be gone, and the log alone cannot be read
+            // from its beginning where a segment of it was made again.
+            if host.isCorrupt {
+                host.soundCheckpoint = nil
+                if host.process.map({ $0.replica.journal.replaysFrom > .zero }) ?? false {
+                    checker.damaged(host.number)
+                }
+            }
             trace.note(now, "n\(host.number + 1) merged runs: \(before) bytes became \(after)")
         case .backupGivenUp: trace.note(now, "n\(host.number + 1) gives a backup up")
         case .storeFailed(let work, let error):
