@@ -50,7 +50,7 @@ package struct ReplicaConfiguration: Sendable {
         /// Bytes of records that are encoded in one turn, about.
         package var encodedPerTurn = 64 * 1024
         /// Records whose new places are noted in one turn.
-        package var settledPerTurn = 2000
+        package var settledPerTurn = 500
         /// Cost of the decided attempts that stay in memory although they are on disk, in bytes.
         package var cacheBytes = 128 * 1024 * 1024
         /// Records loaded at a time, at most, but for what an entry needs.

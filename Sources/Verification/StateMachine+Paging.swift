@@ -292,7 +292,7 @@ extension StateMachine {
     ///   - maxSteps: places looked at, at most.
     /// - Returns: whether more is to be evicted.
     @discardableResult
-    package mutating func evict(keeping limit: Int, maxSteps: Int = 1024) -> Bool {
+    package mutating func evict(keeping limit: Int, maxSteps: Int = 512) -> Bool {
         paging.turn &+= 1
         // The first time round takes the marks of use away, the second one evicts.
         var steps = min(maxSteps, 2 * attempts.end)
