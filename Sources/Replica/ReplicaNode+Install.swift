@@ -187,7 +187,7 @@ extension ReplicaNode {
         // Nobody can count on entries of this node's that the state does not stand for.
         ours.isFetched = raft.lastIndex < ours.entry.index
         // Numbers that no run of this node has, nor will have before the next start.
-        var number = max(nextFetchedRun, (store.manifest?.nextRun ?? 1) + 1 << 32)
+        var number = max(nextFetchedRun, (store.manifest?.nextRun ?? 1) + (1 << 32))
         for at in ours.runs.indices {
             ours.runs[at].sequence = number
             number += 1

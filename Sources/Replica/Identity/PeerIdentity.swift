@@ -106,10 +106,9 @@ package enum IdentityRefusal: Hashable, Sendable, CustomStringConvertible {
             """
         case .olderCopy(let node, let starts, let known):
             """
-            node \(node.number) comes with an older copy of its data directory (start \(starts), \
-            but \(starts == known ? "another process was" : "start \(known) was") seen\
-            \(starts == known ? " with that start" : "")); put the newest one back, or let it in with: verdict \
-            readmit \(node.number)
+            node \(node.number) comes with an older copy of its data directory (start \(starts), but \
+            \(starts == known ? "another process was seen with that start" : "start \(known) was seen")\
+            ); put the newest one back, or let it in with: verdict readmit \(node.number)
             """
         case .brokenPromise(let node, let found, let term, let promised, let promisedTerm):
             """
