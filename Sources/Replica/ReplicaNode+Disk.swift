@@ -199,7 +199,8 @@ extension ReplicaNode {
 
     /// The voter with the longest log among those that answer and are fit.
     ///
-    /// Who builds its state anew is never fit: it would not take office.
+    /// Who builds its state anew is never fit: it would not take office. Nor is one that needs entries which are not
+    /// here any more: it could not be brought up to date before it takes office.
     func successor(at now: Instant, isFit: (NodeStatus) -> Bool) -> NodeID? {
         successor(at: now) { isFit($1) }
     }
@@ -211,6 +212,7 @@ extension ReplicaNode {
         return raft.progress
             .filter { progress in
                 progress.isVoter && fit.contains { $0.node == progress.node }
+                    && !journal.lacks(progress.matchIndex.next)
             }
             .max { $0.matchIndex < $1.matchIndex }?.node
     }
