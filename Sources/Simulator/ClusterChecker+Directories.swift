@@ -1,5 +1,6 @@
 internal import Raft
 internal import Replica
+internal import Verification
 
 /// Directories and states that are replaced, wrong or built anew.
 extension ClusterChecker {
@@ -78,6 +79,14 @@ extension ClusterChecker {
             reading: disks[node],
             remembering: &canonical
         )
+        if comparesAfresh {
+            var nothing = CanonicalRecords()
+            invariant(
+                replica.canonicalFingerprint(reading: disks[node], remembering: &nothing)
+                    == fingerprint,
+                "what is remembered of n\(node + 1)'s disk is not what is on it"
+            )
+        }
         let index = replica.appliedIndex.number
         if let other = digests[index], other != fingerprint {
             fail(

@@ -26,6 +26,8 @@ struct ClusterChecker {
     var formerVotes: [Vote: NodeID] = [:]
     var digests: [UInt64: UInt64] = [:]
     var canonical = CanonicalRecords()
+    /// What is remembered in `canonical` is checked against the disks.
+    var comparesAfresh = false
     let quorum: Int
     /// Entries that let in a directory which did not stand for its node yet.
     var admissions: Set<UInt64> = []

@@ -360,6 +360,7 @@ struct SimulatedDisk: Disk {
         files[file].durable[offset] ^= mask
         files[file].flips.append((offset, mask))
         files[file].now[offset] = files[file].durable[offset]
+        if files[file].isAdrift { changed(file) }
         return "a bit flips in \(name) at \(offset)"
     }
 
@@ -380,6 +381,7 @@ struct SimulatedDisk: Disk {
         files[file].durable[offset] ^= mask
         files[file].now[offset] = files[file].durable[offset]
         files[file].flips.append((offset, mask))
+        if files[file].isAdrift { changed(file) }
         // Records follow each other behind a header of 64 bytes, each with its length.
         var start = 64
         while start + 8 <= before.count {

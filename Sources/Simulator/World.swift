@@ -67,6 +67,7 @@ package final class World {
         oracle = DomainOracle(attempts: plan.attempts.count)
         trace = Trace(since: since, print: print)
         platforms = plan.attempts.map { SeededRandom(seed: $0.seed, stream: "platform") }
+        checker.comparesAfresh = options.seed % 16 == 0
         checker.disks = hosts.map { view(of: $0) }
         schedulePlan()
     }
