@@ -1,6 +1,7 @@
 import FoundationEssentials
 import Journal
 import Raft
+import Replica
 import Reactor
 import Store
 import Verification
@@ -13,11 +14,12 @@ import Verification
 enum StateBench {
     private static let cluster = "bench"
     private static let node = NodeID(1)
-    /// As `ReplicaConfiguration.StateSettings` has them.
-    private static let attemptsPerCheckpoint = 100_000
-    private static let encodedPerTurn = 64 * 1024
-    private static let settledPerTurn = 2000
-    private static let cacheBytes = 128 * 1024 * 1024
+    /// As a node has them.
+    private static let settings = ReplicaConfiguration.StateSettings()
+    private static let attemptsPerCheckpoint = settings.checkpointAttempts
+    private static let encodedPerTurn = settings.encodedPerTurn
+    private static let settledPerTurn = settings.settledPerTurn
+    private static let cacheBytes = settings.cacheBytes
 
     /// The times that a kind of step took.
     private struct Longest {
