@@ -140,16 +140,20 @@ extension ReplicaNode {
         var possible = 1
         var hasLog = false
         for progress in raft.progress where progress.isVoter && progress.counts {
+            let state = peers.first { $0.node == progress.node }
+            // A leader that has just been elected knows nobody's log yet, but what they said of themselves.
+            let reaches =
+                progress.matchIndex >= index
+                || state?.status.map { max($0.appliedIndex, $0.promised.index) >= index } ?? false
             if progress.node == peer {
-                hasLog = progress.matchIndex >= index
+                hasLog = reaches
                 continue
             }
-            let state = peers.first { $0.node == progress.node }
             let isThere = state.map { isReachable($0, at: now) } ?? false
             let condition = state?.status?.condition
             let isWithoutState = condition == .rebuilding || condition == .quarantined
             if !isThere || !isWithoutState { possible += 1 }
-            if isThere, condition?.serves == true, progress.matchIndex >= index { ready += 1 }
+            if isThere, condition?.serves == true, reaches { ready += 1 }
         }
         return (hasLog ? possible : ready) >= configuration.raft.membership.quorum
     }

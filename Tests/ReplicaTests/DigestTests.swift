@@ -129,6 +129,39 @@ struct DigestTests {
         try cluster.open("c", at: 2)
     }
 
+    @Test("a leader without a state hands over to nobody whom it could not bring up to date")
+    func successorWithLog() throws {
+        let cluster = try cluster {
+            $0.state.checkpointAttempts = 4
+            $0.keepLittleLog()
+        }
+        try cluster.elect(0)
+        cluster.crash(2)
+        for i in 0..<24 { try cluster.open("a\(i)", at: 0) }
+        cluster.run(for: .seconds(1))
+        // The last node needs a checkpoint and gets none; the other one serves, though it keeps damage.
+        cluster.intercept = { from, to, message in
+            switch message {
+            case .pull where to == 2: return nil
+            case .ping(let sentAt, var status) where from == 1:
+                status.condition = .damaged
+                return .ping(sentAt: sentAt, status)
+            case .pong(let sentAt, let wall, var status) where from == 1:
+                status.condition = .damaged
+                return .pong(sentAt: sentAt, wall: wall, status)
+            default: return message
+            }
+        }
+        try cluster.start(2)
+        cluster.run(for: .seconds(3))
+        try #require(cluster.leader == 0)
+        #expect(cluster.look(2) { $0.condition } == .healthy)
+        #expect(cluster.with(0) { $0.rebuild(at: cluster.now) } == true)
+        let isHandedOver = cluster.run(atMost: .seconds(4)) { cluster.leader == 1 }
+        #expect(isHandedOver)
+        try cluster.open("b", at: 1)
+    }
+
     @Test("a state that came from a checkpoint is built anew from the leader's, and the log stays")
     func rebuiltFromCheckpoint() throws {
         let cluster = try cluster { $0.state.checkpointBytes = 1 }
@@ -219,6 +252,64 @@ struct DigestTests {
             if case .installBegun(_, let source) = $0.notice { source } else { nil }
         }
         #expect(sources == [NodeID(2)])
+    }
+
+    @Test("a leader that was just elected waits for the word of a voter far away")
+    func freshLeader() throws {
+        let cluster = try cluster {
+            $0.state.checkpointBytes = 1
+            $0.keepLittleLog()
+        }
+        try cluster.elect(1)
+        try work(cluster, "a")
+        cluster.crash(2)
+        for i in 0..<8 { try work(cluster, "b\(i)") }
+        // The next leader's newest checkpoint was compared by nobody, and its voter's answers take their time.
+        cluster.intercept = { from, to, message in
+            switch message {
+            case .ping(let sentAt, var status):
+                status.mark = nil
+                return .ping(sentAt: sentAt, status)
+            case .pong(let sentAt, let wall, var status):
+                status.mark = nil
+                return .pong(sentAt: sentAt, wall: wall, status)
+            default: return message
+            }
+        }
+        try cluster.open("c", at: 1)
+        cluster.run(for: .seconds(2))
+        let isBehind = cluster.look(0) {
+            $0.checkpoint.map { $0.index.number } ?? 0 > $0.machine.digest.comparedThrough
+        }
+        try #require(isBehind == true)
+        let others = cluster.intercept
+        var isFar = true
+        cluster.intercept = { from, to, message in
+            if isFar, from == 1, to == 0, case .raft(let raft) = message,
+                case .appendEntriesReply = raft.body
+            {
+                return nil
+            }
+            return others(from, to, message)
+        }
+        cluster.with(1) { _ = $0.transferLeadership(to: NodeID(1), at: cluster.now) }
+        try #require(
+            cluster.run(atMost: .seconds(3)) {
+                cluster.look(0) { $0.raft.role == .leader } == true
+            }
+        )
+        try cluster.start(2)
+        cluster.run(for: .milliseconds(200))
+        let begun = cluster.notices.count {
+            if case .installBegun = $0.notice { true } else { false }
+        }
+        #expect(begun == 0)
+        isFar = false
+        cluster.intercept = { $2 }
+        let isThere = cluster.run(atMost: .seconds(20)) {
+            cluster.look(2) { $0.isServing && $0.checkpoint != nil } == true
+        }
+        #expect(isThere)
     }
 
     @Test("who waits at a replica that differs is told that nothing is claimed")
