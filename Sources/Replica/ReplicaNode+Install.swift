@@ -25,9 +25,29 @@ struct Installing {
     var unanswered = 0
     /// The run that is fetched, as far as it is looked through; `nil` if it is taken as it is.
     var scan: RunScan?
+    /// Positions of runs that are here, and of those that were taken as they are.
+    var here: Set<Int> = []
+    var unsound: Set<Int> = []
+    /// Of a run that was fetched in part before.
+    var rest: (at: Int, run: FetchedRun)?
     /// The batch under way.
     var batch: DiskBatch?
     var isWriting = false
+}
+
+/// A run that was fetched, whole or in part, for a checkpoint that did not come to be: the next try goes on with it.
+///
+/// A number that a published checkpoint gave a run is given to no other one in that directory, so they say what is in it.
+struct FetchedRun {
+    var source: NodeID
+    var directory: DirectoryID?
+    /// As the source has it, and under the number that it has here.
+    var theirs: Run
+    var ours: Run
+    /// Bytes that are here, durable.
+    var count: Int
+    /// How far those were looked through.
+    var scan: RunScan?
 }
 
 extension ReplicaNode {
@@ -44,6 +64,8 @@ extension ReplicaNode {
     static var maxRefusedCopies: Int { 12 }
     /// And so many while somebody is there who takes its own for whole, and has not found the damage in it yet.
     private static let maxRefusedForOthers = 120
+    /// What was fetched in vain is of use to the next try, which comes soon or not at all.
+    private static let fetchedPatience = Duration.seconds(120)
     /// More than flows, runs and terms of any cluster take.
     private static let maxManifestBytes = 64 * 1024 * 1024
 
@@ -109,6 +131,7 @@ extension ReplicaNode {
     /// Asks again for what did not come.
     mutating func keepInstalling(at now: Instant) {
         fetchForRebuild(at: now)
+        if installing == nil, pulling.fetchedUntil <= now { forgetFetched() }
         guard let install = installing, !install.isWriting, install.batch == nil,
             install.askedAt.advanced(by: ReplicaNode.pullPatience) <= now
         else { return }
@@ -146,14 +169,21 @@ extension ReplicaNode {
                 return
             }
             guard let bytes, !bytes.isEmpty, done + bytes.count <= run.bytes else {
-                // Or it cannot be read there: asking again at once would go on for ever.
-                refuseCopy(at: now)
+                // The source has forgotten what it offered: it is asked for that again. Or it cannot read the
+                // file, which shows the second time: asking again at once would go on for ever.
+                if pulling.missing?.file == file, pulling.missing?.offset == done {
+                    refuseCopy(at: now)
+                } else {
+                    nextFetchAt = now.advanced(by: ReplicaNode.newsPause)
+                }
+                pulling.missing = (file, done)
                 return abandonInstall("\(file) is not there any more")
             }
+            pulling.missing = nil
             install.unanswered = 0
             if let reason = damage(in: bytes, at: done, of: run, &install, at: now) {
                 refuseCopy(at: now)
-                return abandonInstall(reason)
+                return abandonInstall(reason, keepsPart: false)
             }
             install.batch = write(bytes, at: done, ofRun: at, install)
             install.phase = .run(at, offset: done + bytes.count)
@@ -189,15 +219,55 @@ extension ReplicaNode {
         // Numbers that no run of this node has, nor will have before the next start.
         var number = max(nextFetchedRun, (store.manifest?.nextRun ?? 1) + (1 << 32))
         for at in ours.runs.indices {
-            ours.runs[at].sequence = number
-            number += 1
+            if let run = takeFetched(manifest.runs[at], from: install.source) {
+                ours.runs[at] = run.ours
+                if run.count == run.theirs.bytes {
+                    install.here.insert(at)
+                } else {
+                    install.rest = (at, run)
+                }
+            } else {
+                ours.runs[at].sequence = number
+                number += 1
+            }
         }
+        forgetFetched()
         ours.nextRun = number
         nextFetchedRun = number
         install.ours = ours
-        install.phase = .run(0, offset: 0)
-        if manifest.runs.isEmpty { install.batch = publish(ours, &install.phase) }
+        goOn(&install)
         installing = install
+    }
+
+    /// Begins with the next run that is not here, or has all of them take the place of the own ones.
+    private func goOn(_ install: inout Installing) {
+        guard let ours = install.ours else { return }
+        guard let at = ours.runs.indices.first(where: { !install.here.contains($0) }) else {
+            install.batch = publish(ours, &install.phase)
+            return
+        }
+        install.phase = .run(at, offset: 0)
+        guard let rest = install.rest, rest.at == at else { return }
+        install.phase = .run(at, offset: rest.run.count)
+        install.scan = rest.run.scan
+        install.rest = nil
+    }
+
+    /// What is here already of a run.
+    private mutating func takeFetched(_ theirs: Run, from source: NodeID) -> FetchedRun? {
+        let directory = directory(of: source)
+        guard
+            let at = pulling.fetched.firstIndex(where: {
+                $0.source == source && $0.directory == directory && $0.theirs == theirs
+            })
+        else { return nil }
+        return pulling.fetched.remove(at: at)
+    }
+
+    /// What was fetched in vain goes from the disk.
+    private mutating func forgetFetched() {
+        for run in pulling.fetched { store.remove(run.ours.file) }
+        pulling.fetched = []
     }
 
     /// A start from a checkpoint at this entry finds all that it needs.
@@ -237,6 +307,7 @@ extension ReplicaNode {
                 : isRebuilding && !areAllThere ? ReplicaNode.maxRefusedCopies : 0
             if damagedFetches < limit { return reason }
             install.scan = nil
+            if case .run(let at, _) = install.phase { install.unsound.insert(at) }
             output.notices.append(.runDamaged(reason, .kept))
             return nil
         }
@@ -321,7 +392,7 @@ extension ReplicaNode {
         guard var install = installing else { return true }
         install.isWriting = false
         if case .failure(let error) = result {
-            abandonInstall("\(error)")
+            abandonInstall("\(error)", keepsPart: false)
             return true
         }
         switch install.phase {
@@ -332,8 +403,8 @@ extension ReplicaNode {
             return true
         case .run(let at, let offset):
             guard let ours = install.ours, offset == ours.runs[at].bytes else { break }
-            install.phase = .run(at + 1, offset: 0)
-            if at + 1 == ours.runs.count { install.batch = publish(ours, &install.phase) }
+            install.here.insert(at)
+            goOn(&install)
         case .manifest: break
         }
         installing = install
@@ -341,8 +412,47 @@ extension ReplicaNode {
         return true
     }
 
-    private mutating func abandonInstall(_ reason: String) {
+    /// The fetch ends in vain, but what is here of its runs serves the next one.
+    ///
+    /// - Parameter keepsPart: whether what is here of the run under way is what the source has.
+    private mutating func abandonInstall(_ reason: String, keepsPart: Bool = true) {
+        if let install = installing { keepRuns(of: install, keepsPart: keepsPart) }
         installing = nil
         output.notices.append(.installAbandoned(reason))
+    }
+
+    private mutating func keepRuns(of install: Installing, keepsPart: Bool) {
+        guard let theirs = install.theirs, let ours = install.ours else { return }
+        var parts: [Int: (count: Int, scan: RunScan?)] = [:]
+        for at in install.here where !install.unsound.contains(at) {
+            parts[at] = (theirs.runs[at].bytes, nil)
+        }
+        if let rest = install.rest { parts[rest.at] = (rest.run.count, rest.run.scan) }
+        var begun = install.here
+        switch install.phase {
+        case .manifest: break
+        case .run(let at, let offset):
+            guard offset > 0 else { break }
+            begun.insert(at)
+            if keepsPart, !install.unsound.contains(at) { parts[at] = (offset, install.scan) }
+        case .publishing:
+            // Where that failed, the disk may have the new manifest and need them all.
+            if !keepsPart { return }
+        }
+        for at in begun where parts[at] == nil { store.remove(ours.runs[at].file) }
+        for at in parts.keys.sorted() {
+            guard let part = parts[at] else { continue }
+            pulling.fetched.append(
+                FetchedRun(
+                    source: install.source,
+                    directory: directory(of: install.source),
+                    theirs: theirs.runs[at],
+                    ours: ours.runs[at],
+                    count: part.count,
+                    scan: part.scan
+                )
+            )
+        }
+        pulling.fetchedUntil = lastTurnAt.advanced(by: ReplicaNode.fetchedPatience)
     }
 }

@@ -60,14 +60,18 @@ extension ReplicaNode {
         else { return answerFile(file, offset, nil, to: peer) }
         pulling.offered[at].askedAt = now
         let offered = pulling.offered[at]
+        // What nobody could compare when it was begun perhaps can be by now.
+        guard mayHandOn(offered.manifest.entry.index, to: peer, at: now) else { return }
         if file == RunName.manifest {
             let start = min(Int(offset), offered.bytes.count)
             let end = min(start + count, offered.bytes.count)
             return answerFile(file, offset, Array(offered.bytes[start..<end]), to: peer)
         }
-        guard offered.manifest.runs.contains(where: { $0.file == file }),
-            !pulling.files.contains(where: { $0.peer == peer })
-        else { return answerFile(file, offset, nil, to: peer) }
+        guard offered.manifest.runs.contains(where: { $0.file == file }) else {
+            return answerFile(file, offset, nil, to: peer)
+        }
+        // The answer is on its way, from a slow disk.
+        guard !pulling.files.contains(where: { $0.peer == peer }) else { return }
         pulling.offered[at].lastRun = offered.handles.first { store.run($0)?.file == file }
         let read = DiskRead(
             number: nextDiskReadNumber,

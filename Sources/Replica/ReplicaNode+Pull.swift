@@ -17,6 +17,11 @@ struct Pulling {
     var files: [(peer: NodeID, read: DiskRead)] = []
     /// The oldest entry that each peer says it has, asked for an older one.
     var oldest: [NodeID: LogIndex] = [:]
+    /// What is here of checkpoints that were fetched in vain, and for how long.
+    var fetched: [FetchedRun] = []
+    var fetchedUntil = Instant(nanoseconds: 0)
+    /// The piece that the source of a checkpoint said last that it has not got.
+    var missing: (file: String, offset: Int)?
 
     struct Read {
         var peer: NodeID

@@ -220,6 +220,11 @@ package struct StateStore: Sendable {
     }
 
     package var isBatchUnderWay: Bool { underWay != nil }
+    /// ENOENT.
+    private static let noSuchFile: Int32 = 2
+
+    /// Has a file removed that no manifest names.
+    package mutating func remove(_ file: String) { removals.append(file) }
 
     private mutating func batch(
         _ operations: [DiskOperation],
@@ -281,6 +286,8 @@ package struct StateStore: Sendable {
             guard done.isPublication else { return .wrote }
             return published(done.work)
         case .failure(let error):
+            // What is to go may never have come.
+            if done.work == .removal, error.code == StateStore.noSuchFile { return .wrote }
             if done.work != .removal { giveUp(done) }
             return .failed(done.work, error)
         }

@@ -1,6 +1,7 @@
 import Journal
 import Raft
 import Replica
+import Store
 import Verification
 
 /// Frames for the tests of the wire format.
@@ -84,11 +85,30 @@ enum FrameSamples {
                 )
             ),
         ]
+        + pulls.map { .message(.pull($0)) }
         + bodies.map {
             .message(
                 .raft(Message(from: NodeID(3), to: NodeID(1), term: Term(0x0102_0304), body: $0))
             )
         }
+
+    private static let pulls: [PullMessage] = [
+        .entriesWanted(from: LogIndex(1), maxBytes: 0),
+        .entriesWanted(from: LogIndex(.max), maxBytes: .max),
+        .entries(from: LogIndex(5), first: LogIndex(5), []),
+        .entries(
+            from: LogIndex(42),
+            first: LogIndex(3),
+            append(entries: [(4, 100, .command, [0]), (6, 101, .noop, [])]).entries
+        ),
+        .checkpointOffered(.zero),
+        .checkpointOffered(EntryID(term: Term(.max), index: LogIndex(.max))),
+        .fileWanted(RunName.manifest, offset: 0, count: .max),
+        .fileWanted(RunName.file(.max), offset: 1 << 61, count: 1),
+        .file(RunName.manifest, offset: 0, nil),
+        .file(RunName.file(1), offset: 4096, []),
+        .file(RunName.file(1), offset: 4096, [UInt8](repeating: 0xA5, count: 300)),
+    ]
 
     private static let definedForward = Forward(
         number: 1 << 40,

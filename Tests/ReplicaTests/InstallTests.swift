@@ -78,4 +78,107 @@ struct InstallTests {
         #expect(cluster.look(2) { $0.isServing } == true)
         cluster.expectEqualStates()
     }
+
+    /// A cluster of which the last node was away for long: several runs are there to be fetched.
+    private func behind() throws -> Cluster {
+        let cluster = try Cluster {
+            $0.state.checkpointAttempts = 4
+            $0.state.merge.maxSmallRuns = 100
+            $0.keepLittleLog()
+        }
+        try cluster.elect(0)
+        cluster.crash(2)
+        for i in 0..<24 {
+            try cluster.open("a\(i)", at: 0)
+            cluster.run(for: .milliseconds(50))
+        }
+        cluster.run(for: .seconds(1))
+        return cluster
+    }
+
+    private func count(_ cluster: Cluster, _ isMeant: (Notice) -> Bool) -> Int {
+        cluster.notices.count { isMeant($0.notice) }
+    }
+
+    private func isThere(_ cluster: Cluster) -> Bool {
+        cluster.run(atMost: .seconds(30)) {
+            cluster.look(2) { $0.appliedIndex } == cluster.look(0) { $0.appliedIndex }
+                && cluster.look(2) { $0.isFetchingCheckpoint } == false
+        }
+    }
+
+    @Test("comes from a disk that takes seconds for a piece, in one go")
+    func slowSource() throws {
+        let cluster = try behind()
+        var pieces = 0
+        cluster.intercept = { from, _, message in
+            if from == 0, case .pull(.file(let file, _, _)) = message, file.hasPrefix("state-") {
+                pieces += 1
+                if pieces == 2 { cluster.members[0].holdsLoads = true }
+            }
+            return message
+        }
+        try cluster.start(2)
+        try #require(cluster.run(atMost: .seconds(5)) { !cluster.members[0].heldReads.isEmpty })
+        cluster.run(for: .seconds(5))
+        cluster.releaseReads(0)
+        #expect(isThere(cluster))
+        #expect(count(cluster) { if case .installBegun = $0 { true } else { false } } == 1)
+        #expect(count(cluster) { if case .installAbandoned = $0 { true } else { false } } == 0)
+        cluster.run(for: .seconds(1))
+        cluster.expectEqualStates()
+    }
+
+    @Test("goes on where it was when its source has forgotten what it offered")
+    func forgottenOffer() throws {
+        let cluster = try behind()
+        var fetched: [String: Int] = [:]
+        var isLost = true
+        cluster.intercept = { from, _, message in
+            guard from == 0, case .pull(.file(let file, let offset, let bytes)) = message,
+                file.hasPrefix("state-"), bytes != nil
+            else { return message }
+            if isLost, fetched.count == 3 {
+                isLost = false
+                return .pull(.file(file, offset: offset, nil))
+            }
+            fetched[file, default: 0] += 1
+            return message
+        }
+        try cluster.start(2)
+        #expect(isThere(cluster))
+        #expect(!isLost)
+        #expect(fetched.count > 4)
+        #expect(fetched.values.allSatisfy { $0 == 1 }, "\(fetched)")
+        #expect(count(cluster) { if case .installBegun = $0 { true } else { false } } == 2)
+        cluster.run(for: .seconds(1))
+        cluster.expectEqualStates()
+    }
+
+    @Test("and is given up leaves nothing behind")
+    func leftovers() throws {
+        let cluster = try behind()
+        var pieces = 0
+        cluster.intercept = { from, to, message in
+            guard from == 0, to == 2 else { return message }
+            if case .pull(.file(let file, let offset, _)) = message, file.hasPrefix("state-") {
+                pieces += 1
+                if pieces > 3 { return .pull(.file(file, offset: offset, nil)) }
+            }
+            return message
+        }
+        try cluster.start(2)
+        cluster.run(for: .seconds(20))
+        let begun = count(cluster) { if case .installBegun = $0 { true } else { false } }
+        #expect(begun > 1)
+        let runs = { try cluster.members[2].disk.list().count { $0.hasPrefix("state-") } }
+        // Each try goes on with what is here.
+        #expect(try runs() == 3)
+        // Nobody offers anything any more: what is here goes after a while.
+        cluster.intercept = { from, to, message in
+            if from == 0, to == 2, case .pull = message { nil } else { message }
+        }
+        cluster.run(for: .seconds(200))
+        #expect(try runs() == 0)
+    }
 }

@@ -322,6 +322,32 @@ struct StateScrubTests {
         #expect(cluster.leader != 0 && !hasGivenUp(cluster, 0))
     }
 
+    @Test("a damaged leader hands over to nobody whose disk hangs or is full", arguments: [0, 1, 2])
+    func successorsDisk(trouble: Int) throws {
+        let cluster = try settled()
+        cluster.intercept = { from, _, message in
+            guard from == 1, trouble > 0 else { return message }
+            func troubled(_ status: NodeStatus) -> NodeStatus {
+                var status = status
+                if trouble == 1 { status.isDiskStalled = true } else { status.room = .none }
+                return status
+            }
+            return switch message {
+            case .ping(let sentAt, let status): .ping(sentAt: sentAt, troubled(status))
+            case .pong(let sentAt, let wall, let status):
+                .pong(sentAt: sentAt, wall: wall, troubled(status))
+            default: message
+            }
+        }
+        _ = try rot(cluster, 0)
+        let isHandedOver = cluster.run(atMost: .seconds(20)) {
+            cluster.leader != nil && cluster.leader != 0
+        }
+        #expect(isHandedOver)
+        // Of two that are as far as each other the first is asked.
+        #expect(cluster.leader == (trouble > 0 ? 2 : 1))
+    }
+
     @Test("a damaged header of the leader's does not keep it from being copied")
     func copiedHeader() throws {
         let cluster = try settled { $0.scrubBytesPerSecond = 0 }
