@@ -414,7 +414,9 @@ extension ReplicaNode {
 
     /// The fetch ends in vain, but what is here of its runs serves the next one.
     ///
-    /// - Parameter keepsPart: whether what is here of the run under way is what the source has.
+    /// - Parameters:
+    ///   - reason: for the notice.
+    ///   - keepsPart: whether what is here of the run under way is what the source has.
     private mutating func abandonInstall(_ reason: String, keepsPart: Bool = true) {
         if let install = installing { keepRuns(of: install, keepsPart: keepsPart) }
         installing = nil

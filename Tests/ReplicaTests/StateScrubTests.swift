@@ -322,7 +322,7 @@ struct StateScrubTests {
         #expect(cluster.leader != 0 && !hasGivenUp(cluster, 0))
     }
 
-    @Test("a damaged leader hands over to nobody whose disk hangs or is full", arguments: [0, 1, 2])
+    @Test("a damaged leader hands over to no hung or full disk", arguments: [0, 1, 2])
     func successorsDisk(trouble: Int) throws {
         let cluster = try settled()
         cluster.intercept = { from, _, message in
