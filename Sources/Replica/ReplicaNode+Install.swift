@@ -436,7 +436,10 @@ extension ReplicaNode {
         case .run(let at, let offset):
             guard offset > 0 else { break }
             begun.insert(at)
-            if keepsPart, !install.unsound.contains(at) { parts[at] = (offset, install.scan) }
+            // A piece that waits for the disk is not on it, but was looked through.
+            if keepsPart, install.batch == nil, !install.unsound.contains(at) {
+                parts[at] = (offset, install.scan)
+            }
         case .publishing:
             // Where that failed, the disk may have the new manifest and need them all.
             if !keepsPart { return }
