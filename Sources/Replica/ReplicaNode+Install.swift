@@ -35,21 +35,6 @@ struct Installing {
     var isWriting = false
 }
 
-/// A run that was fetched, whole or in part, for a checkpoint that did not come to be: the next try goes on with it.
-///
-/// A number that a published checkpoint gave a run is given to no other one in that directory, so they say what is in it.
-struct FetchedRun {
-    var source: NodeID
-    var directory: DirectoryID?
-    /// As the source has it, and under the number that it has here.
-    var theirs: Run
-    var ours: Run
-    /// Bytes that are here, durable.
-    var count: Int
-    /// How far those were looked through.
-    var scan: RunScan?
-}
-
 extension ReplicaNode {
     /// Bytes of a file fetched at a time: a frame that holds no heartbeat up for long.
     static let installedBytes = 256 * 1024
@@ -64,8 +49,6 @@ extension ReplicaNode {
     static var maxRefusedCopies: Int { 12 }
     /// And so many while somebody is there who takes its own for whole, and has not found the damage in it yet.
     private static let maxRefusedForOthers = 120
-    /// What was fetched in vain is of use to the next try, which comes soon or not at all.
-    private static let fetchedPatience = Duration.seconds(120)
     /// More than flows, runs and terms of any cluster take.
     private static let maxManifestBytes = 64 * 1024 * 1024
 
@@ -233,7 +216,8 @@ extension ReplicaNode {
         }
         forgetFetched()
         ours.nextRun = number
-        nextFetchedRun = number
+        // One more, for this try's own name of what else it writes.
+        nextFetchedRun = number + 1
         install.ours = ours
         goOn(&install)
         installing = install
@@ -251,23 +235,6 @@ extension ReplicaNode {
         install.phase = .run(at, offset: rest.run.count)
         install.scan = rest.run.scan
         install.rest = nil
-    }
-
-    /// What is here already of a run.
-    private mutating func takeFetched(_ theirs: Run, from source: NodeID) -> FetchedRun? {
-        let directory = directory(of: source)
-        guard
-            let at = pulling.fetched.firstIndex(where: {
-                $0.source == source && $0.directory == directory && $0.theirs == theirs
-            })
-        else { return nil }
-        return pulling.fetched.remove(at: at)
-    }
-
-    /// What was fetched in vain goes from the disk.
-    private mutating func forgetFetched() {
-        for run in pulling.fetched { store.remove(run.ours.file) }
-        pulling.fetched = []
     }
 
     /// A start from a checkpoint at this entry finds all that it needs.
@@ -338,7 +305,8 @@ extension ReplicaNode {
     /// One step puts the fetched checkpoint in the place of the own one.
     private func publish(_ manifest: Manifest, _ phase: inout Installing.Phase) -> DiskBatch {
         phase = .publishing
-        let file = RunName.temporary(1 << 62)
+        // One that was given up may be in the way: each try has its own.
+        let file = RunName.temporary((1 << 62) + nextFetchedRun)
         var operations: [DiskOperation] = []
         if isRebuilding, let old = store.manifest {
             // What this replica had come to is kept, as evidence.
@@ -421,43 +389,5 @@ extension ReplicaNode {
         if let install = installing { keepRuns(of: install, keepsPart: keepsPart) }
         installing = nil
         output.notices.append(.installAbandoned(reason))
-    }
-
-    private mutating func keepRuns(of install: Installing, keepsPart: Bool) {
-        guard let theirs = install.theirs, let ours = install.ours else { return }
-        var parts: [Int: (count: Int, scan: RunScan?)] = [:]
-        for at in install.here where !install.unsound.contains(at) {
-            parts[at] = (theirs.runs[at].bytes, nil)
-        }
-        if let rest = install.rest { parts[rest.at] = (rest.run.count, rest.run.scan) }
-        var begun = install.here
-        switch install.phase {
-        case .manifest: break
-        case .run(let at, let offset):
-            guard offset > 0 else { break }
-            begun.insert(at)
-            // A piece that waits for the disk is not on it, but was looked through.
-            if keepsPart, install.batch == nil, !install.unsound.contains(at) {
-                parts[at] = (offset, install.scan)
-            }
-        case .publishing:
-            // Where that failed, the disk may have the new manifest and need them all.
-            if !keepsPart { return }
-        }
-        for at in begun where parts[at] == nil { store.remove(ours.runs[at].file) }
-        for at in parts.keys.sorted() {
-            guard let part = parts[at] else { continue }
-            pulling.fetched.append(
-                FetchedRun(
-                    source: install.source,
-                    directory: directory(of: install.source),
-                    theirs: theirs.runs[at],
-                    ours: ours.runs[at],
-                    count: part.count,
-                    scan: part.scan
-                )
-            )
-        }
-        pulling.fetchedUntil = lastTurnAt.advanced(by: ReplicaNode.fetchedPatience)
     }
 }

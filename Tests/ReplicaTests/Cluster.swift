@@ -649,3 +649,18 @@ extension Cluster {
         }
     }
 }
+
+extension PeerMessage {
+    /// The same message, where it carries what its sender says of itself with that changed.
+    func saying(_ change: (inout NodeStatus) -> Void) -> PeerMessage {
+        switch self {
+        case .ping(let sentAt, var status):
+            change(&status)
+            return .ping(sentAt: sentAt, status)
+        case .pong(let sentAt, let wall, var status):
+            change(&status)
+            return .pong(sentAt: sentAt, wall: wall, status)
+        default: return self
+        }
+    }
+}

@@ -110,15 +110,7 @@ struct DigestTests {
                 }
                 return message
             }
-            switch message {
-            case .ping(let sentAt, var status):
-                status.condition = .rebuilding
-                return .ping(sentAt: sentAt, status)
-            case .pong(let sentAt, let wall, var status):
-                status.condition = .rebuilding
-                return .pong(sentAt: sentAt, wall: wall, status)
-            default: return message
-            }
+            return message.saying { $0.condition = .rebuilding }
         }
         cluster.run(for: .seconds(2))
         cluster.spoilState(0)
@@ -141,16 +133,8 @@ struct DigestTests {
         cluster.run(for: .seconds(1))
         // The last node needs a checkpoint and gets none; the other one serves, though it keeps damage.
         cluster.intercept = { from, to, message in
-            switch message {
-            case .pull where to == 2: return nil
-            case .ping(let sentAt, var status) where from == 1:
-                status.condition = .damaged
-                return .ping(sentAt: sentAt, status)
-            case .pong(let sentAt, let wall, var status) where from == 1:
-                status.condition = .damaged
-                return .pong(sentAt: sentAt, wall: wall, status)
-            default: return message
-            }
+            if to == 2, case .pull = message { return nil }
+            return message.saying { if from == 1 { $0.condition = .damaged } }
         }
         try cluster.start(2)
         cluster.run(for: .seconds(3))
@@ -214,18 +198,11 @@ struct DigestTests {
         var asked: PeerMessage?
         cluster.intercept = { from, to, message in
             // Nobody says what its state has come to, and the leader does not hear the question.
-            switch message {
-            case .ping(let sentAt, var status):
-                status.mark = nil
-                return .ping(sentAt: sentAt, status)
-            case .pong(let sentAt, let wall, var status):
-                status.mark = nil
-                return .pong(sentAt: sentAt, wall: wall, status)
-            case .pull(.fileWanted) where to == 0:
+            if to == 0, case .pull(.fileWanted) = message {
                 asked = message
                 return nil
-            default: return message
             }
+            return message.saying { $0.mark = nil }
         }
         cluster.run(for: .seconds(2))
         try work(cluster, "b")
@@ -265,24 +242,14 @@ struct DigestTests {
         cluster.crash(2)
         for i in 0..<8 { try work(cluster, "b\(i)") }
         // The next leader's newest checkpoint was compared by nobody, and its voter's answers take their time.
-        cluster.intercept = { from, to, message in
-            switch message {
-            case .ping(let sentAt, var status):
-                status.mark = nil
-                return .ping(sentAt: sentAt, status)
-            case .pong(let sentAt, let wall, var status):
-                status.mark = nil
-                return .pong(sentAt: sentAt, wall: wall, status)
-            default: return message
-            }
-        }
+        cluster.intercept = { $2.saying { $0.mark = nil } }
         try cluster.open("c", at: 1)
         cluster.run(for: .seconds(2))
         let isBehind = cluster.look(0) {
-            $0.checkpoint.map { $0.index.number } ?? 0 > $0.machine.digest.comparedThrough
+            guard let index = $0.checkpoint?.index.number else { return false }
+            return !$0.machine.digest.isCompared(EntryIndex(index))
         }
         try #require(isBehind == true)
-        let others = cluster.intercept
         var isFar = true
         cluster.intercept = { from, to, message in
             if isFar, from == 1, to == 0, case .raft(let raft) = message,
@@ -290,7 +257,7 @@ struct DigestTests {
             {
                 return nil
             }
-            return others(from, to, message)
+            return message.saying { $0.mark = nil }
         }
         cluster.with(1) { _ = $0.transferLeadership(to: NodeID(1), at: cluster.now) }
         try #require(
@@ -308,6 +275,50 @@ struct DigestTests {
         cluster.intercept = { $2 }
         let isThere = cluster.run(atMost: .seconds(20)) {
             cluster.look(2) { $0.isServing && $0.checkpoint != nil } == true
+        }
+        #expect(isThere)
+    }
+
+    @Test("what nobody could compare when it was begun is not handed on to its end once it can be")
+    func begunUnderExcuse() throws {
+        let cluster = try cluster {
+            $0.state.checkpointAttempts = 4
+            $0.state.merge.maxSmallRuns = 100
+            $0.keepLittleLog()
+        }
+        try cluster.elect(0)
+        cluster.crash(2)
+        cluster.intercept = { $2.saying { $0.mark = nil } }
+        for i in 0..<24 { try cluster.open("a\(i)", at: 0) }
+        cluster.run(for: .seconds(2))
+        // The last node lacks the log, the other one is away: nobody could agree on anything.
+        cluster.crash(1)
+        var pieces = 0
+        cluster.intercept = { from, to, message in
+            if from == 0, to == 2, case .pull(.file(let file, _, _)) = message,
+                file.hasPrefix("state-")
+            {
+                pieces += 1
+                if pieces == 1 { cluster.members[0].holdsLoads = true }
+            }
+            return message.saying { $0.mark = nil }
+        }
+        try cluster.start(2)
+        try #require(
+            cluster.run(atMost: .seconds(30)) { !cluster.members[0].heldReads.isEmpty }
+        )
+        try cluster.start(1)
+        try #require(
+            cluster.run(atMost: .seconds(3)) { cluster.look(1) { $0.canCommit } == true }
+        )
+        let before = pieces
+        cluster.releaseReads(0)
+        cluster.run(for: .seconds(3))
+        // The piece that was being read, and no more.
+        #expect(pieces == before + 1)
+        cluster.intercept = { $2 }
+        let isThere = cluster.run(atMost: .seconds(30)) {
+            cluster.look(2) { $0.appliedIndex } == cluster.look(0) { $0.appliedIndex }
         }
         #expect(isThere)
     }

@@ -181,4 +181,19 @@ struct InstallTests {
         cluster.run(for: .seconds(200))
         #expect(try runs() == 0)
     }
+
+    @Test("for which there was no room at the very end is put in place by a later try")
+    func noRoomForManifest() throws {
+        let cluster = try behind()
+        cluster.members[2].disk.fullFor = RunName.manifest + "-"
+        try cluster.start(2)
+        let isTried = cluster.run(atMost: .seconds(10)) {
+            count(cluster) { if case .installAbandoned = $0 { true } else { false } } > 1
+        }
+        #expect(isTried)
+        cluster.members[2].disk.fullFor = nil
+        #expect(isThere(cluster))
+        cluster.run(for: .seconds(1))
+        cluster.expectEqualStates()
+    }
 }

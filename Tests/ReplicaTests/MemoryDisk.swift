@@ -5,6 +5,8 @@ struct MemoryDisk: Disk {
     private var files: [String: [UInt8]] = [:]
     /// No file can be made.
     var isFull = false
+    /// There is no room in files whose names begin so.
+    var fullFor: String?
     /// A place that no read gets past.
     var unreadable: (file: String, offset: Int)?
 
@@ -26,9 +28,15 @@ struct MemoryDisk: Disk {
     mutating func perform(_ operation: DiskOperation) throws(DiskError) {
         switch operation {
         case .create(let file, let size):
+            guard files[file] == nil else {
+                throw DiskError(operation: "create \(file)", code: 17)
+            }
             guard !isFull else { throw DiskError(operation: "create \(file)", code: 28) }
             files[file] = [UInt8](repeating: 0, count: size)
         case .write(let file, let offset, let new):
+            if let fullFor, file.hasPrefix(fullFor) {
+                throw DiskError(operation: "write \(file)", code: 28)
+            }
             var bytes = try bytes(of: file)
             if bytes.count < offset + new.count {
                 guard !isFull else { throw DiskError(operation: "write \(file)", code: 28) }
@@ -40,7 +48,9 @@ struct MemoryDisk: Disk {
         case .rename(let from, let to):
             files[to] = try bytes(of: from)
             files[from] = nil
-        case .remove(let file): files[file] = nil
+        case .remove(let file):
+            _ = try bytes(of: file)
+            files[file] = nil
         case .truncate(let file, let size):
             var bytes = try bytes(of: file)
             bytes =

@@ -327,16 +327,8 @@ struct StateScrubTests {
         let cluster = try settled()
         cluster.intercept = { from, _, message in
             guard from == 1, trouble > 0 else { return message }
-            func troubled(_ status: NodeStatus) -> NodeStatus {
-                var status = status
-                if trouble == 1 { status.isDiskStalled = true } else { status.room = .none }
-                return status
-            }
-            return switch message {
-            case .ping(let sentAt, let status): .ping(sentAt: sentAt, troubled(status))
-            case .pong(let sentAt, let wall, let status):
-                .pong(sentAt: sentAt, wall: wall, troubled(status))
-            default: message
+            return message.saying {
+                if trouble == 1 { $0.isDiskStalled = true } else { $0.room = .none }
             }
         }
         _ = try rot(cluster, 0)
