@@ -1,3 +1,5 @@
+internal import Verification
+
 /// A seeded source of chance (SplitMix64).
 ///
 /// Each part of the world has a stream of its own, named, so that a change in one part does not
@@ -44,40 +46,5 @@ struct SeededRandom: Sendable {
 
     mutating func pick<Element>(_ elements: [Element]) -> Element {
         elements[below(elements.count)]
-    }
-}
-
-/// A running 64-bit digest; the same in every process, unlike `Hasher`.
-struct Fingerprint: Hashable, Sendable {
-    private(set) var value: UInt64 = 0x9AE1_6A3B_2F90_404F
-
-    mutating func fold(_ word: UInt64) {
-        let product = (value ^ word).multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
-        value = product.high ^ product.low ^ (word &* 0xC2B2_AE3D_27D4_EB4F)
-    }
-
-    mutating func fold(_ bytes: [UInt8]) {
-        fold(UInt64(bytes.count))
-        let words = bytes.count / 8
-        let span = bytes.span
-        var at = 0
-        for _ in 0..<words {
-            var word: UInt64 = 0
-            for byte in 0..<8 { word |= UInt64(span[at + byte]) << UInt64(8 * byte) }
-            fold(word)
-            at += 8
-        }
-        var rest: UInt64 = 0
-        while at < bytes.count {
-            rest = rest << 8 | UInt64(span[at])
-            at += 1
-        }
-        fold(rest)
-    }
-
-    static func of(_ bytes: [UInt8]) -> UInt64 {
-        var fingerprint = Fingerprint()
-        fingerprint.fold(bytes)
-        return fingerprint.value
     }
 }

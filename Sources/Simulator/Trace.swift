@@ -1,3 +1,5 @@
+internal import Verification
+
 /// What happened in a run: a digest of all of it, and readable lines if someone wants them.
 ///
 /// The digest tells whether two runs were the same to the last step.

@@ -61,6 +61,8 @@ extension World {
         guard !host.isOut, !host.isCorrupt, host.disk.hasFiles else { return }
         var copy = host.disk
         copy.clearFaults()
+        // What is written to either of them from now on is not what is on the other.
+        copy.place = ~copy.place
         copy.cutPower(.nothing, &host.directories)
         host.copy = copy
     }

@@ -310,29 +310,12 @@ package struct CanonicalRecords {
         return record
     }
 
-    /// Spreads like a hash; no defence against whoever chooses the bytes.
+    /// Of a record's bytes, spread so that it may be summed.
     static func fingerprint(of bytes: [UInt8]) -> UInt64 {
-        var value = UInt64(bytes.count) ^ 0x9AE1_6A3B_2F90_404F
-        func fold(_ word: UInt64) {
-            let product = (value ^ word).multipliedFullWidth(by: 0x9E37_79B9_7F4A_7C15)
-            value = product.high ^ product.low ^ (word &* 0xC2B2_AE3D_27D4_EB4F)
-        }
-        let span = bytes.span
-        let end = span.count
-        var at = 0
-        while at &+ 8 <= end {
-            var word: UInt64 = 0
-            for byte in 0..<8 { word |= UInt64(span[at &+ byte]) << UInt64(8 &* byte) }
-            fold(word)
-            at &+= 8
-        }
-        var rest: UInt64 = 0
-        while at < end {
-            rest = rest << 8 | UInt64(span[at])
-            at &+= 1
-        }
-        fold(rest)
-        fold(0)
-        return value
+        var fingerprint = Fingerprint()
+        fingerprint.fold(bytes)
+        // The last word is not mixed in yet.
+        fingerprint.fold(0)
+        return fingerprint.value
     }
 }

@@ -55,9 +55,6 @@ package struct StateDigest: Sendable {
     /// Whether what the state was as of an entry was compared, then or later.
     package func isCompared(_ index: EntryIndex) -> Bool { index.number <= comparedAt }
 
-    /// The newest entry as of which the state was compared.
-    package var comparedThrough: UInt64 { comparedAt }
-
     /// Whether a mark was compared already, or one after it.
     package func isCompared(_ mark: DigestMark) -> Bool { mark.index.number <= comparedAt }
 

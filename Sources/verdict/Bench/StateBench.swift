@@ -1,8 +1,8 @@
 import FoundationEssentials
 import Journal
 import Raft
-import Replica
 import Reactor
+import Replica
 import Store
 import Verification
 
