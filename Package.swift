@@ -59,7 +59,9 @@ let package = Package(
 
         .target(
             name: "Simulator",
-            dependencies: ["Replica", "Raft", "Verification", "Journal", "Store", "Digest"],
+            dependencies: [
+                "Replica", "Backup", "Raft", "Verification", "Journal", "Store", "Digest",
+            ],
             // A world is an object that every event goes through. Exclusive access is checked in the debug
             // build, in which the same seeds are the same runs.
             swiftSettings: strict + [

@@ -233,12 +233,15 @@ extension RecoveredState {
 extension ReplicaNode {
     /// A number for the state as the newest checkpoint on a disk has it, for checkers.
     ///
+    /// With `forgetsAdmissions` it is that of the state that another cluster begins with.
+    ///
     /// - Returns: the entry that it stands for, and the number; `nil` if there is no checkpoint.
     /// - Throws: `JournalError` if it cannot be used.
     package static func canonicalFingerprint(
         ofCheckpointOn disk: inout some Disk,
         version: (_ file: String) -> UInt64,
         configuration: ReplicaConfiguration,
+        forgetsAdmissions: Bool = false,
         remembering known: inout CanonicalRecords
     ) throws(JournalError) -> (entry: EntryID, fingerprint: UInt64)? {
         var store = try StateStore.open(
@@ -247,7 +250,8 @@ extension ReplicaNode {
             node: configuration.raft.node
         )
         guard let manifest = store.manifest else { return nil }
-        let machine = try RecoveredState.restore(&store, from: &disk, configuration)
+        var machine = try RecoveredState.restore(&store, from: &disk, configuration)
+        if forgetsAdmissions { machine.forgetAdmissions() }
         var records: [RecordPlace: [UInt8]] = [:]
         for place in machine.unloadedPlaces {
             let file = store.file(of: place.location)

@@ -1,6 +1,7 @@
 package import Journal
 package import Raft
 import Store
+internal import Verification
 
 /// A copy of this node that somebody takes while it runs: of its state at one entry, and of the log up to there.
 ///
@@ -10,7 +11,9 @@ struct Backup {
     enum Phase {
         /// Waits for a checkpoint that stands for this entry or a later one.
         case preparing(LogIndex)
-        case ready(Pinned)
+        /// Waits until that state is known to be what a majority has.
+        case comparing(Pinned, since: Instant)
+        case ready(Pinned, isCompared: Bool)
     }
     struct Pinned {
         var manifest: Manifest
@@ -50,9 +53,20 @@ package enum BackupView: Hashable, Sendable {
         package var checksum: UInt32
     }
 
+    /// What a backup of `entry` consists of: the state as of that entry, and the log through it.
+    package struct Contents: Hashable, Sendable {
+        package var entry: EntryID
+        /// Of that entry, in log time.
+        package var time: Timestamp
+        /// The oldest entry of the log.
+        package var firstIndex: LogIndex
+        /// A majority of the nodes has said that its states are the same as of that entry.
+        package var isCompared: Bool
+        package var files: [File]
+    }
+
     case preparing
-    /// The state as of `entry`, and the log from `firstIndex` on through that entry.
-    case ready(entry: EntryID, time: Timestamp, firstIndex: LogIndex, files: [File])
+    case ready(Contents)
 }
 
 /// Why a backup is not begun.
@@ -91,6 +105,8 @@ extension ReplicaNode {
     private static let maxBackups = 2
     /// Bytes of one piece: read, checked and written within a fraction of a turn.
     package static let backupPiece = 256 * 1024
+    /// How long a backup waits for a majority that compares its state: a cluster without one needs backups most.
+    private static let comparisonPatience = Duration.seconds(30)
 
     /// Begins a backup of what is applied by now, under a number that the caller drew.
     ///
@@ -102,7 +118,7 @@ extension ReplicaNode {
         guard journal.holes.isEmpty else { return .logIncomplete }
         backups.append(Backup(id: id, phase: .preparing(appliedIndex), askedAt: now))
         journal.isHeld = true
-        prepareBackups()
+        prepareBackups(at: now)
         return nil
     }
 
@@ -110,7 +126,10 @@ extension ReplicaNode {
     package mutating func backup(_ id: UInt64, at now: Instant) -> BackupView? {
         guard isServing, let at = backups.firstIndex(where: { $0.id == id }) else { return nil }
         backups[at].askedAt = now
-        guard case .ready(let pinned) = backups[at].phase else { return .preparing }
+        prepareBackups(at: now)
+        guard case .ready(let pinned, let isCompared) = backups[at].phase else {
+            return .preparing
+        }
         let manifest = pinned.manifest
         let files =
             [
@@ -124,10 +143,13 @@ extension ReplicaNode {
                 BackupView.File(name: $0.file, bytes: $0.bytes, checksum: $0.footerChecksum)
             }
         return .ready(
-            entry: manifest.entry,
-            time: manifest.time,
-            firstIndex: pinned.firstIndex,
-            files: files
+            BackupView.Contents(
+                entry: manifest.entry,
+                time: manifest.time,
+                firstIndex: pinned.firstIndex,
+                isCompared: isCompared,
+                files: files
+            )
         )
     }
 
@@ -154,7 +176,7 @@ extension ReplicaNode {
             return .unknownBackup
         }
         backups[at].askedAt = now
-        guard case .ready(let pinned) = backups[at].phase else { return .notInIt }
+        guard case .ready(let pinned, _) = backups[at].phase else { return .notInIt }
         if file == RunName.manifest {
             guard offset < UInt64(pinned.bytes.count) else { return .notInIt }
             let start = Int(offset)
@@ -185,7 +207,7 @@ extension ReplicaNode {
             return .unknownBackup
         }
         backups[at].askedAt = now
-        guard case .ready(let pinned) = backups[at].phase,
+        guard case .ready(let pinned, _) = backups[at].phase,
             index >= pinned.firstIndex.number, index <= pinned.manifest.entry.index.number,
             let read = journal.planRead(
                 from: LogIndex(index),
@@ -257,29 +279,54 @@ extension ReplicaNode {
 
     // MARK: Keeping house
 
-    /// Backups that wait for a checkpoint get it, or have one made.
-    mutating func prepareBackups() {
+    /// Backups that wait for a checkpoint get it, or have one made; and then wait until it is compared, so that no
+    /// copy is made of a state that nobody has found yet to be another one than the others'.
+    mutating func prepareBackups(at now: Instant) {
         for at in backups.indices {
-            guard case .preparing(let index) = backups[at].phase else { continue }
-            guard let manifest = store.manifest, manifest.entry.index >= index else {
-                checkpointing.isWanted = true
-                continue
-            }
-            backups[at].phase = .ready(
-                Backup.Pinned(
+            if case .preparing(let index) = backups[at].phase {
+                guard let manifest = store.manifest, manifest.entry.index >= index else {
+                    checkpointing.isWanted = true
+                    continue
+                }
+                let pinned = Backup.Pinned(
                     manifest: manifest,
                     bytes: manifest.encoded(),
                     handles: store.pinCheckpoint(),
                     firstIndex: journal.firstIndex
                 )
-            )
+                backups[at].phase = .comparing(pinned, since: now)
+            }
+            guard case .comparing(let pinned, let since) = backups[at].phase else { continue }
+            let isCompared = isCompared(pinned.manifest.entry.index)
+            let isOver = since.advanced(by: ReplicaNode.comparisonPatience) <= now
+            if isCompared || isOver || configuration.digestInterval == nil {
+                backups[at].phase = .ready(pinned, isCompared: isCompared)
+            } else {
+                nextDigestAt = min(nextDigestAt, now.advanced(by: .milliseconds(500)))
+            }
         }
+    }
+
+    /// Whether a majority has said that its states are the same as of an entry, or of a later one.
+    private func isCompared(_ index: LogIndex) -> Bool {
+        if machine.digest.isCompared(EntryIndex(index.number)) { return true }
+        // Where nothing has changed since the last comparison, a leader has no reason for another one, unless a backup
+        // of its own waits for it.
+        return raft.role != .leader && configuration.digestInterval != nil
+            && !machine.digest.isCheckDue
+    }
+
+    /// The newest entry as of which the state is to be compared before a backup of it is handed out.
+    var backupComparison: LogIndex? {
+        backups.compactMap {
+            if case .comparing(let pinned, _) = $0.phase { pinned.manifest.entry.index } else { nil }
+        }.max()
     }
 
     /// Lets go of what nobody asks for any more.
     mutating func watchBackups(at now: Instant) {
         guard !backups.isEmpty else { return }
-        prepareBackups()
+        prepareBackups(at: now)
         let patience = ReplicaNode.backupPatience
         for backup in backups where backup.askedAt.advanced(by: patience) <= now {
             output.notices.append(.backupGivenUp(backup.id))
@@ -289,8 +336,11 @@ extension ReplicaNode {
 
     private mutating func endBackups(where isOver: (Backup) -> Bool) {
         for backup in backups where isOver(backup) {
-            guard case .ready(let pinned) = backup.phase else { continue }
-            for handle in pinned.handles { store.unpin(handle) }
+            switch backup.phase {
+            case .preparing: break
+            case .comparing(let pinned, _), .ready(let pinned, _):
+                for handle in pinned.handles { store.unpin(handle) }
+            }
         }
         backups.removeAll(where: isOver)
         journal.isHeld = !backups.isEmpty

@@ -176,7 +176,7 @@ extension ReplicaNode {
                     runs: manifest.runs.count
                 )
             )
-            prepareBackups()
+            prepareBackups(at: now)
         case .merge: mergePublished()
         case .setAside:
             isRetired = true

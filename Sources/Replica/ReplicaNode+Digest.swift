@@ -79,14 +79,18 @@ extension ReplicaNode {
         if !isServing { handOverInQuarantine(at: now) }
         guard let interval = configuration.digestInterval, nextDigestAt <= now else { return }
         nextDigestAt = now.advanced(by: interval)
-        let isWanted = isComparisonWanted(at: now)
+        let wanted = max(
+            isComparisonWanted(at: now) ? comparison.index : .zero,
+            backupComparison ?? .zero
+        )
+        let isWanted = wanted > .zero
         guard raft.role == .leader, raft.proposalRefusal == nil,
             machine.digest.isCheckDue || isWanted
         else { return }
         let agreed = majorityMark
         let newest = machine.digest.marks.last?.index ?? EntryIndex(0)
         let isMarkDue =
-            machine.digest.isMarkDue || isWanted && newest.number < comparison.index.number
+            machine.digest.isMarkDue || newest.number < wanted.number
         // What is marked is compared once the others have said what they have there.
         guard agreed != nil || isMarkDue || allHaveNewestMark else { return }
         if agreed == nil, allHaveNewestMark, newest.number > 0 {

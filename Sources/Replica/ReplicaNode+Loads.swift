@@ -235,6 +235,16 @@ extension ReplicaNode {
         )
     }
 
+    /// Entries of the log from one of them on, at least one unless the log has not got that one; reads the disk at once.
+    package mutating func entries(
+        from index: LogIndex,
+        reading disk: DiskView
+    ) throws(JournalError) -> [Entry] {
+        let size = 1 << 16
+        guard let read = journal.planRead(from: index, maxBytes: size) else { return [] }
+        return try journal.entries(in: disk.read(read), of: read, from: index, maxBytes: size)
+    }
+
     private borrowing func record(
         at place: RecordPlace,
         _ disk: (DiskRead) -> [UInt8]

@@ -304,7 +304,8 @@ package struct ReplicaNode: ~Copyable {
     package var canCommit: Bool {
         guard isServing, let leader = raft.leader else { return false }
         if leader == node { return raft.term(at: raft.commitIndex) == raft.currentTerm }
-        return peers.first { $0.node == leader }?.isConnected ?? false
+        for at in peers.indices where peers[at].node == leader { return peers[at].isConnected }
+        return false
     }
 
     /// Carries out what the core asked for.

@@ -62,25 +62,25 @@ extension ClusterChecker {
         if commit < records[node].commit {
             fail("commit index", "n\(node + 1) takes its commit index back to \(commit)", at: now)
         }
-        let record = records[node]
-        if record.role == .leader, record.log.term(at: commit) != record.term {
+        // Fields one by one: a record is large, and a copy counts references to all that it holds.
+        let term = records[node].term
+        let isOfTerm = records[node].log.term(at: commit) == term
+        if records[node].role == .leader, !isOfTerm {
             fail(
                 "commit rule",
-                "n\(node + 1) leads term \(record.term) and commits by counting an older entry",
+                "n\(node + 1) leads term \(term) and commits by counting an older entry",
                 at: now
             )
         }
         // What nobody knew to be committed before, a follower can only have inferred.
-        if record.role != .leader, commit.number > UInt64(committed.count),
-            record.log.term(at: commit) != record.term
-        {
+        if records[node].role != .leader, commit.number > UInt64(committed.count), !isOfTerm {
             fail(
                 "commit rule",
-                "n\(node + 1) infers in term \(record.term) that an older entry is committed",
+                "n\(node + 1) infers in term \(term) that an older entry is committed",
                 at: now
             )
         }
-        var index = record.commit.next
+        var index = records[node].commit.next
         records[node].commit = commit
         while index <= commit {
             let id = EntryID(
@@ -106,9 +106,12 @@ extension ClusterChecker {
     /// An entry is committed for the first time anywhere.
     mutating func commitFirst(_ id: EntryID, by node: Int, at now: UInt64) {
         // What was on a disk that is gone was promised all the same, and counted.
-        let holders = records.filter {
-            $0.holds(id) || $0.lost.term(at: id.index) == id.term && id.index > .zero
-        }.count
+        var holders = 0
+        for node in records.indices {
+            let hasLost =
+                records[node].lost.term(at: id.index) == id.term && id.index > .zero
+            if hasLost || records[node].holds(id) { holders += 1 }
+        }
         if holders < quorum {
             fail(
                 "durable majority",

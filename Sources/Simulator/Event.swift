@@ -35,6 +35,8 @@ enum Event {
     case readmit(node: Int)
     /// An operator has a node build its state anew.
     case rebuild(node: Int)
+    /// An operator asks for more of a backup.
+    case backup(Int)
 
     /// The node whose process must run for this to have an effect, and wait for if it is paused.
     var process: Int? {

@@ -26,9 +26,18 @@ package enum FaultKind: String, Hashable, Sendable, CaseIterable {
     case restoreCopy = "restore-copy"
     case corruptState = "corrupt-state"
     case rotRun = "rot-run"
+    /// Only the log's own thread hangs.
+    case hungLog = "hung-log"
+    /// No fault: an operator takes a backup, to which something may happen.
+    case backup
 
     /// Drawn from one stream with others.
-    var isGeneral: Bool { !isOfDirectories && self != .rotRun }
+    var isGeneral: Bool {
+        switch self {
+        case .rotRun, .hungLog, .backup: false
+        default: !isOfDirectories
+        }
+    }
 
     /// Drawn from a stream of its own.
     var isOfDirectories: Bool {
@@ -61,7 +70,7 @@ extension Fault: CustomStringConvertible {
         let span = "for \(duration / 1_000_000) ms"
         switch kind {
         case .kill, .powerCut, .pause, .isolate, .slowDisk, .hungDisk, .fullDisk, .bitRot, .wipe,
-            .restoreCopy, .corruptState, .rotRun:
+            .restoreCopy, .corruptState, .rotRun, .hungLog:
             return "\(kind.rawValue) n\(node + 1) \(span)"
         case .blackout: return "power cut at all nodes \(span)"
         case .crashAtDiskOperation:
@@ -72,7 +81,7 @@ extension Fault: CustomStringConvertible {
             return "\(kind.rawValue) n\(node + 1)-n\(peer + 1) \(span)"
         case .clockJump: return "clock of n\(node + 1) jumps \(amount) ms"
         case .clockDrift: return "clock of n\(node + 1) drifts \(amount) ppm \(span)"
-        case .failSync, .failWrite, .failRead, .transfer:
+        case .failSync, .failWrite, .failRead, .transfer, .backup:
             return "\(kind.rawValue) n\(node + 1)"
         case .rotateSecret: return "platform signs with the next secret"
         }

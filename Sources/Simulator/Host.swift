@@ -62,6 +62,8 @@ final class Host {
     var queues = DiskQueue.idle
     var slowFactor: UInt64 = 1
     var isHung = false
+    /// The log's thread hangs, and the others do not.
+    var isLogHung = false
     /// Since when its process leads although the operation under way hangs.
     var leadsStalledSince: UInt64?
     /// The longest that a hand-over may have taken since then.

@@ -37,6 +37,9 @@ package struct RunStatistics: Hashable, Sendable {
     /// Bits that flipped in runs of a state, and what was found and mended without a fetched checkpoint.
     package var rottenRuns: UInt64 = 0
     package var foundByScrub: UInt64 = 0
+    /// Backups that were taken whole, and nodes that started on one.
+    package var backups: UInt64 = 0
+    package var restored: UInt64 = 0
     package var elections: UInt64 = 0
     package var committed: UInt64 = 0
     package var attempts: UInt64 = 0

@@ -50,6 +50,8 @@ struct SimulatedDisk: Disk {
     /// Tells the directory from a copy of it.
     var place: UInt64 = 0
     var hasFiles: Bool { !names.isEmpty }
+    /// The power failed at an operation, and has not come back.
+    var hasLostPower: Bool { powerFailsAfter.map { $0 < 0 } ?? false }
 
     /// Faults, set and cleared by the world.
     var isFull = false
@@ -408,6 +410,17 @@ struct SimulatedDisk: Disk {
     var hasFetchedDamage = false
     /// Something in the state's files is not what was written, here or where they come from.
     var isStateDamaged: Bool { hasFetchedDamage || hasDamagedRuns }
+
+    /// A bit flips in a file, wherever in it.
+    ///
+    /// - Returns: which.
+    mutating func flipAnywhere(_ random: inout SeededRandom) -> String {
+        let name = random.pick(names.filter { !files[$0.file].now.isEmpty })
+        let offset = random.below(files[name.file].now.count)
+        files[name.file].now[offset] ^= 1 << UInt8(random.below(8))
+        changed(name.file)
+        return "a bit flips in \(name.name) at \(offset)"
+    }
 
     private mutating func zeroPage(
         _ name: String,

@@ -204,22 +204,14 @@ extension World {
         let candidates = (marked..<applied).filter { checker.committed[Int($0)].changesState }
         guard !candidates.isEmpty else { return }
         let skipped = candidates[host.directories.below(candidates.count)]
+        // A change that was lost before anybody looked, and after which nothing came, no digest can tell from none.
         var machine = StateMachine(
             limits: process.replica.configuration.limits,
             hash: process.replica.machine.hash
         )
-        for committed in checker.committed.prefix(Int(applied)) {
-            let index = EntryIndex(committed.id.index.number)
-            guard let entry = checker.book[committed.id]?.entry else { return }
-            let time = LogTime(milliseconds: entry.time.milliseconds)
-            if entry.kind == .command, index.number != skipped + 1,
-                let command = try? Command(decoding: entry.payload)
-            {
-                _ = machine.apply(command, at: index, time: time)
-            } else {
-                machine.applyNothing(at: index, time: time)
-            }
-        }
+        let (committed, book) = (checker.committed, checker.book)
+        ReferenceState.apply(&machine, through: applied, committed, book, without: skipped + 1)
+        guard machine.digest.isCheckDue else { return }
         process.replica.machine = machine
         host.isCorrupt = true
         host.soundCheckpoint = process.replica.checkpoint

@@ -42,7 +42,7 @@ extension World {
         guard let process = host.process, process.run == run, let batch = host[name].batch,
             let operation = host[name].operation
         else { return }
-        guard !host.isHung else {
+        guard !host.isHung, name != .log || !host.isLogHung else {
             host[name].isStalled = true
             return
         }

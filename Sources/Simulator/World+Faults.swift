@@ -9,7 +9,7 @@ extension World {
         guard !isHealing else { return }
         let fault = aim(planned, number)
         trace.note(now, "FAULT \(number): \(fault)")
-        calmSince = now
+        if fault.kind != .backup { calmSince = now }
         statistics.faults[fault.kind, default: 0] += 1
         let host = hosts[fault.node]
         var ends = true
@@ -44,6 +44,7 @@ extension World {
         case .clockDrift: host.setClock(at: now, drift: fault.amount)
         case .slowDisk: host.slowFactor = UInt64(fault.amount)
         case .hungDisk: host.isHung = true
+        case .hungLog: host.isLogHung = true
         case .fullDisk: host.disk.isFull = true
         case .failSync: host.disk.failsNextSync = true
         case .failWrite: host.disk.failsNextWrite = true
@@ -69,6 +70,9 @@ extension World {
             ends = false
         case .rotRun:
             rotRun(host)
+            ends = false
+        case .backup:
+            beginBackup(number, at: fault.node, fault.amount)
             ends = false
         }
         if ends {
@@ -107,6 +111,7 @@ extension World {
         case .clockDrift: host.setClock(at: now, drift: 0)
         case .slowDisk: host.slowFactor = 1
         case .hungDisk: unhang(host)
+        case .hungLog: unhangLog(host)
         case .fullDisk: host.disk.isFull = false
         case .failSync, .failWrite, .failRead: host.disk.clearFailures()
         case .rotateSecret: if secret == hosts[0].secret { secret += 1 }
@@ -117,7 +122,7 @@ extension World {
             }
             host.copy = nil
         case .kill, .powerCut, .blackout, .reset, .clockJump, .bitRot, .wipe, .corruptState,
-            .rotRun:
+            .rotRun, .backup:
             break
         }
     }
@@ -187,8 +192,17 @@ extension World {
 
     func unhang(_ host: Host) {
         host.isHung = false
+        goOn(host, [.background, .intake, .log])
+    }
+
+    private func unhangLog(_ host: Host) {
+        host.isLogHung = false
+        goOn(host, [.log])
+    }
+
+    private func goOn(_ host: Host, _ queues: [DiskQueue.Name]) {
         guard let process = host.process else { return }
-        for name in [DiskQueue.Name.background, .intake, .log] where host[name].isStalled {
+        for name in queues where host[name].isStalled {
             host[name].isStalled = false
             queue.schedule(.diskStep(node: host.number, run: process.run, name), at: now)
         }
@@ -266,6 +280,7 @@ extension World {
             host.secret = secret
             resume(host)
             unhang(host)
+            unhangLog(host)
             if host.process == nil {
                 restartLater(host, after: host.random.below(WorldPlan.second))
             }
@@ -298,7 +313,8 @@ extension World {
                 continue
             }
             host.comparedAt = now
-            checker.compareAll(host.number, &process.replica, at: now)
+            let closely = host.number == Int(now / (20 * WorldPlan.second)) % hosts.count
+            checker.compareAll(host.number, &process.replica, closely: closely, at: now)
         }
         guard isHealing else {
             queue.schedule(.inspect, at: now + 20 * WorldPlan.second)
@@ -349,6 +365,7 @@ extension World {
             let attempts = plan.restAttempts..<plan.attempts.count
             schedulePosts(of: attempts, from: now, until: plan.restEnds)
         }
+        takeLastBackup()
     }
 
     private func findAilment() -> String? {
@@ -427,6 +444,7 @@ extension World {
             }
         }
         checkPlacement()
+        checkLastBackup()
         trace.note(now, "END")
         isDone = true
     }

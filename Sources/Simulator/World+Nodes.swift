@@ -212,11 +212,7 @@ extension World {
         guard host.turnAt <= now else { return }
         host.turnAt = .max
         let wall = host.wall(at: now)
-        let begun = process.replica.counters.checkpointsBegun
         let hasMore = process.replica.turn(at: instant, wall: wall)
-        if process.replica.counters.checkpointsBegun != begun {
-            checker.compareAll(node, &process.replica, at: now)
-        }
         checker.observe(node, &process.replica, at: now)
         checker.observeRest(node, &process.replica, at: now)
         let isIdle = !carryOut(host, process) && !hasMore
@@ -238,9 +234,9 @@ extension World {
 
     /// - Returns: whether there was anything.
     private func carryOut(_ host: Host, _ process: Process) -> Bool {
+        guard !process.replica.output.isEmpty else { return false }
         var output = ReplicaOutput()
         swap(&output, &process.replica.output)
-        guard !output.isEmpty else { return false }
         if let batch = output.batch { begin(batch, on: .log, host, process) }
         if let batch = output.intake { begin(batch, on: .intake, host, process) }
         for envelope in output.messages {
@@ -275,6 +271,7 @@ extension World {
         for completion in output.completions { completed(completion, process) }
         for read in output.reads { readCompleted(read, process) }
         for load in output.loaded { loadCompleted(load, process) }
+        for piece in output.backupPieces { backupPieceIsRead(piece) }
         return true
     }
 
@@ -431,7 +428,7 @@ extension World {
         } else {
             host.termWhenStalled = term
         }
-        guard hosts.count > 1, host.isHung, host[.log].isStalled,
+        guard hosts.count > 1, host.isHung || host.isLogHung, host[.log].isStalled,
             process.replica.raft.role == .leader
         else {
             host.leadsStalledSince = nil

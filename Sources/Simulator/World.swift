@@ -49,6 +49,9 @@ package final class World {
     var platforms: [SeededRandom]
     /// Records of runs in which bits flipped, and as they were.
     var damagedRecords: [(damaged: [UInt8], original: [UInt8])] = []
+    /// Backups that are being taken, by their numbers, and the pieces of them that are read.
+    var copies: [Int: BackupCopy] = [:]
+    var copiesByContext: [UInt64: Int] = [:]
     /// Why the cluster has not healed, by the last look at it.
     var ailment = "it has not been looked at"
 
@@ -158,6 +161,7 @@ package final class World {
         case .giveUp(let number): gaveUp(number)
         case .readmit(let node): readmit(node)
         case .rebuild(let node): rebuild(node)
+        case .backup(let number): goOnWithBackup(number)
         }
     }
 }

@@ -150,6 +150,8 @@ package struct WorldPlan: Sendable {
         addDirectoryFaults(options)
         addRunFaults(seed)
         addStory(options)
+        addBackups(seed)
+        addLogFaults(seed)
         drawPlacement(options)
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
         drawStateSettings(options.seed)
@@ -177,6 +179,10 @@ package struct WorldPlan: Sendable {
         state.retryAfter = .milliseconds(Int64(random.between(50, 3000)))
         state.pieceSize = random.pick([512, 4096, 1 << 20])
         state.hashBits = random.pick([64, 64, 3])
+        // Whoever looks at a backup goes by the hash that all nodes have.
+        if faultKinds.contains(.backup) { state.hashBits = 64 }
+        // A checkpoint overtakes the log only where one is made all the time.
+        if faultKinds.contains(.hungLog) { state.checkpointBytes = 600 }
         state.merge.maxBytes = random.pick([4000, 100_000, 1 << 28])
         state.merge.maxSmallRuns = random.pick([2, 5, 16])
         state.merge.minDeadBytes = random.pick([100, 10_000])
@@ -242,6 +248,65 @@ package struct WorldPlan: Sendable {
                 FaultKind.rotRun.draw(at: at, nodes: nodes, longest: chaosEnds - at, &random)
             )
             at += random.between(1, 2 * spacing)
+        }
+    }
+
+    /// Backups that operators take, in some runs, from a stream of their own; some just when a state became another one.
+    private mutating func addBackups(_ seed: UInt64) {
+        var random = SeededRandom(seed: seed, stream: "backups")
+        guard random.chance(percent: 35) else { return }
+        faultKinds.append(.backup)
+        var times: [UInt64] = []
+        let spacing = random.between(30, 120) * WorldPlan.second
+        var at = random.between(5, 60) * WorldPlan.second
+        while at < chaosEnds {
+            times.append(at)
+            at += random.between(1, 2 * spacing)
+        }
+        for fault in faults where fault.kind == .corruptState && fault.at < chaosEnds {
+            times.append(fault.at + random.below(2 * WorldPlan.second))
+        }
+        for at in times {
+            faults.append(
+                Fault(
+                    kind: .backup,
+                    at: at,
+                    duration: 0,
+                    node: random.below(nodes),
+                    peer: 0,
+                    amount: Int64(random.below(1 << 32)),
+                    aimsAtLeader: random.chance(percent: 30)
+                )
+            )
+        }
+    }
+
+    /// A leader whose log lags, so that the others commit without it, and that loses its power just then; in some runs,
+    /// from a stream of their own.
+    private mutating func addLogFaults(_ seed: UInt64) {
+        var random = SeededRandom(seed: seed, stream: "log")
+        guard nodes > 1, random.chance(percent: 20) else { return }
+        faultKinds.append(.hungLog)
+        if !faultKinds.contains(.powerCut) { faultKinds.append(.powerCut) }
+        let spacing = random.between(10, 60) * WorldPlan.second
+        var at = random.between(2, 30) * WorldPlan.second
+        while at + 10 * WorldPlan.second < chaosEnds {
+            let length = random.between(100, 1500) * WorldPlan.millisecond
+            var fault = Fault(
+                kind: .hungLog,
+                at: at,
+                duration: length,
+                node: random.below(nodes),
+                peer: 0,
+                amount: 0,
+                aimsAtLeader: true
+            )
+            faults.append(fault)
+            fault.kind = .powerCut
+            fault.at += random.between(length / 4, length)
+            fault.duration = random.between(1, 5) * WorldPlan.second
+            if random.chance(percent: 60) { faults.append(fault) }
+            at += random.between(spacing / 2, 2 * spacing)
         }
     }
 

@@ -49,9 +49,10 @@ extension AttemptRecord {
             bytes.append(varint: count)
         }
         bytes.append(varint: UInt64(calls.count))
-        for call in calls { call.encode(into: &bytes) }
+        for at in calls.indices { calls[at].encode(into: &bytes) }
         bytes.append(varint: UInt64(callbacks.count))
-        for callback in callbacks { callback.encode(into: &bytes) }
+        // In place: a callback that is copied has all its texts counted.
+        for at in callbacks.indices { callbacks[at].encode(into: &bytes) }
     }
 
     /// Decodes a whole record.

@@ -17,7 +17,7 @@ struct RunReport {
         "attempts", "local reads", "crashes", "power cuts", "disk stops", "full disks",
         "refused for room", "stalled disks", "refused starts", "damaged", "repaired", "installs",
         "replaced directories", "changed states", "found by digest", "rotten runs",
-        "found by scrub", "broken links",
+        "found by scrub", "backups", "restored", "broken links",
         "journal reads", "accepted", "repeated", "mismatched", "late", "contradicted", "stale",
         "verified", "rejected", "abandoned", "unreachable", "expired", "cancelled",
     ]
@@ -37,7 +37,7 @@ struct RunReport {
             s.fullDisks, s.refusedForRoom, s.stalledDisks, s.refusedStarts, s.damaged, s.repaired,
             s.installs,
             s.replacedDirectories, s.corruptStates, s.foundByDigest, s.rottenRuns,
-            s.foundByScrub,
+            s.foundByScrub, s.backups, s.restored,
             s.brokenLinks, s.journalReads,
         ]
         counts += s.dispositions[1...6].map { UInt64($0) }

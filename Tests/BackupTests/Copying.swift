@@ -16,15 +16,14 @@ extension LoneNode {
     /// What it says that the copy consists of.
     func plan(_ id: UInt64) -> BackupWriter.Plan? {
         let now = now
-        guard case .ready(let entry, _, let first, let files)? = with({ $0.backup(id, at: now) })
-        else { return nil }
+        guard case .ready(let contents)? = with({ $0.backup(id, at: now) }) else { return nil }
         return BackupWriter.Plan(
             cluster: replica.configuration.journal.cluster,
             node: replica.node,
             directory: replica.directoryIdentity?.directory ?? .none,
-            entry: entry,
-            firstIndex: first,
-            files: files.map { .init(name: $0.name, bytes: $0.bytes, checksum: $0.checksum) }
+            entry: contents.entry,
+            firstIndex: contents.firstIndex,
+            files: contents.files.map { .init(name: $0.name, bytes: $0.bytes, checksum: $0.checksum) }
         )
     }
 

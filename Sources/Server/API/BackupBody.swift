@@ -37,18 +37,19 @@ package enum BackupBody {
         json.member("digest_key_mark", name(digestKeyMark))
         switch view {
         case .preparing: json.member("state", "preparing")
-        case .ready(let entry, let time, let firstIndex, let files):
+        case .ready(let contents):
             json.member("state", "ready")
             json.key("entry")
             json.beginObject()
-            json.member("term", entry.term.number)
-            json.member("index", entry.index.number)
-            json.member("time", milliseconds: time.milliseconds)
+            json.member("term", contents.entry.term.number)
+            json.member("index", contents.entry.index.number)
+            json.member("time", milliseconds: contents.time.milliseconds)
             json.endObject()
-            json.member("log_from", firstIndex.number)
+            json.member("log_from", contents.firstIndex.number)
+            json.member("compared", contents.isCompared)
             json.key("files")
             json.beginArray()
-            for file in files {
+            for file in contents.files {
                 json.beginObject()
                 json.member("file", file.name)
                 json.member("bytes", file.bytes)

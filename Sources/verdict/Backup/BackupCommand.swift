@@ -28,9 +28,9 @@ enum BackupCommand {
         let client = try ClusterClient(arguments)
         var disk = try open(directory)
         let transfer = try BackupTransfer(client)
-        let found: BackupInspection
+        let (found, isCompared): (BackupInspection, Bool)
         do throws(CommandFailure) {
-            found = try transfer.copy(to: &disk, in: directory)
+            (found, isCompared) = try transfer.copy(to: &disk, in: directory)
             transfer.end()
         } catch {
             transfer.end()
@@ -39,9 +39,17 @@ enum BackupCommand {
                 "\(error.message)\n\(directory) is no finished backup; remove it and begin again"
             )
         }
+        if !isCompared {
+            Terminal.error(
+                """
+                the state was not compared with the other nodes': no majority did so within half a minute, or \
+                digest_interval_s is 0
+                """
+            )
+        }
         Terminal.print(
             arguments.has("--json")
-                ? BackupReport.document(found, directory: directory)
+                ? BackupReport.document(found, directory: directory, isCompared: isCompared)
                 : BackupReport.text(found, directory: directory)
         )
         return .done
@@ -117,8 +125,8 @@ private struct BackupTransfer {
     func copy(
         to disk: inout FileDisk,
         in directory: String
-    ) throws(CommandFailure) -> BackupInspection {
-        let plan = try plan()
+    ) throws(CommandFailure) -> (BackupInspection, isCompared: Bool) {
+        let (plan, isCompared) = try plan()
         do {
             var writer = try BackupWriter(plan, on: &disk)
             while let wanted = writer.wanted {
@@ -130,7 +138,7 @@ private struct BackupTransfer {
                 }
                 try writer.take(bytes, on: &disk)
             }
-            return try writer.finish(at: Clock.wallMilliseconds(), on: &disk)
+            return (try writer.finish(at: Clock.wallMilliseconds(), on: &disk), isCompared)
         } catch let failure as CommandFailure {
             throw failure
         } catch {
@@ -138,8 +146,8 @@ private struct BackupTransfer {
         }
     }
 
-    /// Waits for the node's checkpoint.
-    private func plan() throws(CommandFailure) -> BackupWriter.Plan {
+    /// Waits for the node's checkpoint, and until that is compared.
+    private func plan() throws(CommandFailure) -> (BackupWriter.Plan, isCompared: Bool) {
         let deadline = ContinuousClock.now + Self.patience
         while true {
             guard let reply: BackupReply = JSON.decode(try get(path)) else {
@@ -149,7 +157,7 @@ private struct BackupTransfer {
                 guard let plan = reply.plan else {
                     throw CommandFailure(.no, "node \(node) gives no backup's list of files")
                 }
-                return plan
+                return (plan, reply.compared ?? false)
             }
             guard ContinuousClock.now < deadline else {
                 throw CommandFailure(.no, "node \(node) made no checkpoint in \(Self.patience)")
@@ -178,6 +186,7 @@ private struct BackupReply: Decodable {
     var state: String
     var entry: Entry?
     var log_from: UInt64?
+    var compared: Bool?
     var files: [File]?
 
     private var unnamed: String { "\(DirectoryID.none)" }

@@ -54,6 +54,7 @@ enum BackupReport {
     static func document(
         _ backup: BackupInspection,
         directory: String,
+        isCompared: Bool? = nil,
         restored: (data: String, node: Int, cluster: String)? = nil
     ) -> String {
         let manifest = backup.manifest
@@ -69,6 +70,7 @@ enum BackupReport {
         json.member("time", milliseconds: manifest.time.milliseconds)
         json.member("attempts", manifest.attempts)
         json.member("state", Hex.string(manifest.state))
+        if let isCompared { json.member("compared", isCompared) }
         json.member("log_from", manifest.firstIndex.number)
         json.member("entries", backup.entries)
         json.key("files")
