@@ -15,7 +15,14 @@ package enum TransferRefusal: Hashable, Sendable {
 struct Transfer {
     var target: NodeID
     var deadline: Instant
-    var sentTimeoutNow = false
+    private(set) var sentTimeoutNow = false
+
+    init(target: NodeID, deadline: Instant) {
+        self.target = target
+        self.deadline = deadline
+    }
+
+    mutating func timeoutNowIsSent() { sentTimeoutNow = true }
 }
 
 extension RaftNode {
@@ -74,7 +81,7 @@ extension RaftNode {
             let peer = peerIDs.firstIndex(of: target), peers[peer].counts,
             peers[peer].matchIndex == lastIndex
         else { return }
-        transfer?.sentTimeoutNow = true
+        transfer?.timeoutNowIsSent()
         send(.timeoutNow, to: target, into: &actions)
     }
 

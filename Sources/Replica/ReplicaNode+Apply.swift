@@ -37,6 +37,8 @@ extension ReplicaNode {
         checkpointing.appliedBytes += entry.cost
         let index = EntryIndex(entry.index.number)
         let time = LogTime(milliseconds: entry.time.milliseconds)
+        let changedBefore = mayHaveChangedAt
+        mayHaveChangedAt = entry.index
         guard entry.kind == .command else {
             machine.applyNothing(at: index, time: time)
             return
@@ -57,7 +59,10 @@ extension ReplicaNode {
             if machine.readmissions.contains(where: { $0.index == index }) {
                 applyReadmission(readmission, at: entry.index, now)
             }
-        case .checkDigest: noteMismatch(at: now)
+        case .checkDigest:
+            // It changes nothing, but that time passes; a deadline has a tick of its own.
+            mayHaveChangedAt = changedBefore
+            noteMismatch(at: now)
         case .callback(let callback):
             let isRepeat = intake.meets(callback)
             noteIntake(command, result, at: entry.index)

@@ -60,7 +60,7 @@ package enum BackupView: Hashable, Sendable {
         package var time: Timestamp
         /// The oldest entry of the log.
         package var firstIndex: LogIndex
-        /// A majority of the nodes has said that its states are the same as of that entry.
+        /// A majority of the nodes has said that its states are the same as of that entry or a later one.
         package var isCompared: Bool
         package var files: [File]
     }
@@ -105,8 +105,11 @@ extension ReplicaNode {
     private static let maxBackups = 2
     /// Bytes of one piece: read, checked and written within a fraction of a turn.
     package static let backupPiece = 256 * 1024
-    /// How long a backup waits for a majority that compares its state: a cluster without one needs backups most.
+    /// How long a backup waits for a majority that compares its state: a cluster without one needs a backup most.
     private static let comparisonPatience = Duration.seconds(30)
+
+    /// Backups whose parts are kept.
+    package var backupsUnderWay: Int { backups.count }
 
     /// Begins a backup of what is applied by now, under a number that the caller drew.
     ///
@@ -297,30 +300,33 @@ extension ReplicaNode {
                 backups[at].phase = .comparing(pinned, since: now)
             }
             guard case .comparing(let pinned, let since) = backups[at].phase else { continue }
-            let isCompared = isCompared(pinned.manifest.entry.index)
+            let entry = pinned.manifest.entry.index
+            let isCompared = isCompared(entry)
             let isOver = since.advanced(by: ReplicaNode.comparisonPatience) <= now
             if isCompared || isOver || configuration.digestInterval == nil {
                 backups[at].phase = .ready(pinned, isCompared: isCompared)
             } else {
-                nextDigestAt = min(nextDigestAt, now.advanced(by: .milliseconds(500)))
+                wantComparison(of: entry, at: now)
             }
         }
     }
 
-    /// Whether a majority has said that its states are the same as of an entry, or of a later one.
+    /// Whether a majority has said that its states are the same as of an entry, or as of one after which nothing came but
+    /// such comparisons.
     private func isCompared(_ index: LogIndex) -> Bool {
         if machine.digest.isCompared(EntryIndex(index.number)) { return true }
-        // Where nothing has changed since the last comparison, a leader has no reason for another one, unless a backup
-        // of its own waits for it.
-        return raft.role != .leader && configuration.digestInterval != nil
-            && !machine.digest.isCheckDue
+        return !machine.digest.isCheckDue
+            && machine.digest.isCompared(EntryIndex(mayHaveChangedAt.number))
     }
 
     /// The newest entry as of which the state is to be compared before a backup of it is handed out.
     var backupComparison: LogIndex? {
-        backups.compactMap {
-            if case .comparing(let pinned, _) = $0.phase { pinned.manifest.entry.index } else { nil }
-        }.max()
+        var newest: LogIndex?
+        for backup in backups {
+            guard case .comparing(let pinned, _) = backup.phase else { continue }
+            newest = max(newest ?? .zero, pinned.manifest.entry.index)
+        }
+        return newest
     }
 
     /// Lets go of what nobody asks for any more.

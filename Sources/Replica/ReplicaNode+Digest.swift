@@ -34,6 +34,13 @@ struct WantedComparison {
     var isTold = false
     /// The checkpoint stays the newest one until then.
     var holdsUntil: Instant
+    /// What peers ask for, whose backups wait, and until when.
+    var ofPeers = LogIndex.zero
+    var ofPeersUntil = Instant(nanoseconds: 0)
+    /// When this node asked its leader last.
+    var askedAt: Instant?
+    /// Where the last check stands that this leader proposed: none goes out beside it.
+    var proposedAt = LogIndex.zero
 }
 
 extension ReplicaNode {
@@ -79,13 +86,10 @@ extension ReplicaNode {
         if !isServing { handOverInQuarantine(at: now) }
         guard let interval = configuration.digestInterval, nextDigestAt <= now else { return }
         nextDigestAt = now.advanced(by: interval)
-        let wanted = max(
-            isComparisonWanted(at: now) ? comparison.index : .zero,
-            backupComparison ?? .zero
-        )
+        let wanted = wantedComparison(at: now)
         let isWanted = wanted > .zero
         guard raft.role == .leader, raft.proposalRefusal == nil,
-            machine.digest.isCheckDue || isWanted
+            comparison.proposedAt <= appliedIndex, machine.digest.isCheckDue || isWanted
         else { return }
         let agreed = majorityMark
         let newest = machine.digest.marks.last?.index ?? EntryIndex(0)
@@ -100,7 +104,38 @@ extension ReplicaNode {
         var bytes: [UInt8] = []
         Command.checkDigest(agreed).encode(into: &bytes)
         forwarded.append(bytes)
+        comparison.proposedAt = raft.lastIndex.next
         counters.digestChecks += 1
+    }
+
+    /// The newest entry as of which somebody waits for a comparison; zero if nobody does.
+    private func wantedComparison(at now: Instant) -> LogIndex {
+        var wanted = backupComparison ?? .zero
+        if isComparisonWanted(at: now) { wanted = max(wanted, comparison.index) }
+        if comparison.ofPeersUntil > now { wanted = max(wanted, comparison.ofPeers) }
+        return machine.digest.isCompared(EntryIndex(wanted.number)) ? .zero : wanted
+    }
+
+    /// Has the state compared as of an entry or a later one, soon: by this node if it leads, else by whoever does.
+    mutating func wantComparison(of index: LogIndex, at now: Instant) {
+        let pause = Duration.milliseconds(500)
+        if raft.role == .leader {
+            nextDigestAt = min(nextDigestAt, now.advanced(by: pause))
+        } else if let leader = raft.leader, comparison.askedAt?.advanced(by: pause) ?? now <= now {
+            comparison.askedAt = now
+            output.messages.append(.init(to: leader, message: .pull(.comparisonWanted(index))))
+        }
+    }
+
+    /// A peer asks that states be compared.
+    mutating func comparisonAsked(_ index: LogIndex, at now: Instant) {
+        guard configuration.digestInterval != nil, raft.role == .leader, index <= raft.commitIndex,
+            !machine.digest.isCompared(EntryIndex(index.number))
+        else { return }
+        let isOver = comparison.ofPeersUntil <= now
+        comparison.ofPeers = isOver ? index : max(comparison.ofPeers, index)
+        comparison.ofPeersUntil = now.advanced(by: .seconds(10))
+        wantComparison(of: index, at: now)
     }
 
     /// Whether the checkpoint at an entry may be handed on to a peer: once a majority has said that its states

@@ -216,7 +216,7 @@ extension ReplicaNode {
         }
         forgetFetched()
         ours.nextRun = number
-        // One more, for this try's own name of what else it writes.
+        // One number more, which names this try's manifest and evidence.
         nextFetchedRun = number + 1
         install.ours = ours
         goOn(&install)
@@ -302,16 +302,24 @@ extension ReplicaNode {
         return DiskBatch(number: ReplicaNode.installBatch, operations: operations)
     }
 
+    /// A fetched manifest in the making; one that was given up may be in the way, so each try has its own.
+    private var temporaryManifest: String { RunName.temporary((1 << 62) + nextFetchedRun) }
+    /// What this replica had come to before it is built anew is kept, as evidence.
+    private var evidenceManifest: String? {
+        guard isRebuilding, store.manifest != nil else { return nil }
+        return "damaged-\(RunName.manifest)-\(configuration.incarnation)-\(nextFetchedRun)"
+    }
+    /// What a publication makes, in this order.
+    private var publication: [String] {
+        (evidenceManifest.map { [$0] } ?? []) + [temporaryManifest]
+    }
+
     /// One step puts the fetched checkpoint in the place of the own one.
     private func publish(_ manifest: Manifest, _ phase: inout Installing.Phase) -> DiskBatch {
         phase = .publishing
-        // One that was given up may be in the way: each try has its own.
-        let file = RunName.temporary((1 << 62) + nextFetchedRun)
+        let file = temporaryManifest
         var operations: [DiskOperation] = []
-        if isRebuilding, let old = store.manifest {
-            // What this replica had come to is kept, as evidence.
-            let evidence =
-                "damaged-\(RunName.manifest)-\(configuration.incarnation)-\(nextFetchedRun)"
+        if let evidence = evidenceManifest, let old = store.manifest {
             operations = [
                 .create(file: evidence, size: 0),
                 .write(file: evidence, offset: 0, bytes: old.encoded()),
@@ -345,8 +353,11 @@ extension ReplicaNode {
             abandonInstall("it is of no use any more")
             return nil
         }
-        installing?.isWriting = true
-        installing?.batch = nil
+        // Not through the optional: what that replaces in a noncopyable value is never freed (Swift 6.3).
+        guard var install = installing else { return nil }
+        install.isWriting = true
+        install.batch = nil
+        installing = install
         return batch
     }
 
@@ -360,7 +371,7 @@ extension ReplicaNode {
         guard var install = installing else { return true }
         install.isWriting = false
         if case .failure(let error) = result {
-            abandonInstall("\(error)", keepsPart: false)
+            installFailed(install, error, at: now)
             return true
         }
         switch install.phase {
@@ -378,6 +389,26 @@ extension ReplicaNode {
         installing = install
         if install.batch == nil { askForPiece(at: now) }
         return true
+    }
+
+    /// The disk has refused what was fetched.
+    private mutating func installFailed(
+        _ install: Installing,
+        _ error: DiskError,
+        at now: Instant
+    ) {
+        nextFetchAt = now.advanced(by: ReplicaNode.damagePause)
+        guard case .publishing = install.phase, error.isLackOfRoom else {
+            return abandonInstall("\(error)", keepsPart: false)
+        }
+        // Only what comes before the renaming takes room: the manifest is the one before, and the runs that are here
+        // serve the next try. What that would not use goes.
+        for file in publication {
+            if error.operation == "create \(file)" { break }
+            store.remove(file)
+            if error.operation.hasSuffix(" \(file)") { break }
+        }
+        abandonInstall("\(error)")
     }
 
     /// The fetch ends in vain, but what is here of its runs serves the next one.

@@ -70,6 +70,7 @@ extension ReplicaNode {
             serveFile(file, offset: offset, count: count, to: peer, at: now)
         case .file(let file, let offset, let bytes):
             receiveFile(file, offset: offset, bytes, from: peer, at: now)
+        case .comparisonWanted(let index): comparisonAsked(index, at: now)
         case .entries(let from, let first, let entries):
             guard let asked = pulling.asked, asked.peer == peer, asked.from == from else { return }
             pulling.asked = nil

@@ -35,6 +35,9 @@ package struct ReplicaNode: ~Copyable {
     var lastForward: UInt64 = 0
     /// The index of the last tick proposed here; one is under way while it is not applied.
     var tickIndex = LogIndex.zero
+    /// The newest applied entry that may have changed the state, by the log and not by what the state made of it; after
+    /// a start the newest one of all.
+    var mayHaveChangedAt: LogIndex
     /// This node's wall clock at its last turn.
     var lastWall = WallTime(milliseconds: 0)
     var lastTurnAt: Instant
@@ -157,6 +160,7 @@ package struct ReplicaNode: ~Copyable {
         self.checkpointing.appliedBytes = start.appliedBytes
         self.journal = start.journal
         self.machine = start.machine
+        self.mayHaveChangedAt = LogIndex(self.machine.appliedIndex.number)
         self.intake = intake
         self.cannotCommitSince = now
         self.nextIntakeTryAt = now
@@ -350,6 +354,7 @@ package struct ReplicaNode: ~Copyable {
         forgetForwarded()
         tickIndex = .zero
         settingsIndex = .zero
+        comparison.proposedAt = .zero
         leaderChanged(change.leader, at: now)
     }
 

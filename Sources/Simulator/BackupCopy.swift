@@ -30,9 +30,14 @@ final class BackupCopy {
     var writer: BackupWriter?
     /// The node says that a majority has the same state.
     var isCompared = false
+    let begunAt: UInt64
+    /// Reads that had failed at the node by then.
+    let failedReads: Int
     /// When the node was last asked for something, and for what.
     var askedAt: UInt64
     var context: UInt64?
+    /// When it goes on: a step for another time is none.
+    var goesOnAt: UInt64 = 0
     var pieces = 0
 
     init(
@@ -40,14 +45,17 @@ final class BackupCopy {
         node: Int,
         run: Int,
         appliedBefore: LogIndex,
-        askedAt: UInt64,
+        failedReads: Int,
+        at now: UInt64,
         random: SeededRandom
     ) {
         self.id = id
         self.node = node
         self.run = run
         self.appliedBefore = appliedBefore
-        self.askedAt = askedAt
+        self.failedReads = failedReads
+        begunAt = now
+        askedAt = now
         self.random = random
         switch self.random.below(8) {
         case 0: trouble = .abandoned(pieces: self.random.below(4))

@@ -24,8 +24,9 @@ struct ClusterChecker {
     var votes: [Vote: NodeID] = [:]
     /// Votes of directories that are gone; they were given, but bind nobody any more.
     var formerVotes: [Vote: NodeID] = [:]
-    /// What the replicas' states came to, by applied index.
+    /// What the replicas' states came to, by applied index, and what the log alone makes of them.
     var digests: [UInt64: UInt64] = [:]
+    var references: [UInt64: UInt64] = [:]
     let reference = ReferenceState()
     var canonical = CanonicalRecords()
     /// What is remembered in `canonical` is checked against the disks.

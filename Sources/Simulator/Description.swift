@@ -57,6 +57,7 @@ func describe(_ message: PullMessage) -> String {
     case .entriesWanted(let from, _): "entries from \(from)?"
     case .entries(let from, _, let entries): "\(entries.count) entries from \(from)"
     case .checkpointOffered(let entry): "a checkpoint at \(entry) is here"
+    case .comparisonWanted(let index): "states compared as of \(index)?"
     case .fileWanted(let file, let offset, _): "\(file) from \(offset)?"
     case .file(let file, let offset, let bytes):
         "\(bytes.map { "\($0.count) bytes" } ?? "nothing") of \(file) from \(offset)"

@@ -59,6 +59,8 @@ struct SimulatedDisk: Disk {
     var failsNextWrite = false
     /// Reads that fail next, so many.
     var failingReads = 0
+    /// How many have failed.
+    private(set) var failedReads = 0
     /// The power fails at the operation after so many.
     var powerFailsAfter: Int?
 
@@ -84,6 +86,7 @@ struct SimulatedDisk: Disk {
     mutating func read(_ file: String, at offset: Int, count: Int) throws(DiskError) -> [UInt8] {
         if failingReads > 0 {
             failingReads -= 1
+            failedReads += 1
             throw DiskError(operation: "read \(file)", code: SimulatedDisk.ioError)
         }
         let bytes = files[try number(of: file)].now

@@ -204,14 +204,12 @@ extension World {
         let candidates = (marked..<applied).filter { checker.committed[Int($0)].changesState }
         guard !candidates.isEmpty else { return }
         let skipped = candidates[host.directories.below(candidates.count)]
-        // A change that was lost before anybody looked, and after which nothing came, no digest can tell from none.
         var machine = StateMachine(
             limits: process.replica.configuration.limits,
             hash: process.replica.machine.hash
         )
         let (committed, book) = (checker.committed, checker.book)
         ReferenceState.apply(&machine, through: applied, committed, book, without: skipped + 1)
-        guard machine.digest.isCheckDue else { return }
         process.replica.machine = machine
         host.isCorrupt = true
         host.soundCheckpoint = process.replica.checkpoint

@@ -444,7 +444,7 @@ extension World {
             }
         }
         checkPlacement()
-        checkLastBackup()
+        checkBackups()
         trace.note(now, "END")
         isDone = true
     }

@@ -251,34 +251,36 @@ package struct WorldPlan: Sendable {
         }
     }
 
-    /// Backups that operators take, in some runs, from a stream of their own; some just when a state became another one.
+    /// Backups that operators take, in some runs, from a stream of their own; and from another one those that are taken
+    /// just when a state became another one.
     private mutating func addBackups(_ seed: UInt64) {
         var random = SeededRandom(seed: seed, stream: "backups")
         guard random.chance(percent: 35) else { return }
         faultKinds.append(.backup)
-        var times: [UInt64] = []
         let spacing = random.between(30, 120) * WorldPlan.second
         var at = random.between(5, 60) * WorldPlan.second
         while at < chaosEnds {
-            times.append(at)
+            addBackup(at, &random)
             at += random.between(1, 2 * spacing)
         }
+        var other = SeededRandom(seed: seed, stream: "backups of what is wrong")
         for fault in faults where fault.kind == .corruptState && fault.at < chaosEnds {
-            times.append(fault.at + random.below(2 * WorldPlan.second))
+            addBackup(fault.at + other.below(2 * WorldPlan.second), &other)
         }
-        for at in times {
-            faults.append(
-                Fault(
-                    kind: .backup,
-                    at: at,
-                    duration: 0,
-                    node: random.below(nodes),
-                    peer: 0,
-                    amount: Int64(random.below(1 << 32)),
-                    aimsAtLeader: random.chance(percent: 30)
-                )
+    }
+
+    private mutating func addBackup(_ at: UInt64, _ random: inout SeededRandom) {
+        faults.append(
+            Fault(
+                kind: .backup,
+                at: at,
+                duration: 0,
+                node: random.below(nodes),
+                peer: 0,
+                amount: Int64(random.below(1 << 32)),
+                aimsAtLeader: random.chance(percent: 30)
             )
-        }
+        )
     }
 
     /// A leader whose log lags, so that the others commit without it, and that loses its power just then; in some runs,
@@ -291,11 +293,13 @@ package struct WorldPlan: Sendable {
         let spacing = random.between(10, 60) * WorldPlan.second
         var at = random.between(2, 30) * WorldPlan.second
         while at + 10 * WorldPlan.second < chaosEnds {
-            let length = random.between(100, 1500) * WorldPlan.millisecond
+            var length = random.between(100, 1500) * WorldPlan.millisecond
+            // So long that whoever leads has to notice.
+            if random.chance(percent: 25) { length *= 10 }
             var fault = Fault(
                 kind: .hungLog,
                 at: at,
-                duration: length,
+                duration: min(length, chaosEnds - at),
                 node: random.below(nodes),
                 peer: 0,
                 amount: 0,
@@ -303,7 +307,9 @@ package struct WorldPlan: Sendable {
             )
             faults.append(fault)
             fault.kind = .powerCut
-            fault.at += random.between(length / 4, length)
+            // Before it has noticed, in any case.
+            let soon = min(length, 1500 * WorldPlan.millisecond)
+            fault.at += random.between(soon / 4, soon)
             fault.duration = random.between(1, 5) * WorldPlan.second
             if random.chance(percent: 60) { faults.append(fault) }
             at += random.between(spacing / 2, 2 * spacing)

@@ -23,7 +23,9 @@ extension LoneNode {
             directory: replica.directoryIdentity?.directory ?? .none,
             entry: contents.entry,
             firstIndex: contents.firstIndex,
-            files: contents.files.map { .init(name: $0.name, bytes: $0.bytes, checksum: $0.checksum) }
+            files: contents.files.map {
+                .init(name: $0.name, bytes: $0.bytes, checksum: $0.checksum)
+            }
         )
     }
 

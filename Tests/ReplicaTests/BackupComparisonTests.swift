@@ -5,8 +5,8 @@ import Verification
 
 @Suite("A backup is of a state that a majority has")
 struct BackupComparisonTests {
-    private func cluster() throws -> Cluster {
-        let cluster = try Cluster { $0.digestInterval = .seconds(10) }
+    private func cluster(every interval: Duration = .seconds(10)) throws -> Cluster {
+        let cluster = try Cluster { $0.digestInterval = interval }
         try cluster.elect(0)
         for i in 0..<6 { try cluster.open("a\(i)", at: 0) }
         cluster.run(for: .seconds(1))
@@ -43,15 +43,24 @@ struct BackupComparisonTests {
         #expect(awaitReady(at: 0, cluster, atMost: .seconds(4)) == true)
     }
 
-    @Test("a follower has it once the leader has had all compared, and where nothing changed since at once")
+    @Test("a follower asks its leader for it, however long the interval is")
     func follower() throws {
+        let cluster = try cluster(every: .seconds(3600))
+        try begin(at: 1, cluster)
+        #expect(awaitReady(at: 1, cluster, atMost: .seconds(4)) == true)
+    }
+
+    @Test("where nothing came since but comparisons it waits for none", arguments: [0, 1])
+    func idle(node: Int) throws {
         let cluster = try cluster()
-        try begin(at: 1, cluster)
-        #expect(awaitReady(at: 1, cluster, atMost: .seconds(25)) == true)
-        _ = cluster.with(1) { $0.endBackup(7) }
+        try begin(at: 0, cluster)
+        #expect(awaitReady(at: 0, cluster, atMost: .seconds(4)) == true)
+        _ = cluster.with(0) { $0.endBackup(7) }
         cluster.run(for: .seconds(30))
-        try begin(at: 1, cluster)
-        #expect(awaitReady(at: 1, cluster, atMost: .seconds(1)) == true)
+        let last = cluster.look(node) { $0.raft.lastIndex }
+        try begin(at: node, cluster)
+        #expect(awaitReady(at: node, cluster, atMost: .seconds(1)) == true)
+        #expect(cluster.look(node) { $0.raft.lastIndex } == last)
     }
 
     @Test("a state that is another one than the others' is not handed out", arguments: [0, 1])
@@ -63,7 +72,23 @@ struct BackupComparisonTests {
         try cluster.open("c", at: 0)
         try begin(at: node, cluster)
         #expect(awaitReady(at: node, cluster, atMost: .seconds(28)) == nil)
-        // It has been found, and a node that does not serve gives nothing out.
+        try expectQuarantined(node, cluster)
+    }
+
+    @Test("nor one that missed its last change, after which nothing came", arguments: [0, 1])
+    func missedTheLast(node: Int) throws {
+        let cluster = try cluster()
+        cluster.run(for: .seconds(30))
+        try cluster.open("c", at: 0)
+        cluster.run(for: .milliseconds(200))
+        cluster.missLastOpen(node)
+        try begin(at: node, cluster)
+        #expect(awaitReady(at: node, cluster, atMost: .seconds(28)) == nil)
+        try expectQuarantined(node, cluster)
+    }
+
+    /// It has been found, and a node that does not serve gives nothing out.
+    private func expectQuarantined(_ node: Int, _ cluster: Cluster) throws {
         #expect(cluster.look(node) { $0.condition } == .quarantined)
         let now = cluster.now
         #expect(cluster.with(node) { $0.backup(7, at: now) } == .some(nil))

@@ -648,6 +648,35 @@ extension Cluster {
             replica.machine = machine
         }
     }
+
+    /// Behind a node's back its state becomes what it would be without its last open.
+    func missLastOpen(_ node: Int) {
+        with(node) { replica in
+            let entries = replica.raft.entries(
+                from: LogIndex(1),
+                through: replica.appliedIndex,
+                maxBytes: 1 << 24
+            )
+            let commands = entries.map { entry in
+                entry.kind == .command ? try? Command(decoding: entry.payload) : nil
+            }
+            let last = commands.lastIndex { if case .open = $0 { true } else { false } }
+            var machine = StateMachine(
+                limits: replica.configuration.limits,
+                hash: replica.machine.hash
+            )
+            for (at, entry) in entries.enumerated() {
+                let index = EntryIndex(entry.index.number)
+                let time = LogTime(milliseconds: entry.time.milliseconds)
+                if let command = commands[at], at != last {
+                    _ = machine.apply(command, at: index, time: time)
+                } else {
+                    machine.applyNothing(at: index, time: time)
+                }
+            }
+            replica.machine = machine
+        }
+    }
 }
 
 extension PeerMessage {

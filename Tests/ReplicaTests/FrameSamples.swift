@@ -108,6 +108,7 @@ enum FrameSamples {
         .file(RunName.manifest, offset: 0, nil),
         .file(RunName.file(1), offset: 4096, []),
         .file(RunName.file(1), offset: 4096, [UInt8](repeating: 0xA5, count: 300)),
+        .comparisonWanted(LogIndex(.max)),
     ]
 
     private static let definedForward = Forward(

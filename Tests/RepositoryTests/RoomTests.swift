@@ -33,6 +33,51 @@ struct RoomTests {
         return name.map { String($0.prefix { $0 != "." }) }
     }
 
+    /// Assigning through an optional that a noncopyable value holds leaks what was there (Swift 6.3).
+    ///
+    /// The old value is never released: a node that fetched a state kept each piece of it in memory for good.
+    @Test("nothing is assigned through an optional where noncopyable types are at work")
+    func optionalAssignments() throws {
+        let files = try Repository.files(under: "Sources", withExtension: "swift")
+        let types = files.flatMap { file in
+            file.lines.compactMap { line -> String? in
+                let words = line.split { $0 == " " || $0 == ":" }
+                guard line.contains(": ~Copyable"), let at = words.firstIndex(of: "struct") else {
+                    return nil
+                }
+                return words[(at + 1)...].first.map(String.init)
+            }
+        }
+        #expect(types.contains("ReplicaNode") && types.contains("RaftNode"))
+        for file in files {
+            let isAtWork = file.lines.contains { line in
+                types.contains {
+                    line.contains("extension \($0) ") || line.contains("struct \($0): ~Copyable")
+                }
+            }
+            guard isAtWork else { continue }
+            for (offset, line) in file.lines.enumerated() {
+                #expect(
+                    !RoomTests.assignsThroughOptional(line),
+                    "\(file.path):\(offset + 1): \(line)"
+                )
+            }
+        }
+    }
+
+    static func assignsThroughOptional(_ line: Substring) -> Bool {
+        line.firstMatch(of: #/^\s*[\w.]*\w\?\.[\w.]+ [+-]?= /#) != nil
+    }
+
+    @Test("an assignment through an optional is seen")
+    func optionalAssignmentLines() {
+        #expect(RoomTests.assignsThroughOptional("        installing?.batch = nil"))
+        #expect(RoomTests.assignsThroughOptional("    store.job?.count += 1"))
+        #expect(!RoomTests.assignsThroughOptional("        installing?.take()"))
+        #expect(!RoomTests.assignsThroughOptional("    guard transfer?.isSent == false else {"))
+        #expect(!RoomTests.assignsThroughOptional("        records[number]?.stage = .writing"))
+    }
+
     @Test("an import is seen however it is written")
     func importLines() {
         #expect(RoomTests.module("import Glibc") == "Glibc")

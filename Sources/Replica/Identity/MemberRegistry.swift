@@ -26,9 +26,9 @@ struct MemberRegistry {
         didSet { if exclusion != oldValue { isExclusionNews = exclusion != nil } }
     }
     /// The log has not been told of it yet, whoever said it first: a peer's refusal, or its greeting.
-    var isExclusionNews = false
+    private(set) var isExclusionNews = false
     /// Members whose directory changed: links to the old one have to go.
-    var replaced: [NodeID] = []
+    private var replaced: [NodeID] = []
 
     init(file: IdentityFile, origin: DirectoryOrigin, members: [NodeID], fresh: DirectoryID) {
         self.file = file
@@ -47,6 +47,13 @@ struct MemberRegistry {
         guard durable.isFormed, identity.isFormed else { return .barred }
         return identity.repairingThrough.map { .repairing(through: $0) } ?? .full
     }
+
+    mutating func takeReplaced() -> [NodeID] {
+        defer { replaced = [] }
+        return replaced
+    }
+
+    mutating func exclusionIsTold() { isExclusionNews = false }
 
     // MARK: Greetings
 

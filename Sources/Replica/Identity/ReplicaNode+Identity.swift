@@ -144,9 +144,7 @@ extension ReplicaNode {
 
     /// Carries out what follows from a change of the registry.
     mutating func membersChanged(at now: Instant) {
-        guard registry != nil else { return }
-        let replaced = registry?.replaced ?? []
-        registry?.replaced = []
+        guard let replaced = registry?.takeReplaced() else { return }
         for node in replaced {
             if let i = peers.firstIndex(where: { $0.node == node }) { peers[i].isWelcome = false }
             raft.memberReplaced(node, at: now, into: &actions)
@@ -154,7 +152,7 @@ extension ReplicaNode {
         }
         settleParticipation(at: now)
         if registry?.isExclusionNews == true, let exclusion = registry?.exclusion {
-            registry?.isExclusionNews = false
+            registry?.exclusionIsTold()
             output.notices.append(.identity(.excluded(exclusion)))
         }
         settle(at: now)

@@ -18,6 +18,8 @@ package enum PullMessage: Hashable, Sendable {
     case fileWanted(String, offset: UInt64, count: UInt32)
     /// The piece, shorter at the end of the file; nil if there is no such file.
     case file(String, offset: UInt64, [UInt8]?)
+    /// Asks the leader to have states compared as of this entry or a later one: a backup waits for it.
+    case comparisonWanted(LogIndex)
 }
 
 extension PullMessage {
@@ -27,6 +29,7 @@ extension PullMessage {
         static let checkpointOffered: UInt8 = 3
         static let fileWanted: UInt8 = 4
         static let file: UInt8 = 5
+        static let comparisonWanted: UInt8 = 6
     }
 
     /// Longest name of a file, in bytes.
@@ -57,6 +60,9 @@ extension PullMessage {
             out.append(little: offset)
             out.append(flag: bytes != nil)
             out.append(block: bytes ?? [])
+        case .comparisonWanted(let index):
+            out.append(Tag.comparisonWanted)
+            out.append(little: index.number)
         }
     }
 
@@ -88,6 +94,8 @@ extension PullMessage {
                 field: "piece of a file"
             )
             self = .file(file, offset: offset, isThere ? bytes : nil)
+        case Tag.comparisonWanted:
+            self = .comparisonWanted(LogIndex(try reader.uint64()))
         default: throw .invalid(field: "pull message type")
         }
     }
