@@ -42,11 +42,9 @@ struct LogBreaks: Sendable {
         madeAgainThrough = max(madeAgainThrough, index)
     }
 
-    /// The segment after the last of those that were made again is read if it is the one in which the log begins
-    /// anew, or if the checkpoint is of an entry in it.
-    var replaysFrom: LogIndex {
-        madeAgainThrough > anewAfter ? madeAgainThrough.next : anewAfter
-    }
+    /// Reading begins with the segment after the last of those that were made again, or with the one in which the log
+    /// begins anew, if the checkpoint is of the entry before it or of a later one.
+    var replaysFrom: LogIndex { max(madeAgainThrough, anewAfter) }
 }
 
 extension LogJournal {
@@ -85,18 +83,25 @@ extension LogJournal {
     /// Says that the segment in a file is damaged.
     ///
     /// - Returns: whether it can be made again from the entries of others: it is sealed, and a
-    ///   checkpoint stands for it and an entry more, so that no start reads it. If not, the next start repairs the
-    ///   log from there on.
+    ///   checkpoint stands for it, so that no start reads it. If not, the next start repairs the log from there on.
     package mutating func foundDamage(in file: String) -> Bool {
         guard let sequence = SegmentName.sequence(file),
             let at = segments.firstIndex(where: { $0.sequence == sequence }),
-            let through = breakEnd(at), through < checkpoint
+            let through = breakEnd(at), through <= checkpoint
         else { return false }
         rebuilding.ruins[sequence] = segments[at].isIndexed
         breaks.isMadeAgain(through: through)
         forgetSegment(at)
         positions.lose(segment: sequence)
         return true
+    }
+
+    /// Another segment follows the one in a file: once a checkpoint stands for it, it can be made again.
+    package func isFollowed(_ file: String) -> Bool {
+        guard let sequence = SegmentName.sequence(file), let last = segments.last else {
+            return false
+        }
+        return sequence < last.sequence
     }
 
     /// The entry after which the first segment behind a damaged one begins that a start can begin with.

@@ -213,16 +213,17 @@ struct Recovery {
         }
     }
 
-    /// The newest segment that begins before the checkpoint's last entry, so that the entry is read
-    /// as well; or the one in which the log begins anew there.
+    /// The newest segment that begins with an entry no later than the one after the checkpoint's.
+    ///
+    /// What is before it is stood for: damage there, or batches that do not go on in it, as where a segment was made
+    /// again, is none of this log's end.
     private func startPosition(on disk: inout some Disk) throws(JournalError) -> Int {
         guard checkpoint.last.index > .zero else { return 0 }
         for at in files.indices.reversed() {
             var reader = try SegmentReader(files[at], on: &disk)
             guard let header = try header(of: &reader, on: &disk) else { continue }
             let start = header.start.last
-            if start.index < checkpoint.last.index { return at }
-            if header.flags.contains(.restart), start == checkpoint.last { return at }
+            if start.index < checkpoint.last.index || start == checkpoint.last { return at }
         }
         return 0
     }

@@ -169,6 +169,8 @@ extension ReplicaNode {
                 .logDamaged(LogDamage(error: error, evidence: [], endsLog: false))
             )
         } else {
+            // A checkpoint makes it one that can be, where there is another segment behind it.
+            if journal.isFollowed(file) { checkpointing.isWanted = true }
             output.notices.append(.journalReadFailed("\(error)"))
         }
     }

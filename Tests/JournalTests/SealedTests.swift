@@ -332,6 +332,41 @@ struct SealedTests {
         }
     }
 
+    @Test(
+        "made again up to the checkpoint's entry, it is read from behind that on",
+        arguments: [false, true]
+    )
+    func madeAgainThroughCheckpoint(isFoundByReading: Bool) throws {
+        let (whole, model) = try longLog(truncating: false)
+        var copy = whole
+        var tried = 0
+        for segment in try LogInspection(&copy).segments.dropLast(2) {
+            guard let last = segment.lastEntry?.index, last <= model.hardState.commitIndex else {
+                continue
+            }
+            tried += 1
+            var disk = whole
+            if !isFoundByReading { disk.lose(segment.file) }
+            let checkpoint = model.checkpoint(at: last.number)
+            var opened = try open(&disk, after: checkpoint)
+            #expect(opened.found.log.lastIndex == model.last)
+            if isFoundByReading {
+                disk.flip(segment.file, at: 600)
+                let isSealed = opened.journal.foundDamage(in: segment.file)
+                #expect(isSealed)
+            }
+            _ = try opened.journal.finish(on: &disk)
+            try opened.journal.refill(from: model, on: &disk)
+            var mended = disk
+            let again = try open(&mended, after: checkpoint, salt: 9)
+            #expect(again.found.log.lastIndex == model.last, "\(segment.file)")
+            #expect(again.found.damage.isEmpty, "\(again.found.damage)")
+            #expect(again.journal.holes.isEmpty)
+            try expectReplays(again.journal, on: disk, model, segment.file)
+        }
+        #expect(tried > 4)
+    }
+
     /// One of its segments is damaged.
     private func hurtLog() throws -> (hurt: CrashDisk, model: ModelLog, file: String) {
         let (whole, model) = try longLog()

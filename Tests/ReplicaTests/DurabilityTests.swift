@@ -150,4 +150,30 @@ struct DurabilityTests {
         cluster.releaseDisk(0)
         cluster.expectEqualStates()
     }
+
+    @Test("a log that is damaged behind its checkpoint, where a peer needs it, is mended")
+    func damagedBehindCheckpoint() throws {
+        let cluster = try Cluster {
+            $0.keepLittleLog()
+            $0.keepsLog = true
+            $0.raft.maxCachedBytes = 0
+            $0.state.checkpointBytes = 1 << 26
+            $0.state.checkpointAttempts = 1_000_000
+        }
+        try cluster.elect(0)
+        try cluster.open("z", at: 0)
+        cluster.cutOff(2)
+        for i in 0..<150 { try cluster.open("a\(i)", at: i % 2) }
+        let segments = try cluster.members[0].disk.list().filter { $0.hasSuffix(".seg") }
+        try #require(segments.count > 4)
+        try cluster.members[0].disk.flip(segments[1], at: 700)
+        cluster.heal()
+        let isThere = cluster.run(atMost: .seconds(30)) {
+            cluster.look(2) { $0.appliedIndex } == cluster.look(0) { $0.appliedIndex }
+        }
+        #expect(isThere)
+        cluster.run(for: .seconds(2))
+        cluster.expectEqualStates()
+        #expect(cluster.look(0) { $0.journal.holes.isEmpty } == true)
+    }
 }

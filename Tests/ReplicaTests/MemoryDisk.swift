@@ -21,6 +21,12 @@ struct MemoryDisk: Disk {
         }
         return Array(bytes[min(offset, bytes.count)..<min(offset + count, bytes.count)])
     }
+    /// A bit flips behind everyone's back.
+    mutating func flip(_ file: String, at offset: Int) throws(DiskError) {
+        var bytes = try bytes(of: file)
+        bytes[offset] ^= 1
+        files[file] = bytes
+    }
     private func bytes(of file: String) throws(DiskError) -> [UInt8] {
         guard let bytes = files[file] else { throw DiskError(operation: "open \(file)", code: 2) }
         return bytes

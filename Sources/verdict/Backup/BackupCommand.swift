@@ -28,7 +28,7 @@ enum BackupCommand {
         let client = try ClusterClient(arguments)
         var disk = try open(directory)
         let transfer = try BackupTransfer(client)
-        let (found, isCompared): (BackupInspection, Bool)
+        let (found, isCompared): (BackupInspection, Bool?)
         do throws(CommandFailure) {
             (found, isCompared) = try transfer.copy(to: &disk, in: directory)
             transfer.end()
@@ -39,11 +39,11 @@ enum BackupCommand {
                 "\(error.message)\n\(directory) is no finished backup; remove it and begin again"
             )
         }
-        if !isCompared {
+        if isCompared == false {
             Terminal.error(
                 """
                 the state was not compared with the other nodes': no majority did so within half a minute, or \
-                digest_interval_s is 0
+                digest.check_seconds is 0
                 """
             )
         }
@@ -125,7 +125,7 @@ private struct BackupTransfer {
     func copy(
         to disk: inout FileDisk,
         in directory: String
-    ) throws(CommandFailure) -> (BackupInspection, isCompared: Bool) {
+    ) throws(CommandFailure) -> (BackupInspection, isCompared: Bool?) {
         let (plan, isCompared) = try plan()
         do {
             var writer = try BackupWriter(plan, on: &disk)
@@ -147,7 +147,7 @@ private struct BackupTransfer {
     }
 
     /// Waits for the node's checkpoint, and until that is compared.
-    private func plan() throws(CommandFailure) -> (BackupWriter.Plan, isCompared: Bool) {
+    private func plan() throws(CommandFailure) -> (BackupWriter.Plan, isCompared: Bool?) {
         let deadline = ContinuousClock.now + Self.patience
         while true {
             guard let reply: BackupReply = JSON.decode(try get(path)) else {
@@ -157,7 +157,7 @@ private struct BackupTransfer {
                 guard let plan = reply.plan else {
                     throw CommandFailure(.no, "node \(node) gives no backup's list of files")
                 }
-                return (plan, reply.compared ?? false)
+                return (plan, reply.compared)
             }
             guard ContinuousClock.now < deadline else {
                 throw CommandFailure(.no, "node \(node) made no checkpoint in \(Self.patience)")
@@ -186,6 +186,7 @@ private struct BackupReply: Decodable {
     var state: String
     var entry: Entry?
     var log_from: UInt64?
+    /// Older nodes do not say.
     var compared: Bool?
     var files: [File]?
 
