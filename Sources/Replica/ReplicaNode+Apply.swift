@@ -35,10 +35,10 @@ extension ReplicaNode {
     mutating func apply(_ entry: Entry, at now: Instant) {
         counters.applied += 1
         checkpointing.appliedBytes += entry.cost
-        let index = EntryIndex(entry.index.number)
-        let time = LogTime(milliseconds: entry.time.milliseconds)
         let changedBefore = mayHaveChangedAt
         mayHaveChangedAt = entry.index
+        let index = EntryIndex(entry.index.number)
+        let time = LogTime(milliseconds: entry.time.milliseconds)
         guard entry.kind == .command else {
             machine.applyNothing(at: index, time: time)
             return
