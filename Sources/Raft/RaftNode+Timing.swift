@@ -72,7 +72,12 @@ extension RaftNode {
             guard now.nanoseconds(since: leaderHeard) >= 10 * electionNanoseconds else { return }
             isLastResort = true
         }
-        electionDeadline = min(electionDeadline, now)
+        // Others may have heard the same question: who all stand at once split the votes, and whoever asked asks again in
+        // the same beat.
+        electionDeadline = min(
+            electionDeadline,
+            now.advanced(nanoseconds: random.below(electionNanoseconds / 4))
+        )
     }
 
     /// Nobody has answered this leader for an election time-out, but they may hear it: one of them is

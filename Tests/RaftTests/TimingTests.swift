@@ -75,14 +75,15 @@ struct TimingTests {
         solo.wait(milliseconds: 10)
         solo.receive(.preVote(shorter), from: n3, term: 2)
         #expect(solo.sent.map(\.body) == [.preVoteReply(VoteReply(granted: false))])
-        solo.wait(milliseconds: 0)
+        // Within a quarter of a time-out, not within its turn and a whole one.
+        solo.wait(milliseconds: 250)
         #expect(solo.raft.role == .preCandidate)
 
         // With a leader there is nothing to try for.
         let content = Solo([1, 1], term: 2)
         content.append(after: id(1, 2), from: n2, term: 2)
         content.receive(.preVote(shorter), from: n3, term: 3)
-        content.wait(milliseconds: 0)
+        content.wait(milliseconds: 250)
         #expect(content.raft.role == .follower)
 
         // Who asks with a longer log is not stood in the way of.
@@ -90,8 +91,22 @@ struct TimingTests {
         other.raft.setTiming(timing(turn: 500), at: other.now)
         let longer = VoteRequest(lastEntry: id(1, 3), isTransfer: false)
         other.receive(.preVote(longer), from: n3, term: 2)
-        other.wait(milliseconds: 0)
+        other.wait(milliseconds: 250)
         #expect(other.raft.role == .follower)
+    }
+
+    /// Seed 502005254: one with a shorter log asked again and again, and those who refused stood all at once, each time.
+    @Test("and not at the same time as others who refuse the same")
+    func longerLogs() {
+        let shorter = VoteRequest(lastEntry: id(1, 1), isTransfer: false)
+        let waits = (1...8 as ClosedRange<UInt64>).map { seed in
+            let solo = Solo([1, 1], seed: seed)
+            solo.wait(milliseconds: 10)
+            solo.receive(.preVote(shorter), from: n3, term: 2)
+            return solo.raft.nextDeadline.nanoseconds(since: solo.now)
+        }
+        #expect(Set(waits).count == waits.count)
+        #expect((waits.max() ?? 0) - (waits.min() ?? 0) > 100 * TimingTests.millisecond)
     }
 
     @Test("a leader that hears nobody any more leaves its office to whose turn is first")
