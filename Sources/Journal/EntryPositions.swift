@@ -97,20 +97,32 @@ struct EntryPositions: Sendable {
         spans.insert(contentsOf: found, at: at)
     }
 
-    /// Forgets that the first entries of the first hole ever were.
-    mutating func giveUpHole(before index: LogIndex) {
-        guard let at = spans.firstIndex(where: { $0.segment == Self.nowhere }), at == 0 else {
-            return
-        }
-        let end = spans.count > 1 ? spans[1].first : index
+    /// Forgets that the first entries of the first hole ever were, and all before them.
+    ///
+    /// - Parameters:
+    ///   - index: the first entry that somebody has.
+    ///   - last: where the log ends, which may be with the hole.
+    mutating func giveUpHole(before index: LogIndex, through last: LogIndex) {
+        guard let at = spans.firstIndex(where: { $0.segment == Self.nowhere }) else { return }
+        spans.removeFirst(at)
+        let end = spans.count > 1 ? spans[1].first : last.next
         if index >= end { spans.removeFirst() } else { spans[0].first = max(spans[0].first, index) }
     }
 
-    /// Forgets entries whose segments were removed.
+    /// Forgets entries whose segments were removed, and what was missing between them.
+    ///
+    /// What is missing behind them stays: it may be had from others.
     mutating func removeFirst(through segment: UInt64) {
-        var count = 0
-        while count < spans.count, spans[count].segment <= segment { count += 1 }
-        spans.removeFirst(count)
+        let last = spans.lastIndex { $0.segment != Self.nowhere && $0.segment <= segment }
+        if let last { spans.removeFirst(last + 1) }
+    }
+
+    /// Whether the entries just before those of a segment, or of the next one that has any, are not on this disk.
+    func isHole(before segment: UInt64) -> Bool {
+        guard let at = spans.firstIndex(where: { $0.segment >= segment }), at > 0 else {
+            return false
+        }
+        return spans[at - 1].segment == Self.nowhere
     }
 
     mutating func truncate(after index: LogIndex) {

@@ -15,6 +15,8 @@ struct Rebuilding: Sendable {
     var leftover: String?
     /// Sequence numbers of segments whose files are there but of no use, and whether an index is too.
     var ruins: [UInt64: Bool] = [:]
+    /// Those of them that make way for the segment that the last batch completes.
+    var replaced: [UInt64] = []
 
     struct Segment: Sendable {
         var header: SegmentHeader
@@ -116,7 +118,7 @@ extension LogJournal {
     /// Entries before this one are too old: nobody has them any more.
     package mutating func giveUp(before index: LogIndex) {
         guard rebuilding.segment == nil, rebuilding.waiting.isEmpty else { return }
-        positions.giveUpHole(before: index)
+        positions.giveUpHole(before: index, through: readable)
     }
 
     /// An entry that the log has is not on this disk: it was removed, or is still to be fetched.
@@ -154,20 +156,32 @@ extension LogJournal {
         rebuilding.waiting = []
         rebuilding.finishes =
             segment.last.index == hole.upperBound
-            || segment.offset >= configuration.segmentSize
+            || segment.offset >= configuration.segmentSize && !isHole(behind: hole)
                 && hasNumber(segment.header.sequence + 1, in: hole)
         rebuilding.segment = segment
-        if rebuilding.finishes { finish(segment, &operations) }
+        if rebuilding.finishes { finish(segment, of: hole, &operations) }
         return operations
     }
 
     /// Whether a segment with entries of a hole may have a sequence number.
     private func hasNumber(_ sequence: UInt64, in hole: ClosedRange<LogIndex>) -> Bool {
+        sequence < segmentBehind(hole) && !segments.contains { $0.sequence == sequence }
+    }
+
+    /// The sequence number of the first segment with entries behind a hole; another hole may lie between.
+    private func segmentBehind(_ hole: ClosedRange<LogIndex>) -> UInt64 {
+        let behind = spans(behind: hole).first { $0.segment != EntryPositions.nowhere }
+        return behind?.segment ?? segments.last?.sequence ?? .max
+    }
+
+    /// Whether a hole lies side by side with the next one, which needs a number of its own.
+    private func isHole(behind hole: ClosedRange<LogIndex>) -> Bool {
+        spans(behind: hole).first?.segment == EntryPositions.nowhere
+    }
+
+    private func spans(behind hole: ClosedRange<LogIndex>) -> ArraySlice<EntryPositions.Span> {
         let at = positions.span(of: hole.lowerBound) ?? 0
-        let after =
-            at + 1 < positions.spans.count
-            ? positions.spans[at + 1].segment : (segments.last?.sequence ?? .max)
-        return sequence < after && !segments.contains { $0.sequence == sequence }
+        return positions.spans.dropFirst(at + 1)
     }
 
     /// Makes the file of a segment, unless there is no sequence number left for it.
@@ -230,18 +244,28 @@ extension LogJournal {
         return bytes
     }
 
-    /// Puts the segment in the place of the damaged one, which stays as evidence.
+    /// Puts the segment in the place of the damaged one, which stays as evidence; with the last segment of a hole all
+    /// that were damaged in it make way, also those whose entries are in another one now.
     private mutating func finish(
         _ segment: Rebuilding.Segment,
+        of hole: ClosedRange<LogIndex>,
         _ operations: inout [DiskOperation]
     ) {
         let sequence = segment.header.sequence
-        let file = SegmentName.file(sequence)
-        // It is known until this is done: there may be no room for it yet.
-        if let hadIndex = rebuilding.ruins[sequence] {
-            operations.append(.rename(from: file, to: "damaged-\(batchCount)-\(file)"))
-            if hadIndex { operations.append(.remove(file: SegmentName.index(sequence))) }
+        var last = sequence
+        if segment.last.index == hole.upperBound, !isHole(behind: hole) {
+            last = max(sequence, segmentBehind(hole) - 1)
         }
+        // They are known until this is done: there may be no room for it yet.
+        rebuilding.replaced = rebuilding.ruins.keys.filter { $0 >= sequence && $0 <= last }.sorted()
+        for ruin in rebuilding.replaced {
+            let file = SegmentName.file(ruin)
+            operations.append(.rename(from: file, to: "damaged-\(batchCount)-\(file)"))
+            if rebuilding.ruins[ruin] == true {
+                operations.append(.remove(file: SegmentName.index(ruin)))
+            }
+        }
+        let file = SegmentName.file(sequence)
         operations.append(.rename(from: file + SegmentName.unfinished, to: file))
         operations.append(.syncDirectory)
     }
@@ -268,7 +292,7 @@ extension LogJournal {
         } else if rebuilding.finishes, let segment = rebuilding.segment {
             rebuilding.finishes = false
             rebuilding.segment = nil
-            rebuilding.ruins[segment.header.sequence] = nil
+            for ruin in rebuilding.replaced { rebuilding.ruins[ruin] = nil }
             insertSegment(record(of: segment))
             positions.fill(segment.positions.spans, through: segment.last.index)
         }

@@ -640,6 +640,13 @@ package struct LogJournal: ~Copyable {
         {
             count -= 1
         }
+        // What is still to be fetched from others lies between two segments: without the one before it the next
+        // start would take it for what was removed for its age.
+        while time.milliseconds < .max, count > 0,
+            positions.isHole(before: segments[count].sequence)
+        {
+            count -= 1
+        }
         guard count > 0 else { return nil }
         // The promise says first that they need not be there.
         promise = promise.next(

@@ -31,7 +31,6 @@ extension Recovery {
             sealed.positions = replay.positions
             return sealed
         }
-        let wasCut = promise.newest.map { $0.firstSegment > 1 } ?? false
         var isFirst = true
         var next = try sealedHeader(at: 0, &disk)
         for at in 0..<first {
@@ -47,8 +46,7 @@ extension Recovery {
             }
             var reader = try SegmentReader(files[at], on: &disk)
             let start = header.start.last.index
-            // What was removed for its age is not missing.
-            if isFirst, wasCut { sealed.end = start }
+            if isFirst, isOldest(header) { sealed.end = start }
             isFirst = false
             sealed.comes(to: start)
             sealed.mayBegin(after: header.start.last)
@@ -68,11 +66,17 @@ extension Recovery {
                 foundSealed(error, files[at], &sealed)
             }
         }
-        if isFirst, wasCut { sealed.end = replay.base.index }
+        if isFirst, next.map({ isOldest($0) }) ?? false { sealed.end = replay.base.index }
         sealed.comes(to: replay.base.index)
         sealed.mayBegin(after: replay.base)
         sealed.positions.append(contentsOf: replay.positions)
         return sealed
+    }
+
+    /// Whether the log begins with a segment: what was removed for its age, or was never to be here, is not missing.
+    private func isOldest(_ header: SegmentHeader) -> Bool {
+        guard oldest > 1 else { return false }
+        return header.sequence == oldest || header.flags.contains(.restart)
     }
 
     private func sealedHeader(

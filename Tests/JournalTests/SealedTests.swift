@@ -176,9 +176,14 @@ struct SealedTests {
         let commit = model.hardState.commitIndex.number
         let segments = whole.list().filter { $0.hasSuffix(".seg") }
         for (position, file) in segments.dropLast(5).enumerated() {
-            for harm in 0..<4 {
+            for harm in 0..<5 {
                 var disk = whole
                 switch harm {
+                case 3:
+                    // Each leaves a hole of its own.
+                    for file in segments[position...position + 1] {
+                        disk.replace(file, with: Array(try whole.contents(file).prefix(900)))
+                    }
                 case 0: disk.lose(file)
                 case 1: disk.flip(file, at: 30)
                 case 2: disk.replace(file, with: Array(try whole.contents(file).prefix(900)))
@@ -191,7 +196,7 @@ struct SealedTests {
                 #expect(opened.found.log.lastIndex == model.last)
                 #expect(opened.found.damage.allSatisfy { !$0.endsLog })
                 let holes = opened.journal.holes
-                #expect(holes.count <= 1)
+                #expect(holes.count <= (harm == 3 ? 2 : 1))
                 try opened.journal.refill(from: model, on: &disk)
                 var read = try opened.journal.read(1...commit, on: disk)
                 #expect(ids(read) == ids(model.committed), "\(file), harm \(harm)")
@@ -465,6 +470,75 @@ struct SealedTests {
         #expect(last.found.log.lastIndex == model.last && last.found.damage.isEmpty)
     }
 
+    @Test("keeps in mind what is still to be fetched, when segments before it go for their age")
+    func retentionBeforeHole() throws {
+        let (whole, model) = try longLog(truncating: false)
+        let commit = model.hardState.commitIndex.number
+        let segments = whole.list().filter { $0.hasSuffix(".seg") }
+        var disk = whole
+        disk.lose(segments[6])
+        disk.lose(segments[7])
+        var opened = try open(&disk, after: model.checkpoint(at: commit))
+        let hole = try #require(opened.journal.holes.first)
+        // The newest segment before the hole says where it begins.
+        let cut = model.entries[Int(hole.lowerBound.number) + 3].time
+        opened.journal.removeSegments(before: cut)
+        _ = try opened.journal.finish(on: &disk)
+        #expect(disk.list().filter { $0.hasSuffix(".seg") }.first == segments[5])
+        var holes = opened.journal.holes
+        #expect(holes == [hole])
+        var again = try open(&disk, after: model.checkpoint(at: commit), salt: 5)
+        holes = again.journal.holes
+        #expect(holes == [hole] && again.found.damage.isEmpty)
+        // The others have nothing older than this any more.
+        let rest = LogIndex(hole.lowerBound.number + 2)
+        again.journal.giveUp(before: rest)
+        holes = again.journal.holes
+        #expect(holes == [rest...hole.upperBound])
+        let plan = again.journal.planRead(from: rest.previous, maxBytes: 100)
+        #expect(plan == nil && again.journal.firstIndex > hole.upperBound)
+        again.journal.removeSegments(before: cut)
+        _ = try again.journal.finish(on: &disk)
+        holes = again.journal.holes
+        #expect(holes == [rest...hole.upperBound])
+        try again.journal.refill(from: model, on: &disk)
+        again.journal.removeSegments(before: cut)
+        _ = try again.journal.finish(on: &disk)
+        #expect(disk.list().filter { $0.hasSuffix(".seg") }.first == segments[6])
+        var last = try open(&disk, after: model.checkpoint(at: commit), salt: 6)
+        holes = last.journal.holes
+        #expect(holes.isEmpty && last.found.damage.isEmpty)
+        let read = try last.journal.read(rest.number...commit, on: disk)
+        #expect(ids(read) == ids(model.committed.filter { $0.index >= rest }))
+    }
+
+    @Test("misses its oldest segment also if older ones were removed for their age")
+    func oldestIsLost() throws {
+        let (whole, model) = try longLog(truncating: false)
+        let commit = model.hardState.commitIndex.number
+        var kept = whole
+        var opened = try open(&kept, after: model.checkpoint(at: commit))
+        opened.journal.removeSegments(before: model.entries[60].time)
+        _ = try opened.journal.finish(on: &kept)
+        let first = opened.journal.firstIndex
+        let oldest = try #require(kept.list().first { $0.hasSuffix(".seg") })
+        for isThere in [false, true] {
+            var disk = kept
+            if isThere { disk.flip(oldest, at: 30) } else { disk.lose(oldest) }
+            var again = try open(&disk, after: model.checkpoint(at: commit), salt: 5)
+            let hole = try #require(again.journal.holes.first)
+            #expect(hole.upperBound >= first)
+            // Whoever has the rest has nothing older.
+            again.journal.giveUp(before: first)
+            try again.journal.refill(from: model, on: &disk)
+            var last = try open(&disk, after: model.checkpoint(at: commit), salt: 6)
+            let holes = last.journal.holes
+            #expect(holes.isEmpty)
+            let read = try last.journal.read(first.number...commit, on: disk)
+            #expect(ids(read) == ids(model.committed.filter { $0.index >= first }))
+        }
+    }
+
     @Test("survives a crash at any step of losing its oldest segments")
     func crashWhileRemoving() throws {
         let (whole, model) = try longLog()
@@ -500,6 +574,13 @@ struct SealedTests {
             #expect(opened.found.log.lastIndex.number == commit)
             #expect(opened.found.log.tail.isEmpty)
             #expect(opened.found.log.start == model.entries[Int(commit) - 1].id)
+            // Whoever has the rest has nothing older than this, and nothing has come after it yet.
+            let holes = opened.journal.holes
+            let first = try #require(holes.first).lowerBound
+            var younger = try open(&disk, after: model.checkpoint(at: commit))
+            younger.journal.giveUp(before: first.next)
+            let left = younger.journal.holes
+            #expect(left == [first.next...LogIndex(commit)])
             // It goes on from there, and fetches the rest.
             var log = model
             let next = log.write(
