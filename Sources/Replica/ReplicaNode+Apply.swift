@@ -118,9 +118,11 @@ extension ReplicaNode {
             machine.applyUndecodable(at: index, time: time)
             return
         }
-        _ = machine.apply(command, at: index, time: time)
+        let applied = machine.apply(command, at: index, time: time)
         if case .callback(let callback) = command, intake.count > 0 {
-            _ = intake.applied(callback.origin.request, at: entry.index)
+            let request = callback.origin.request
+            if applied == .refused(.unknownAttempt), intake.goesAgain(request).again { return }
+            _ = intake.applied(request, at: entry.index)
         }
     }
 }

@@ -189,6 +189,45 @@ struct IntakeTests {
         IntakeTests.expectOnce(IntakeTests.late, cluster)
     }
 
+    @Test("goes to the log again if it came once more after the log had found no attempt")
+    func openedSince() throws {
+        for crashes in [false, true] { try repeatAfterRefusal(crashes: crashes) }
+    }
+
+    private func repeatAfterRefusal(crashes: Bool) throws {
+        let cluster = try IntakeTests.cluster()
+        cluster.heal()
+        cluster.run(for: .seconds(3))
+        // The node is heard, and does not hear what is committed.
+        cluster.intercept = { _, to, message in
+            guard to == 2, case .raft(let raft) = message, case .appendEntries = raft.body else {
+                return message
+            }
+            return nil
+        }
+        let ended = Example.callback("b", .ended, sequence: 9)
+        _ = cluster.takeIn(ended, at: 2)
+        let isRefused = cluster.run(atMost: .seconds(3)) {
+            cluster.look(0) { $0.machine.counters.refusals(.unknownAttempt) } == 1
+        }
+        #expect(isRefused)
+        try cluster.open("b", at: 0)
+        let (_, submission) = cluster.takeIn(ended, at: 2)
+        #expect(submission == .known)
+        if crashes {
+            cluster.crash(2)
+            try cluster.start(2)
+        }
+        cluster.intercept = { _, _, message in message }
+        cluster.run(for: .seconds(8))
+        cluster.expectEqualStates()
+        for node in 0..<3 {
+            let lines = cluster.timeline("b", at: node).filter { $0.key == ended.key }
+            #expect(lines.count == 1)
+        }
+        #expect(cluster.intake(at: 2) == 0)
+    }
+
     @Test("is not taken for durable by the next process because it can read it")
     func readIsNotDurable() throws {
         let cluster = try IntakeTests.cluster()

@@ -26,6 +26,9 @@ struct Intake {
         /// An earlier process may have acknowledged it: it is given up for nothing, and need not be durable once
         /// more before it is proposed.
         var isRestored = false
+        /// Somebody was, or may have been, told that it is taken in when the log may have had it already: then that
+        /// there was no attempt by then is not the last word.
+        var isToldSince = false
 
         var mayBeProposed: Bool { sequence == nil && (stage == .durable || isRestored) }
     }
@@ -91,6 +94,7 @@ struct Intake {
         var record = Record(callback: callback, bytes: payload.count)
         record.isOnDisk = true
         record.isRestored = true
+        record.isToldSince = true
         add(number, record)
         readyCount += 1
         toRewrite.append(.taken(number: number, payload: payload))
@@ -114,14 +118,18 @@ struct Intake {
     }
 
     /// Takes a callback in, which becomes durable with one of the next batches.
-    mutating func take(_ callback: Callback, waiter: Waiter) {
+    ///
+    /// - Parameters:
+    ///   - callback: as it goes to the log.
+    ///   - isSubmitted: it went there under its request ID before.
+    ///   - waiter: who waits until it is durable.
+    mutating func take(_ callback: Callback, isSubmitted: Bool, waiter: Waiter) {
         var command: [UInt8] = []
         Command.callback(callback).encode(into: &command)
         let number = journal.takeNumber()
-        add(
-            number,
-            Record(callback: callback, waiting: [waiter], bytes: command.count)
-        )
+        var record = Record(callback: callback, waiting: [waiter], bytes: command.count)
+        record.isToldSince = isSubmitted
+        add(number, record)
         toWrite.append(.taken(number: number, payload: command))
     }
 
@@ -129,12 +137,14 @@ struct Intake {
     mutating func repeated(_ number: UInt64, at time: WallTime, waiter: Waiter?) {
         records[number]?.repeats += 1
         records[number]?.lastRepeatAt = time
-        if let waiter { records[number]?.waiting.append(waiter) }
+        wait(waiter, for: number)
     }
 
-    /// Someone else waits for a record to become durable.
-    mutating func wait(_ waiter: Waiter, for number: UInt64) {
-        records[number]?.waiting.append(waiter)
+    /// Someone else is told that a record is taken in, at once or when it is durable.
+    mutating func wait(_ waiter: Waiter?, for number: UInt64) {
+        guard let record = records[number] else { return }
+        if let waiter { records[number]?.waiting.append(waiter) }
+        if record.sequence != nil { records[number]?.isToldSince = true }
     }
 
     // MARK: Disk
@@ -345,6 +355,21 @@ struct Intake {
             repeats: record.repeats,
             lastRepeatAt: record.lastRepeatAt
         )
+    }
+
+    /// The entry with this request ID was applied, and there was no attempt: its record goes to the log once more if
+    /// somebody was told of it since it went there, for then there may have been one.
+    ///
+    /// - Returns: whether it does, and its place in the request table until now.
+    mutating func goesAgain(_ request: RequestID) -> (again: Bool, sequence: UInt64?) {
+        guard let number = byRequest[request], let record = records[number], record.isToldSince
+        else { return (false, nil) }
+        records[number]?.isToldSince = false
+        guard let sequence = record.sequence else { return (true, nil) }
+        records[number]?.sequence = nil
+        submittedBytes -= Intake.cost(of: record)
+        readyCount += 1
+        return (true, sequence)
     }
 
     private mutating func forget(_ number: UInt64) {

@@ -102,8 +102,8 @@ extension ReplicaNode {
                     at: callback.origin.receivedAt,
                     waiter: isDurable ? nil : waiter
                 )
-            } else if !isDurable {
-                intake.wait(waiter, for: number)
+            } else {
+                intake.wait(isDurable ? nil : waiter, for: number)
             }
             return isDurable ? .known : .taken(held.origin.request, isHeld: true)
         }
@@ -120,7 +120,7 @@ extension ReplicaNode {
         var callback = callback
         callback.origin.request = id ?? makeRequestID()
         counters.takenIn += 1
-        intake.take(callback, waiter: waiter)
+        intake.take(callback, isSubmitted: id != nil, waiter: waiter)
         return .taken(callback.origin.request, isHeld: false)
     }
 
@@ -178,8 +178,15 @@ extension ReplicaNode {
 
     /// An entry was applied: if it is a record of the intake, that is done.
     mutating func noteIntake(_ command: Command, _ result: Applied, at index: LogIndex) {
-        guard case .callback(let callback) = command, callback.origin.node == node.number,
-            let applied = intake.applied(callback.origin.request, at: index)
+        guard case .callback(let callback) = command, callback.origin.node == node.number else {
+            return
+        }
+        if result == .refused(.unknownAttempt) {
+            let (again, sequence) = intake.goesAgain(callback.origin.request)
+            if let sequence { _ = requests.finish(sequence) }
+            if again { return }
+        }
+        guard let applied = intake.applied(callback.origin.request, at: index)
         else { return }
         counters.intakeReplicated += 1
         if case .refused(let refusal) = result {
