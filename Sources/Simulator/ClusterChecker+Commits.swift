@@ -202,7 +202,8 @@ extension ClusterChecker {
     ) {
         guard !records[node].isCorrupt else { return }
         let index = replica.appliedIndex.number
-        let expected = model.attempts[id]?.snapshot(at: index)
+        let standing = model.standing(of: id, at: index)
+        let expected = standing == .absent ? nil : model.attempts[id]?.snapshot(at: index)
         let view = replica.attempt(id, reading: disks[node], remembering: &canonical)
         guard let view, let expected else {
             if view != nil || expected != nil {
@@ -214,9 +215,20 @@ extension ClusterChecker {
             }
             return
         }
-        if view.state != expected.state || view.triesLeft != expected.triesLeft
-            || view.counts.callbacks != UInt64(expected.lines)
-        {
+        if view.isCompact != (standing == .compact) {
+            fail(
+                "retention",
+                "n\(node + 1) at \(index): \(id) is \(view.isCompact ? "compact" : "whole"), should be \(standing)",
+                at: now
+            )
+        }
+        // What it had is gone with the details.
+        let isLike =
+            view.isCompact
+            ? view.counts.callbacks == 0
+            : view.triesLeft == expected.triesLeft
+                && view.counts.callbacks == UInt64(expected.lines)
+        if view.state != expected.state || !isLike {
             fail(
                 "domain model",
                 """
@@ -229,6 +241,7 @@ extension ClusterChecker {
         }
         if let outcome = view.outcome, let decided = model.attempts[id],
             outcome.index.number != decided.decidedIndex || outcome.state != decided.state
+                || outcome.decidedAt.milliseconds != decided.decidedAt
         {
             fail(
                 "one terminal state",

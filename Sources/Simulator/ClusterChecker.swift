@@ -13,7 +13,7 @@ struct ClusterChecker {
     var book = LogBook()
     /// Entry `i` is at `i - 1`.
     var committed: [CommittedEntry] = []
-    var model = DomainModel()
+    var model: DomainModel
     /// Indexes at which a request stands, oldest first.
     var byRequest: [RequestID: [Int]] = [:]
     /// What nodes were asked to commit; looked up only.
@@ -44,7 +44,8 @@ struct ClusterChecker {
         var term: Term
     }
 
-    init(nodes: Int) {
+    init(nodes: Int, attempts: [AttemptPlan]) {
+        model = DomainModel(attempts)
         records = [NodeRecord](repeating: NodeRecord(), count: nodes)
         quorum = nodes / 2 + 1
     }

@@ -12,8 +12,16 @@ extension WorldPlan {
         return """
             \(nodes) nodes, \(network)\(isEncoded ? ", encoded" : ""), election time-out \
             \(electionTimeout / WorldPlan.millisecond) ms, \(attempts.count) attempts, \
-            \(faults.count) faults of: \(kinds)\(story.map { "; story \($0)" } ?? "")
+            \(faults.count) faults of: \(kinds)\(story.map { "; story \($0)" } ?? "")\(kept)
             """
+    }
+
+    /// How long decided attempts are kept, where that is no longer than the run.
+    private var kept: String {
+        guard let settings = retentions.first else { return "" }
+        let forgotten = settings.forgetAfterSeconds.map { ", forgotten after \($0) s" } ?? ""
+        let isSame = retentions.allSatisfy { $0 == settings }
+        return "; kept for \(settings.retentionSeconds) s\(forgotten)\(isSame ? "" : ", or longer")"
     }
 }
 
@@ -55,7 +63,8 @@ func describe(_ message: PeerMessage) -> String {
 func describe(_ message: PullMessage) -> String {
     switch message {
     case .entriesWanted(let from, _): "entries from \(from)?"
-    case .entries(let from, _, let entries): "\(entries.count) entries from \(from)"
+    case .entries(let from, let first, let entries):
+        "\(entries.count) entries from \(from), its log begins with \(first)"
     case .checkpointOffered(let entry): "a checkpoint at \(entry) is here"
     case .comparisonWanted(let index): "states compared as of \(index)?"
     case .fileWanted(let file, let offset, _): "\(file) from \(offset)?"

@@ -36,6 +36,8 @@ struct DomainModel {
         let expiresAt: UInt64
         var state: AttemptState = .open
         var decidedIndex: UInt64 = 0
+        /// Log time of the decision.
+        var decidedAt = UInt64.max
         var tries = 0
         var holdsDigits = false
         var graceEnds: UInt64?
@@ -74,8 +76,18 @@ struct DomainModel {
     private var open: [AttemptID] = []
     /// Attempts that a deadline decided at the newest entry.
     private(set) var passed: [AttemptID] = []
+    /// What of the past is kept.
+    var kept = Kept()
+    /// The times that IDs carry, in milliseconds.
+    private(set) var times: [AttemptID: UInt64] = [:]
+
+    init(_ attempts: [AttemptPlan]) {
+        for attempt in attempts { times[attempt.id] = attempt.idTime }
+    }
 
     mutating func apply(_ command: Command?, index: UInt64, time: UInt64) -> Expectation {
+        kept.pass(time)
+        defer { kept.note(index) }
         passDeadlines(index, time)
         switch command {
         case .open(let attempt): return apply(attempt, index, time)
@@ -83,7 +95,11 @@ struct DomainModel {
         case .defineFlow(let flow):
             flows[flow.digest] = flows[flow.digest] ?? flow
             return .flowDefined
-        case .repeats, .tick, .readmit, .checkDigest, .settings, nil: return .noted
+        case .settings(let settings):
+            kept.settings = settings
+            kept.pass(time)
+            return .noted
+        case .repeats, .tick, .readmit, .checkDigest, nil: return .noted
         }
     }
 
@@ -96,7 +112,7 @@ struct DomainModel {
         for id in open {
             guard let attempt = attempts[id], let deadline = attempt.deadline, deadline <= time
             else { continue }
-            attempts[id]?.decide(attempt.stateAtDeadline, index)
+            attempts[id]?.decide(attempt.stateAtDeadline, index, time)
             passed.append(id)
         }
         open.removeAll { attempts[$0]?.state != .open }
@@ -108,11 +124,13 @@ struct DomainModel {
         -> Expectation
     {
         guard let flow = flows[opening.flow] else { return .refused(.unknownFlow) }
-        if let attempt = attempts[opening.attempt] {
+        if let attempt = attempts[opening.attempt], !kept.isForgotten(attempt) {
+            if kept.isCompact(attempt) { return .refused(.detailsRemoved) }
             let differs = attempt.differences(from: opening, flow)
             return differs.isEmpty
                 ? .opened(isNew: false) : .refused(.openedDifferently(differs: differs))
         }
+        if isTooOld(opening.attempt) { return .refused(.tooOld) }
         var attempt = Attempt(
             open: opening,
             flow: flow,
@@ -132,7 +150,12 @@ struct DomainModel {
         -> Expectation
     {
         guard callback.event != .poll else { return .noted }
-        guard let decision = attempts[callback.attempt]?.receive(callback, index, time) else {
+        let id = callback.attempt
+        guard let attempt = attempts[id], !kept.isForgotten(attempt) else {
+            return .refused(isTooOld(id) ? .tooOld : .unknownAttempt)
+        }
+        if kept.isCompact(attempt) { return .decided(attempt.answerWithoutDetails(callback)) }
+        guard let decision = attempts[id]?.receive(callback, index, time) else {
             return .refused(.unknownAttempt)
         }
         return .decided(decision)
@@ -152,9 +175,10 @@ extension DomainModel.Attempt {
         return call.wasAnswered || call.status == .completed ? .abandoned : .unreachable
     }
 
-    fileprivate mutating func decide(_ terminal: AttemptState, _ index: UInt64) {
+    fileprivate mutating func decide(_ terminal: AttemptState, _ index: UInt64, _ time: UInt64) {
         state = terminal
         decidedIndex = index
+        decidedAt = time
         graceEnds = nil
         note(index)
     }
@@ -263,7 +287,7 @@ extension DomainModel.Attempt {
         switch callback.event {
         case .outcome, .cancel:
             guard let claim else { return (.accepted, NextStep.none) }
-            decide(claim, index)
+            decide(claim, index, time)
             return (.accepted, nil)
         case .initiated, .ringing, .answered:
             return progress(callback, known)
@@ -274,7 +298,7 @@ extension DomainModel.Attempt {
                 calls[call].rank = 3
                 graceEnds = nil
             }
-            return judge(claim, index)
+            return judge(claim, index, time)
         case .ended:
             let call = known ?? addCall(callback)
             guard calls[call].rank != 4 else { return (.stale, NextStep.none) }
@@ -322,11 +346,11 @@ extension DomainModel.Attempt {
         return (.accepted, asks ? step : NextStep.none)
     }
 
-    private mutating func judge(_ claim: AttemptState?, _ index: UInt64)
+    private mutating func judge(_ claim: AttemptState?, _ index: UInt64, _ time: UInt64)
         -> (Disposition, NextStep?)
     {
         if let claim {
-            decide(claim, index)
+            decide(claim, index, time)
             return (.accepted, nil)
         }
         guard flow.kind == .code, open.challenge != nil else {
@@ -335,7 +359,7 @@ extension DomainModel.Attempt {
         }
         tries += 1
         if tries >= max(1, Int(open.maxTries)) {
-            decide(.rejected, index)
+            decide(.rejected, index, time)
             return (.accepted, nil)
         }
         return (.accepted, gather)

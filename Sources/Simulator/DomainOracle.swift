@@ -8,7 +8,7 @@ internal import Verification
 /// and nothing that begins after the value was seen misses it. An operation lasts from its arrival
 /// at a node until the answer leaves there, which is stricter than what a caller can see.
 struct DomainOracle {
-    private struct Facts {
+    struct Facts {
         /// When an answer first left that says the attempt exists.
         var knownAt: UInt64?
         /// When one first left that says how it ended.
@@ -26,17 +26,20 @@ struct DomainOracle {
         var deliveries: [(key: CallbackKey, count: Int)] = []
         var identities: [(key: CallbackKey, identity: Int)] = []
     }
-    private struct Acknowledged {
+    struct Acknowledged {
         var key: CallbackKey
         var disposition: Disposition
     }
 
-    private var facts: [Facts]
+    private(set) var facts: [Facts]
     /// The newest entry whose result was told to anyone.
     private(set) var acknowledgedIndex = 0
     /// What was seen at least once, so that a run that tests nothing shows.
     private(set) var dispositions = [Int](repeating: 0, count: 8)
     private(set) var outcomes = [Int](repeating: 0, count: 8)
+    /// Answers of attempts whose details were gone, and of such as were forgotten.
+    private(set) var withoutDetails = 0
+    var tooOld = 0
     /// Counts the processes of the node that answers.
     private var run = 0
 
@@ -135,7 +138,9 @@ struct DomainOracle {
         let attempt = checker.model.attempts[plan.id]
         switch reply {
         case .notFound:
-            if let known = facts[number].knownAt, known < request.arrivedAt {
+            if let known = facts[number].knownAt, known < request.arrivedAt,
+                attempt == nil || checker.model.standing(of: plan.id) != .absent
+            {
                 checker.fail("linearizability", "\(plan.id) is not found any more", at: now)
             }
             return
@@ -151,7 +156,11 @@ struct DomainOracle {
             // Whatever it showed is committed: no read or command that comes later may miss it.
             acknowledgedIndex = max(acknowledgedIndex, index)
             if view == nil { return }
-        case .refused:
+        case .refused(.tooOld):
+            checkTooOld(plan, &checker, at: now)
+            return
+        case .refused(let refusal):
+            if refusal == .detailsRemoved { checkCompact(plan, &checker, at: now) }
             facts[number].knownAt = facts[number].knownAt ?? now
             return
         default: break
@@ -179,6 +188,7 @@ struct DomainOracle {
             }
             check(answer.state, request, plan, attempt, &checker, at: now)
         case .attempt(let view):
+            if view.isCompact { checkCompact(plan, &checker, at: now) }
             check(view.state, request, plan, attempt, &checker, at: now)
         case .local(let view, _):
             guard let view else { return }
@@ -207,6 +217,14 @@ struct DomainOracle {
         at now: UInt64
     ) {
         guard case .callback(let callback, _) = plan.posts[request.post].post else { return }
+        // Nothing is recorded of it, and its key is not looked for, once the details are gone.
+        if checker.model.standing(of: plan.id) != .whole,
+            isWithoutDetails(decision, request, callback, attempt)
+        {
+            withoutDetails += 1
+            check(decision.answer.state, request, plan, attempt, &checker, at: now)
+            return
+        }
         guard let first = attempt.first(callback.key) else {
             checker.fail(
                 "nothing acknowledged is lost",
@@ -374,53 +392,5 @@ struct DomainOracle {
     /// What is publicly known of an attempt: nothing, that it exists, or how it ended.
     func knowledge(of attempt: Int) -> Int {
         facts[attempt].terminalAt != nil ? 2 : facts[attempt].knownAt != nil ? 1 : 0
-    }
-
-    /// Everything that was acknowledged is in a replica's timelines, and no receipt counts twice.
-    ///
-    /// What an intake took is lost with its disk, if that is damaged or replaced: `hasLost` says whose was.
-    func missing(
-        in timeline: (AttemptID) -> [TimelineEntry]?,
-        _ plans: [AttemptPlan],
-        hasLost: (_ node: Int) -> Bool,
-        committed: [AttemptID: [CallbackKey: Int]]
-    ) -> String? {
-        for (number, facts) in facts.enumerated() {
-            let lines = timeline(plans[number].id) ?? []
-            for taken in facts.takenIn where !hasLost(taken.node) {
-                guard lines.contains(where: { $0.key == taken.key }) else {
-                    return "\(plans[number].id): \(taken.key), taken in by n\(taken.node + 1)"
-                }
-            }
-            // Of several requests some may be committed twice each, and a copy that comes after another one's
-            // is counted again; of one that an intake took, and retries that were counted where they came, none.
-            for delivered in facts.deliveries
-            where committed[plans[number].id]?[delivered.key] == 1 {
-                let counted = lines.reduce(0) {
-                    $0 + ($1.key == delivered.key ? 1 + Int($1.repeats) : 0)
-                }
-                if counted > delivered.count {
-                    return """
-                        \(plans[number].id): \(delivered.key) was delivered \(delivered.count) times \
-                        and counts \(counted) times: nothing is missing, but too much is there
-                        """
-                }
-            }
-        }
-        for (number, facts) in facts.enumerated() where !facts.acknowledged.isEmpty {
-            let id = plans[number].id
-            guard let lines = timeline(id) else { return "\(id) has no timeline" }
-            for acknowledged in facts.acknowledged {
-                let isThere = lines.contains { line in
-                    guard line.key == acknowledged.key else { return false }
-                    return acknowledged.disposition == .repeated
-                        || line.disposition == acknowledged.disposition
-                }
-                guard isThere else {
-                    return "\(id): \(acknowledged.key), \(acknowledged.disposition.name)"
-                }
-            }
-        }
-        return nil
     }
 }

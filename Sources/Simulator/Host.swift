@@ -94,11 +94,13 @@ final class Host {
     var isCorrupt = false
     /// The checkpoint that it had before that; a later one may be wrong.
     var soundCheckpoint: EntryID?
+    /// That one, also after a merge that went by the wrong state.
+    var newestSound: EntryID?
+    /// The node whose wrong state it fetches.
+    var fetchesWrong: Int?
     /// Its directory is not the one that had the wrong state.
     var isDirectorySound = false
-    /// The node whose checkpoint it fetched last, or fetches.
-    var installSource: Int?
-    /// Its state was damaged when that began.
+    /// The state that it fetches was damaged when that began.
     var fetchesDamage = false
     /// Chance about directories.
     var directories: SeededRandom

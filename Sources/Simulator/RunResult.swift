@@ -47,6 +47,9 @@ package struct RunStatistics: Hashable, Sendable {
     package var dispositions: [Int] = []
     /// Outcomes told, by `AttemptState.rawValue`.
     package var outcomes: [Int] = []
+    /// Callbacks answered when only the outcome was left, and IDs refused since they are too old.
+    package var withoutDetails = 0
+    package var tooOld = 0
     package var faults: [FaultKind: Int] = [:]
 
     package init() {}

@@ -385,6 +385,9 @@ extension World {
         let plan = plan.attempts[request.attempt]
         guard isAvailable(plan.id, number, .read(reading), process) else { return }
         switch reading {
+        case .existence where process.replica.machine.state(of: plan.id) == nil:
+            let isTooOld = process.replica.machine.retention.refuses(plan.id)
+            answer(number, isTooOld ? .refused(.tooOld) : .notFound)
         case .view:
             let view = process.replica.machine.attempt(plan.id)
             answer(number, view.map { .attempt($0) } ?? .notFound)
@@ -392,12 +395,7 @@ extension World {
             let polled = process.replica.machine.pollAnswer(for: plan.id)
             answer(number, polled.map { .polled($0) } ?? .notFound)
         case .existence:
-            guard process.replica.machine.state(of: plan.id) != nil,
-                case .callback(let callback, _) = plan.posts[request.post].post
-            else {
-                answer(number, .notFound)
-                return
-            }
+            guard case .callback(let callback, _) = plan.posts[request.post].post else { return }
             take(number, callback, hosts[request.node], process)
         }
     }
@@ -461,7 +459,8 @@ extension World {
         // A message that is overtaken may come two election time-outs late, and a request needs four:
         // that is no calm for one that is held shorter.
         let isOvertaken = plan.reordering > 0 && plan.requestHold <= 8 * plan.electionTimeout
-        let isCalm = plan.loss == 0 && !isOvertaken
+        // A bit that flips on the wire costs the link, and all that is under way on it.
+        let isCalm = plan.loss == 0 && plan.corruption < 500 && !isOvertaken
         guard isCalm || isHealing, activeFaults == 0,
             request.arrivedAt > calmSince + patience,
             (isRead && plan.maxInflightAppends > 1) || now > lastCommitAt + patience,

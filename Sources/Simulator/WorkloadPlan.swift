@@ -29,6 +29,8 @@ struct PlannedPost: Sendable {
 /// One attempt of the plan: its meaning, and everything that is sent about it.
 struct AttemptPlan: Sendable {
     let id: AttemptID
+    /// The time that the ID carries, in milliseconds since the Unix epoch; nil: none.
+    let idTime: UInt64?
     let kind: FlowKind
     let subject: String
     let challenge: [UInt8]?
@@ -79,7 +81,12 @@ enum Flows {
 
 /// Draws the attempts of a run, each from a stream of its own.
 enum WorkloadPlan {
-    static func draw(_ options: RunOptions, nodes: Int, until end: UInt64) -> [AttemptPlan] {
+    static func draw(
+        _ options: RunOptions,
+        nodes: Int,
+        until end: UInt64,
+        hasTime: Bool
+    ) -> [AttemptPlan] {
         var random = SeededRandom(seed: options.seed, stream: "workload")
         let perMinute = random.pick([4, 12, 25])
         let count = max(3, perMinute * Int(end / (60 * WorldPlan.second)))
@@ -94,7 +101,14 @@ enum WorkloadPlan {
                 let rush = random.below(UInt64(rushes)) * (end / UInt64(rushes))
                 at = rush + random.below(3 * WorldPlan.second)
             }
-            var story = Story(number: number, nodes: nodes, opensAt: at, end: end, random: random)
+            var story = Story(
+                number: number,
+                time: hasTime ? at : nil,
+                nodes: nodes,
+                opensAt: at,
+                end: end,
+                random: random
+            )
             attempts.append(story.tell())
         }
         return attempts
@@ -104,17 +118,22 @@ enum WorkloadPlan {
     static func drawRest(
         _ options: RunOptions,
         nodes: Int,
-        length: UInt64,
-        from first: Int
+        from start: UInt64,
+        until end: UInt64,
+        first: Int,
+        hasTime: Bool
     ) -> [AttemptPlan] {
+        let length = end - start
         let count = Int(length / (12 * WorldPlan.second))
         var attempts: [AttemptPlan] = []
         for number in 0..<count {
             var random = SeededRandom(seed: options.seed, stream: "rest", number)
+            let at = random.below(length)
             var story = Story(
                 number: first + number,
+                time: hasTime ? start + at : nil,
                 nodes: nodes,
-                opensAt: random.below(length),
+                opensAt: at,
                 end: length,
                 random: random
             )
@@ -134,11 +153,22 @@ private struct Story {
     private var posts: [PlannedPost] = []
     private var callbacks: [(at: UInt64, callback: Callback)] = []
     private let id: AttemptID
+    private let idTime: UInt64?
     private var right: [UInt8] = []
 
-    init(number: Int, nodes: Int, opensAt: UInt64, end: UInt64, random: SeededRandom) {
-        guard let id = AttemptID("va_\(number)") else {
-            fatalError("invariant broken: va_\(number) is no attempt ID")
+    /// What is told of an attempt whose ID is of the virtual time `time`; nil: it carries none.
+    init(
+        number: Int,
+        time: UInt64?,
+        nodes: Int,
+        opensAt: UInt64,
+        end: UInt64,
+        random: SeededRandom
+    ) {
+        idTime = time.map { Story.early(Host.epoch, $0) }
+        let name = Story.name(number, idTime)
+        guard let id = AttemptID(name) else {
+            fatalError("invariant broken: \(name) is no attempt ID")
         }
         self.id = id
         self.number = number
@@ -149,6 +179,22 @@ private struct Story {
     }
 
     private static let ms = WorldPlan.millisecond
+
+    /// Whoever made the ID has a clock of its own, which is behind: no decision is stamped earlier.
+    private static func early(_ epoch: Int64, _ time: UInt64) -> UInt64 {
+        UInt64(epoch) + time / ms - 10_000
+    }
+
+    /// A UUIDv7 (RFC 9562 §5.7) whose random part is the number, where the ID carries a time.
+    private static func name(_ number: Int, _ time: UInt64?) -> String {
+        guard let time else { return "va_\(number)" }
+        func digits(_ value: UInt64, _ count: Int) -> String {
+            let text = String(value, radix: 16)
+            return String(repeating: "0", count: count - text.count) + text
+        }
+        let tail = digits(UInt64(number), 12)
+        return "va_\(digits(time >> 16, 8))-\(digits(time & 0xffff, 4))-7000-8000-\(tail)"
+    }
 
     mutating func tell() -> AttemptPlan {
         right = secret(1)
@@ -176,6 +222,7 @@ private struct Story {
         post(.read, at: .max)
         return AttemptPlan(
             id: id,
+            idTime: idTime,
             kind: kind,
             subject: "user-\(number)",
             challenge: hasChallenge ? right : nil,

@@ -400,7 +400,7 @@ extension World {
     }
 
     /// Every entry is the one that was committed.
-    private func compareLog(
+    func compareLog(
         of replica: inout ReplicaNode,
         from first: LogIndex,
         through last: LogIndex,
@@ -411,7 +411,7 @@ extension World {
         while next <= last {
             let entries = try replica.entries(from: next, reading: view)
             if entries.isEmpty { throw .missing(file: "entry \(next)") }
-            for entry in entries {
+            for entry in entries where entry.index <= last {
                 let position = Int(entry.index.number) - 1
                 guard entry.index == next, position < checker.committed.count,
                     checker.book[checker.committed[position].id]?.entry == entry

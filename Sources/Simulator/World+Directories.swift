@@ -21,7 +21,8 @@ extension World {
     func replaceDirectory(_ host: Host, by copy: SimulatedDisk?, after delay: UInt64) {
         let isOther = { (other: Host) in other.number != host.number }
         let lost = hosts.filter {
-            isOther($0) && ($0.isOut || $0.isQuarantined || isMending($0))
+            isOther($0)
+                && ($0.isOut || $0.isQuarantined || $0.isCorrupt || isMending($0))
         }.count
         guard lost < (hosts.count - 1) / 2, !host.isOut, !host.isQuarantined,
             !hosts.contains(where: {
@@ -67,9 +68,10 @@ extension World {
         host.copy = copy
     }
 
-    /// An operator lets a node in with the directory it has now, as often as it takes.
+    /// An operator lets a node in with the directory it has now, as often as it takes; now and then two do.
     func readmit(_ node: Int) {
         guard hosts[node].isOut else { return }
+        var operators = now % 3 == 0 ? 2 : 1
         queue.schedule(.readmit(node: node), at: now + 2 * WorldPlan.second)
         for host in hosts where host.number != node && !host.isPaused {
             guard let process = host.process, process.replica.raft.leader != nil,
@@ -94,7 +96,8 @@ extension World {
             checker.submitted(command, as: id)
             process.frontEnd.operations.insert(context)
             wake(host.number, after: plan.turnDelay)
-            return
+            operators -= 1
+            if operators == 0 { return }
         }
     }
 
@@ -198,6 +201,9 @@ extension World {
                     || $0.process?.replica.isServing == false
             })
         else { return }
+        // Who has no state cannot say who is right.
+        let lost = hosts.filter { $0 !== host && ($0.isOut || isMending($0)) }.count
+        guard lost < (hosts.count - 1) / 2 else { return }
         let applied = process.replica.appliedIndex.number
         let marked = process.replica.machine.digest.marks.last?.index.number ?? 0
         // What was compared already stays as it was.
@@ -213,6 +219,7 @@ extension World {
         process.replica.machine = machine
         host.isCorrupt = true
         host.soundCheckpoint = process.replica.checkpoint
+        host.newestSound = process.replica.checkpoint
         host.isDirectorySound = false
         checker.corrupted(host.number)
         statistics.corruptStates += 1

@@ -432,6 +432,7 @@ extension World {
                     process.replica.timeline(id, reading: view(of: host))
                 },
                 plan.attempts,
+                checker.model,
                 hasLost: { hosts[$0].hasLost },
                 committed: committed
             )
@@ -445,6 +446,7 @@ extension World {
         }
         checkPlacement()
         checkBackups()
+        checkLogs()
         trace.note(now, "END")
         isDone = true
     }

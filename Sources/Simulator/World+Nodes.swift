@@ -34,6 +34,7 @@ extension World {
         replica.forwardRetry = .nanoseconds(Int64(plan.forwardRetry))
         replica.maxForwardedBytes = plan.maxUncommittedBytes
         replica.state = plan.state
+        if !plan.retentions.isEmpty { replica.state.retention = plan.retentions[host.number] }
         replica.keepsLog = plan.keepsLog
         if !plan.keepsLog { replica.snapshotLag = 30 }
         replica.diskStall = .nanoseconds(Int64(plan.diskStall))
@@ -275,6 +276,16 @@ extension World {
         return true
     }
 
+    /// Whether so many nodes have a state that they could agree on one: without that a state is handed on unseen.
+    private var hasMajorityWithState: Bool {
+        let others = hosts.filter { host in
+            guard let process = host.process else { return true }
+            let condition = process.replica.condition
+            return condition != .rebuilding && condition != .quarantined
+        }
+        return others.count > hosts.count / 2
+    }
+
     private func note(_ notice: Notice, _ host: Host) {
         switch notice {
         case .roleChanged(let change):
@@ -295,8 +306,13 @@ extension World {
         case .journalReadFailed(let what):
             trace.note(now, "n\(host.number + 1) cannot read its journal: \(what)")
         case .installBegun(let entry, let peer):
-            host.installSource = Int(peer.number) - 1
-            host.fetchesDamage = hosts[Int(peer.number) - 1].disk.isStateDamaged
+            let source = hosts[Int(peer.number) - 1]
+            host.fetchesDamage = source.disk.isStateDamaged
+            // What it had when its state became another one it hands on as it was, whatever is made of it since.
+            let isRight = source.newestSound.map { entry.index <= $0.index } ?? false
+            // Nor is it handed on while a majority could say that it is wrong.
+            let isWrong = source.isCorrupt && !isRight && hasMajorityWithState
+            host.fetchesWrong = isWrong ? source.number : nil
             checker.fetching(host.number)
             trace.note(now, "n\(host.number + 1) fetches the checkpoint at \(entry) from \(peer)")
         case .installAbandoned(let what):
@@ -309,12 +325,10 @@ extension World {
             checker.installed(host.number, entry)
             host.disk.hasFetchedDamage = host.fetchesDamage
             host.fetchesDamage = false
-            if let source = host.installSource.map({ hosts[$0] }), source.isCorrupt,
-                source.soundCheckpoint != entry
-            {
+            if let source = host.fetchesWrong {
                 checker.fail(
                     "digest",
-                    "n\(host.number + 1) has the checkpoint of n\(source.number + 1), whose state is wrong",
+                    "n\(host.number + 1) has the checkpoint of n\(source + 1), whose state is wrong",
                     at: now
                 )
             }
@@ -332,13 +346,17 @@ extension World {
                 now,
                 "n\(host.number + 1) has a checkpoint at \(index): \(records) records, \(runs) runs"
             )
+            // Not only at a start: what is wrong in one the next may have right.
+            if index.number % 8 == 0, let process = host.process {
+                compareCheckpoint(host, process.replica.configuration)
+            }
         case .merged(let before, let after):
             statistics.merges += 1
             // A wrong state says what is live: what its checkpoint had may be gone, and the log alone cannot be read
-            // from its beginning where a segment of it was made again.
+            // from its beginning where that was removed for its age, or a segment of it was made again.
             if host.isCorrupt {
                 host.soundCheckpoint = nil
-                if host.process.map({ $0.replica.journal.replaysFrom > .zero }) ?? false {
+                if host.process.map({ !$0.replica.journal.reachesBack }) ?? false {
                     checker.damaged(host.number)
                 }
             }

@@ -37,7 +37,7 @@ extension World {
         let planned = plan.attempts[request.attempt].posts[request.post]
         switch reply {
         case .late, .takenIn, .decided, .polled, .opened, .attempt, .local,
-            .refused(.openedDifferently(_)):
+            .refused(.openedDifferently(_)), .refused(.detailsRemoved), .refused(.tooOld):
             if planned.isStubborn { unanswered -= 1 }
         case .notFound:
             // It may have overtaken the open.

@@ -66,7 +66,7 @@ package final class World {
             Host(number: $0, plan: plan, seed: options.seed)
         }
         network = Network(nodes: plan.nodes, seed: options.seed)
-        checker = ClusterChecker(nodes: plan.nodes)
+        checker = ClusterChecker(nodes: plan.nodes, attempts: plan.attempts)
         oracle = DomainOracle(attempts: plan.attempts.count)
         trace = Trace(since: since, print: print)
         platforms = plan.attempts.map { SeededRandom(seed: $0.seed, stream: "platform") }
@@ -123,6 +123,8 @@ package final class World {
         statistics.attempts = UInt64(checker.model.attempts.count)
         statistics.dispositions = oracle.dispositions
         statistics.outcomes = oracle.outcomes
+        statistics.withoutDetails = oracle.withoutDetails
+        statistics.tooOld = oracle.tooOld
         trace.fold(statistics.committed)
         return RunResult(
             options: options,

@@ -52,6 +52,10 @@ package struct WorldPlan: Sendable {
     private(set) var forwardRetry: UInt64
     /// The nodes keep their logs; else a follower that was away for long needs a checkpoint.
     var keepsLog = true
+    /// How long decided attempts are kept, by node; empty: as long as the run lasts.
+    var retentions: [RetentionSettings] = []
+    /// Attempts are forgotten altogether; then their IDs carry the time, as those do that are never run again.
+    var forgets: Bool { retentions.contains { $0.forgetAfterSeconds != nil } }
     var state = ReplicaConfiguration.StateSettings()
     var digestInterval: UInt64 = 0
     /// Sealed segments and runs are read for damage once in this time.
@@ -153,14 +157,17 @@ package struct WorldPlan: Sendable {
         addBackups(seed)
         addLogFaults(seed)
         drawPlacement(options)
-        attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds)
+        drawRetention(seed)
+        attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds, hasTime: forgets)
         drawStateSettings(options.seed)
         restAttempts = attempts.count
         attempts += WorkloadPlan.drawRest(
             options,
             nodes: nodes,
-            length: endsAt - chaosEnds,
-            from: restAttempts
+            from: chaosEnds,
+            until: endsAt,
+            first: restAttempts,
+            hasTime: forgets
         )
         applyExclusions(options)
     }
@@ -189,6 +196,37 @@ package struct WorldPlan: Sendable {
         keepsLog = random.chance(percent: 60)
         settleStory()
     }
+
+    /// In some runs decided attempts are kept for so short that their time is over before the run is, from a stream of
+    /// its own.
+    private mutating func drawRetention(_ seed: UInt64) {
+        var random = SeededRandom(seed: seed, stream: "retention")
+        guard random.chance(percent: 40) else { return }
+        // Nodes may be configured differently, and then each leader has its own way.
+        let isSame = random.chance(percent: 70)
+        let forgets = random.chance(percent: 50)
+        let kept: UInt64 = random.pick([20, 60, 150, 300])
+        let forgotten: UInt64 = random.pick([0, 30, 120])
+        for node in 0..<nodes {
+            let factor: UInt64 = isSame || node == 0 ? 1 : random.between(1, 3)
+            let seconds = kept * factor
+            let least = max(seconds, WorldPlan.forgetsAfterLeast)
+            retentions.append(
+                RetentionSettings(
+                    retentionSeconds: seconds,
+                    forgetAfterSeconds: forgets ? least + forgotten : nil
+                )
+            )
+        }
+        guard forgets else { return }
+        // What is forgotten is not run again as long as no clock is behind by more than an ID's time is early.
+        faultKinds.removeAll { $0 == .clockJump || $0 == .clockDrift }
+        faults.removeAll { $0.kind == .clockJump || $0.kind == .clockDrift }
+        clockOffsets = clockOffsets.map { max(-2000, min(2000, $0)) }
+    }
+
+    /// An ID is too old for an attempt that waits so long to be opened, in seconds.
+    static let forgetsAfterLeast: UInt64 = 60
 
     /// The nodes are farther apart than was drawn at first.
     mutating func setPace(slowerThan least: UInt64) {

@@ -20,6 +20,7 @@ struct RunReport {
         "found by scrub", "backups", "restored", "broken links",
         "journal reads", "accepted", "repeated", "mismatched", "late", "contradicted", "stale",
         "verified", "rejected", "abandoned", "unreachable", "expired", "cancelled",
+        "without details", "too old",
     ]
 
     init(seed: UInt64) { self.seed = seed }
@@ -42,6 +43,7 @@ struct RunReport {
         ]
         counts += s.dispositions[1...6].map { UInt64($0) }
         counts += s.outcomes[1...6].map { UInt64($0) }
+        counts += [UInt64(s.withoutDetails), UInt64(s.tooOld)]
     }
 
     /// One line for the parent.
