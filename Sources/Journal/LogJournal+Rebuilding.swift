@@ -116,9 +116,37 @@ extension LogJournal {
     }
 
     /// Entries before this one are too old: nobody has them any more.
+    ///
+    /// What is here of entries before those that are missing goes too, since its time is over as well; where it is not,
+    /// the others have lost it, and nothing is given up.
     package mutating func giveUp(before index: LogIndex) {
-        guard rebuilding.segment == nil, rebuilding.waiting.isEmpty else { return }
+        guard rebuilding.waiting.isEmpty, !rebuilding.creates, !rebuilding.finishes,
+            let hole = holes.first, isOutdated(before: hole)
+        else { return }
+        giveUpRebuilding()
         positions.giveUpHole(before: index, through: readable)
+    }
+
+    private func isOutdated(before hole: ClosedRange<LogIndex>) -> Bool {
+        let behind = segmentBehind(hole)
+        return segments.allSatisfy { $0.sequence >= behind || $0.lastTime < ageMark }
+    }
+
+    /// Segments were removed, and with them perhaps what was being made again.
+    mutating func giveUpOutdatedRebuilding() {
+        let begun =
+            rebuilding.segment?.header.start.last.index.next ?? rebuilding.waiting.first?.index
+        guard let begun, begun != holes.first?.lowerBound else { return }
+        giveUpRebuilding()
+        rebuilding.waiting = []
+    }
+
+    /// The first entry from this one on that is on this disk.
+    package func nextEntry(from index: LogIndex) -> LogIndex {
+        guard let at = positions.span(of: index) else { return firstIndex }
+        if positions.spans[at].segment != EntryPositions.nowhere { return index }
+        let next = positions.spans.dropFirst(at).first { $0.segment != EntryPositions.nowhere }
+        return next?.first ?? readable.next
     }
 
     /// An entry that the log has is not on this disk: it was removed, or is still to be fetched.
@@ -188,7 +216,12 @@ extension LogJournal {
     private mutating func beginSegment(_ hole: ClosedRange<LogIndex>) -> [DiskOperation]? {
         let at = positions.span(of: hole.lowerBound) ?? 0
         let before = at > 0 ? positions.spans[at - 1].segment : promise.firstSegment - 1
-        var sequence = before + 1
+        let behind = segmentBehind(hole)
+        // Of one before, no entry may be known any more.
+        let older = segments.last {
+            $0.sequence < behind && $0.lastEntry.index < hole.lowerBound
+        }
+        var sequence = max(before, older?.sequence ?? 0) + 1
         while segments.contains(where: { $0.sequence == sequence }) { sequence += 1 }
         guard hasNumber(sequence, in: hole) else {
             rebuilding.waiting = []

@@ -76,7 +76,8 @@ extension Recovery {
     /// Whether the log begins with a segment: what was removed for its age, or was never to be here, is not missing.
     private func isOldest(_ header: SegmentHeader) -> Bool {
         guard oldest > 1 else { return false }
-        return header.sequence == oldest || header.flags.contains(.restart)
+        // A directory that was restored begins with a segment that begins anew.
+        return header.sequence == oldest || oldest == 2 && header.flags.contains(.restart)
     }
 
     private func sealedHeader(

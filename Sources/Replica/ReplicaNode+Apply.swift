@@ -121,8 +121,11 @@ extension ReplicaNode {
         let applied = machine.apply(command, at: index, time: time)
         if case .callback(let callback) = command, intake.count > 0 {
             let request = callback.origin.request
-            if applied == .refused(.unknownAttempt), intake.goesAgain(request).again { return }
-            _ = intake.applied(request, at: entry.index)
+            if applied == .refused(.unknownAttempt) {
+                _ = intake.refused(request)
+            } else {
+                _ = intake.applied(request, at: entry.index)
+            }
         }
     }
 }

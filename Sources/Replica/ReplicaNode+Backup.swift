@@ -118,7 +118,9 @@ extension ReplicaNode {
         guard isServing, installing == nil, !isRetired else { return .notServing }
         guard backups.count < ReplicaNode.maxBackups else { return .tooMany }
         guard appliedIndex > .zero else { return .nothingThere }
-        guard journal.holes.isEmpty else { return .logIncomplete }
+        // Alone, it has nobody to fetch from what its log once began with.
+        let isMissing = journal.holes.contains { !isAlone || $0.upperBound >= journal.firstIndex }
+        guard !isMissing else { return .logIncomplete }
         backups.append(Backup(id: id, phase: .preparing(appliedIndex), askedAt: now))
         journal.isHeld = true
         prepareBackups(at: now)

@@ -78,7 +78,7 @@ extension ReplicaNode {
                 counters.entriesFetched += UInt64(entries.count)
                 pulling.oldest.removeAll()
             } else if entries.isEmpty, first > from {
-                skip(from, peer, first)
+                skip(from, peer, first, at: now)
             } else {
                 // Somebody else may have them.
                 pulling.restsUntil = now.advanced(by: .milliseconds(500))
@@ -87,13 +87,19 @@ extension ReplicaNode {
     }
 
     /// A peer has only newer entries than the one that is wanted: if all have, it is gone for its age.
-    private mutating func skip(_ wanted: LogIndex, _ peer: NodeID, _ first: LogIndex) {
+    private mutating func skip(
+        _ wanted: LogIndex,
+        _ peer: NodeID,
+        _ first: LogIndex,
+        at now: Instant
+    ) {
         pulling.oldest[peer] = first
         guard pulling.oldest.count == peers.count, let oldest = pulling.oldest.values.min(),
             oldest > wanted
         else { return }
         pulling.oldest.removeAll()
         journal.giveUp(before: oldest)
+        if journal.wantedEntry == wanted { pulling.restsUntil = now.advanced(by: .seconds(1)) }
     }
 
     // MARK: Answering
@@ -126,11 +132,10 @@ extension ReplicaNode {
     }
 
     private mutating func answer(_ peer: NodeID, _ from: LogIndex, _ entries: [Entry]) {
+        // Whoever lacks the same entries says which it has after them.
+        let first = journal.nextEntry(from: from)
         output.messages.append(
-            .init(
-                to: peer,
-                message: .pull(.entries(from: from, first: journal.firstIndex, entries))
-            )
+            .init(to: peer, message: .pull(.entries(from: from, first: first, entries)))
         )
     }
 

@@ -101,6 +101,8 @@ package struct ReplicaNode: ~Copyable {
     var cannotCommitSince: Instant?
     /// What is done is written down with the next batch.
     var isIntakeTidyDue = false
+    /// A read is under way that says whether there are attempts which the log did not find.
+    var isIntakeAsking = false
     /// Room is looked for again then.
     var nextIntakeTryAt: Instant
     var placement: Placement
@@ -220,9 +222,11 @@ package struct ReplicaNode: ~Copyable {
         proposeTickIfDue(at: now, wall: wall)
         proposeSettingsIfDue()
         drainIntake(at: now)
+        askForIntake(at: now)
         sendRequests(at: now, wall: wall)
         startReads(at: now)
         settle(at: now)
+        takeIntakesAnswer()
         takeDiskWork(at: now)
         takeIntakeWork()
         prefetch()

@@ -490,11 +490,24 @@ struct SealedTests {
         var again = try open(&disk, after: model.checkpoint(at: commit), salt: 5)
         holes = again.journal.holes
         #expect(holes == [hole] && again.found.damage.isEmpty)
-        // The others have nothing older than this any more.
+        // The others have nothing older than this any more: what is here before is of use only until its time is over.
         let rest = LogIndex(hole.lowerBound.number + 2)
         again.journal.giveUp(before: rest)
         holes = again.journal.holes
-        #expect(holes == [rest...hole.upperBound])
+        #expect(holes == [hole])
+        again.journal.removeSegments(before: cut)
+        let isTaken = again.journal.fill([model.entries[Int(hole.lowerBound.number) - 1]])
+        _ = try again.journal.finish(on: &disk)
+        var wanted = again.journal.wantedEntry
+        #expect(isTaken && wanted == hole.lowerBound.next)
+        #expect(disk.list().contains { $0.hasSuffix(".new") })
+        // Also when a segment is being made of it.
+        again.journal.giveUp(before: rest)
+        holes = again.journal.holes
+        wanted = again.journal.wantedEntry
+        let next = again.journal.nextEntry(from: rest)
+        #expect(holes == [rest...hole.upperBound] && wanted == rest)
+        #expect(next == hole.upperBound.next)
         let plan = again.journal.planRead(from: rest.previous, maxBytes: 100)
         #expect(plan == nil && again.journal.firstIndex > hole.upperBound)
         again.journal.removeSegments(before: cut)
@@ -578,6 +591,7 @@ struct SealedTests {
             let holes = opened.journal.holes
             let first = try #require(holes.first).lowerBound
             var younger = try open(&disk, after: model.checkpoint(at: commit))
+            younger.journal.removeSegments(before: Timestamp(milliseconds: .max))
             younger.journal.giveUp(before: first.next)
             let left = younger.journal.holes
             #expect(left == [first.next...LogIndex(commit)])

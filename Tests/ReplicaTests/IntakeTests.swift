@@ -199,7 +199,9 @@ struct IntakeTests {
         cluster.heal()
         cluster.run(for: .seconds(3))
         // The node is heard, and does not hear what is committed.
-        cluster.intercept = { _, to, message in
+        var forwarded: [PeerMessage] = []
+        cluster.intercept = { from, to, message in
+            if from == 2, to == 0, case .forward = message { forwarded.append(message) }
             guard to == 2, case .raft(let raft) = message, case .appendEntries = raft.body else {
                 return message
             }
@@ -207,10 +209,17 @@ struct IntakeTests {
         }
         let ended = Example.callback("b", .ended, sequence: 9)
         _ = cluster.takeIn(ended, at: 2)
-        let isRefused = cluster.run(atMost: .seconds(3)) {
-            cluster.look(0) { $0.machine.counters.refusals(.unknownAttempt) } == 1
+        // Sent again, it is in the log more than once.
+        for count in 1...2 as ClosedRange<UInt64> {
+            let isRefused = cluster.run(atMost: .seconds(3)) {
+                cluster.look(0) { $0.machine.counters.refusals(.unknownAttempt) } == count
+            }
+            #expect(isRefused)
+            let copy = try #require(forwarded.last)
+            if count == 1 {
+                cluster.with(0) { $0.received(copy, from: NodeID(3), at: cluster.now) }
+            }
         }
-        #expect(isRefused)
         try cluster.open("b", at: 0)
         let (_, submission) = cluster.takeIn(ended, at: 2)
         #expect(submission == .known)

@@ -26,11 +26,16 @@ struct Intake {
         /// An earlier process may have acknowledged it: it is given up for nothing, and need not be durable once
         /// more before it is proposed.
         var isRestored = false
-        /// Somebody was, or may have been, told that it is taken in when the log may have had it already: then that
-        /// there was no attempt by then is not the last word.
-        var isToldSince = false
+        /// The log has it, and found no attempt by then; whether there is one now is asked.
+        var isRefused = false
+        /// That question was begun when nobody had been told since that it is taken in.
+        var isAsked = false
+        /// How often it was.
+        var questions = 0
 
-        var mayBeProposed: Bool { sequence == nil && (stage == .durable || isRestored) }
+        var mayBeProposed: Bool {
+            sequence == nil && !isRefused && (stage == .durable || isRestored)
+        }
     }
     enum Stage: Hashable {
         case waiting
@@ -52,28 +57,29 @@ struct Intake {
 
     private(set) var journal: IntakeJournal
     /// Looked up, or walked in the order of `queue`.
-    private var records: [UInt64: Record] = [:]
-    private var byRequest: [RequestID: UInt64] = [:]
+    var records: [UInt64: Record] = [:]
+    var byRequest: [RequestID: UInt64] = [:]
     private var byKey: [Key: UInt64] = [:]
     /// Numbers of records in the order in which they were taken in; some may be done, and those before
     /// `head` are.
-    private var queue: [UInt64] = []
-    private var head = 0
+    var queue: [UInt64] = []
+    var head = 0
     private var toWrite: [IntakeItem] = []
     /// What was found on the disk, until it is written again; after what is new, and not before `tryForRoom`
     /// where there was no room for it.
     private var toRewrite: [IntakeItem] = []
     private var waitsForRoom = false
     /// Records that are not needed any more once a restart applies the entry that they came to.
-    private var done: [(number: UInt64, at: LogIndex)] = []
+    var done: [(number: UInt64, at: LogIndex)] = []
     /// What the batch under way writes.
     private var underWay: [IntakeItem] = []
     private var batchNumber: UInt64 = 0
     private(set) var bytes = 0
     /// What the records cost that are proposed or forwarded and not applied yet.
-    private var submittedBytes = 0
+    var submittedBytes = 0
     /// Those that may be proposed.
-    private var readyCount = 0
+    var readyCount = 0
+    var refusedCount = 0
     private(set) var isWriting = false
 
     init(_ journal: IntakeJournal) { self.journal = journal }
@@ -94,7 +100,6 @@ struct Intake {
         var record = Record(callback: callback, bytes: payload.count)
         record.isOnDisk = true
         record.isRestored = true
-        record.isToldSince = true
         add(number, record)
         readyCount += 1
         toRewrite.append(.taken(number: number, payload: payload))
@@ -118,18 +123,14 @@ struct Intake {
     }
 
     /// Takes a callback in, which becomes durable with one of the next batches.
-    ///
-    /// - Parameters:
-    ///   - callback: as it goes to the log.
-    ///   - isSubmitted: it went there under its request ID before.
-    ///   - waiter: who waits until it is durable.
-    mutating func take(_ callback: Callback, isSubmitted: Bool, waiter: Waiter) {
+    mutating func take(_ callback: Callback, waiter: Waiter) {
         var command: [UInt8] = []
         Command.callback(callback).encode(into: &command)
         let number = journal.takeNumber()
-        var record = Record(callback: callback, waiting: [waiter], bytes: command.count)
-        record.isToldSince = isSubmitted
-        add(number, record)
+        add(
+            number,
+            Record(callback: callback, waiting: [waiter], bytes: command.count)
+        )
         toWrite.append(.taken(number: number, payload: command))
     }
 
@@ -142,9 +143,8 @@ struct Intake {
 
     /// Someone else is told that a record is taken in, at once or when it is durable.
     mutating func wait(_ waiter: Waiter?, for number: UInt64) {
-        guard let record = records[number] else { return }
+        records[number]?.isAsked = false
         if let waiter { records[number]?.waiting.append(waiter) }
-        if record.sequence != nil { records[number]?.isToldSince = true }
     }
 
     // MARK: Disk
@@ -217,7 +217,8 @@ struct Intake {
         for case .taken(let number, _) in underWay {
             guard let record = records[number] else { continue }
             records[number]?.stage = .durable
-            if !record.isRestored { readyCount += 1 }
+            if !record.isRestored, !record.isRefused { readyCount += 1 }
+            if !record.waiting.isEmpty { records[number]?.isAsked = false }
             waiters += takeWaiters(number)
         }
         underWay = []
@@ -320,7 +321,7 @@ struct Intake {
     }
 
     /// As a leader counts it among what its peers forward.
-    private static func cost(of record: Record) -> Int { record.bytes + Entry.headerCost }
+    static func cost(of record: Record) -> Int { record.bytes + Entry.headerCost }
 
     mutating func submitted(_ number: UInt64, as sequence: UInt64) {
         guard let record = records[number] else { return }
@@ -357,23 +358,9 @@ struct Intake {
         )
     }
 
-    /// The entry with this request ID was applied, and there was no attempt: its record goes to the log once more if
-    /// somebody was told of it since it went there, for then there may have been one.
-    ///
-    /// - Returns: whether it does, and its place in the request table until now.
-    mutating func goesAgain(_ request: RequestID) -> (again: Bool, sequence: UInt64?) {
-        guard let number = byRequest[request], let record = records[number], record.isToldSince
-        else { return (false, nil) }
-        records[number]?.isToldSince = false
-        guard let sequence = record.sequence else { return (true, nil) }
-        records[number]?.sequence = nil
-        submittedBytes -= Intake.cost(of: record)
-        readyCount += 1
-        return (true, sequence)
-    }
-
-    private mutating func forget(_ number: UInt64) {
+    mutating func forget(_ number: UInt64) {
         guard let record = records.removeValue(forKey: number) else { return }
+        if record.isRefused { refusedCount -= 1 }
         bytes -= record.bytes
         byRequest[record.callback.origin.request] = nil
         let key = Key(attempt: record.callback.attempt, key: record.callback.key)

@@ -120,7 +120,7 @@ extension ReplicaNode {
         var callback = callback
         callback.origin.request = id ?? makeRequestID()
         counters.takenIn += 1
-        intake.take(callback, isSubmitted: id != nil, waiter: waiter)
+        intake.take(callback, waiter: waiter)
         return .taken(callback.origin.request, isHeld: false)
     }
 
@@ -182,9 +182,10 @@ extension ReplicaNode {
             return
         }
         if result == .refused(.unknownAttempt) {
-            let (again, sequence) = intake.goesAgain(callback.origin.request)
-            if let sequence { _ = requests.finish(sequence) }
-            if again { return }
+            if let sequence = intake.refused(callback.origin.request) {
+                _ = requests.finish(sequence)
+            }
+            return
         }
         guard let applied = intake.applied(callback.origin.request, at: index)
         else { return }
@@ -197,6 +198,38 @@ extension ReplicaNode {
         }
         if let sequence = applied.sequence { _ = requests.finish(sequence) }
         tellTakenIn(applied.waiting)
+    }
+
+    /// Whoever reads for the intake; clients' contexts are counted up.
+    static let intakesContext = UInt64.max
+
+    /// Asks for a linearizable read, if the log found no attempt for a record.
+    mutating func askForIntake(at now: Instant) {
+        guard intake.hasRefused, !isIntakeAsking, isServing, canCommit else { return }
+        isIntakeAsking = true
+        intake.ask()
+        beginRead(context: ReplicaNode.intakesContext, at: now)
+    }
+
+    /// Takes the answer out of those for clients, once it is there.
+    mutating func takeIntakesAnswer() {
+        guard isIntakeAsking,
+            let at = output.reads.firstIndex(where: {
+                $0.context == ReplicaNode.intakesContext
+            })
+        else { return }
+        let isReady = output.reads.remove(at: at).isReady
+        isIntakeAsking = false
+        guard isReady else { return }
+        let givenUp = intake.answered(at: appliedIndex) { machine.presence(of: $0) != .absent }
+        for (callback, waiting) in givenUp {
+            counters.intakeReplicated += 1
+            counters.intakeNotRecorded += 1
+            output.notices.append(
+                .intakeNotRecorded(callback.attempt, callback.key, .unknownAttempt)
+            )
+            tell(waiting, .notTakenIn)
+        }
     }
 
     /// Part of the house-keeping.
