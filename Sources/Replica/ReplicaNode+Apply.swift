@@ -52,8 +52,15 @@ extension ReplicaNode {
             output.notices.append(.undecodableEntry(entry.index, "\(error)"))
             return
         }
+        let kept = machine.retention.settings
         var result = machine.apply(command, at: index, time: time)
         switch command {
+        case .settings(let settings):
+            if settings != kept {
+                output.notices.append(
+                    .retentionChanged(settings, before: kept, at: entry.index)
+                )
+            }
         case .repeats(let batch): reportApplied(batch)
         case .readmit(let readmission):
             if machine.readmissions.contains(where: { $0.index == index }) {
@@ -67,7 +74,7 @@ extension ReplicaNode {
             let isRepeat = intake.meets(callback)
             noteIntake(command, result, at: entry.index)
             if isRepeat { result.becomeRepeat() }
-        case .open, .defineFlow, .tick, .settings: break
+        case .open, .defineFlow, .tick: break
         }
         // A state that is not to be trusted answers nobody: who waits is answered by its deadline.
         guard isServing, let id = command.request, id.node == node.number,

@@ -126,6 +126,8 @@ package enum Notice: Hashable, Sendable {
     case installed(EntryID)
     /// Part of the log is not what was written.
     case logDamaged(LogDamage)
+    /// Decided attempts are kept for another time than before, as of an entry.
+    case retentionChanged(RetentionSettings, before: RetentionSettings, at: LogIndex)
     /// A checkpoint is durable.
     case checkpointDone(LogIndex, records: Int, runs: Int)
     /// Nobody has asked for a piece of a backup for a while: its files are not kept any more.

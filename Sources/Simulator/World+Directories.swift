@@ -21,8 +21,7 @@ extension World {
     func replaceDirectory(_ host: Host, by copy: SimulatedDisk?, after delay: UInt64) {
         let isOther = { (other: Host) in other.number != host.number }
         let lost = hosts.filter {
-            isOther($0)
-                && ($0.isOut || $0.isQuarantined || $0.isCorrupt || isMending($0))
+            isOther($0) && ($0.isOut || $0.isQuarantined || isMending($0))
         }.count
         guard lost < (hosts.count - 1) / 2, !host.isOut, !host.isQuarantined,
             !hosts.contains(where: {

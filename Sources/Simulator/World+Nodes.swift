@@ -340,6 +340,8 @@ extension World {
         case .logDamaged(let damage):
             statistics.damaged += 1
             trace.note(now, "n\(host.number + 1) found damage: \(damage.error)")
+        case .retentionChanged(let settings, _, _):
+            trace.note(now, "n\(host.number + 1) keeps attempts: \(settings)")
         case .checkpointDone(let index, let records, let runs):
             statistics.checkpoints += 1
             trace.note(

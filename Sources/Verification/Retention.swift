@@ -1,5 +1,5 @@
 /// How long attempts are kept after they were decided; replicated, so that all replicas agree.
-package struct RetentionSettings: Hashable, Sendable {
+package struct RetentionSettings: Hashable, Sendable, CustomStringConvertible {
     /// How long all of a decided attempt is kept: its timeline, its keys and their first answers.
     package var retentionSeconds: UInt64
     /// How long what is kept for ever otherwise is kept; `nil`: for ever.
@@ -14,6 +14,16 @@ package struct RetentionSettings: Hashable, Sendable {
     package init(retentionSeconds: UInt64, forgetAfterSeconds: UInt64?) {
         self.retentionSeconds = retentionSeconds
         self.forgetAfterSeconds = forgetAfterSeconds
+    }
+
+    /// In words, in days where they are whole ones.
+    package var description: String {
+        func words(_ seconds: UInt64) -> String {
+            let day: UInt64 = 24 * 60 * 60
+            return seconds % day == 0 ? "\(seconds / day) d" : "\(seconds) s"
+        }
+        let forgotten = forgetAfterSeconds.map { "forgotten after \(words($0))" }
+        return "details for \(words(retentionSeconds)), \(forgotten ?? "never forgotten")"
     }
 
     func encode(into bytes: inout [UInt8]) {

@@ -199,7 +199,7 @@ enum InspectCommand {
         case .defineFlow(let flow): return "flow \(flow.name)"
         case .repeats(let batch): return "repeats of \(batch.items.count)"
         case .tick: return "tick"
-        case .settings: return "retention settings"
+        case .settings(let settings): return "retention: \(settings)"
         case .readmit(let readmission): return "readmit node \(readmission.node)"
         case .checkDigest(let mark): return "check digest of \(mark?.index.number ?? 0)"
         }

@@ -44,6 +44,23 @@ struct ConfigurationTests {
         #expect(configuration.flow(named: nil)?.kind == .code)
     }
 
+    @Test("how long attempts are kept is said to the cluster only where it is configured")
+    func retention() throws {
+        let unset = try ConfigurationFixture.read().state.retention
+        #expect(unset == nil)
+        let day: UInt64 = 24 * 60 * 60
+        for (fields, days, forgotten) in [
+            ("retention_days: 30", 30, nil), ("forget_after_days: 900", 400, 900),
+            ("retention_days: 30, forget_after_days: 60", 30, 60),
+        ] as [(String, UInt64, UInt64?)] {
+            var lines = ConfigurationFixture.lines
+            lines.insert("  state: { \(fields) },", at: 1)
+            let settings = try ConfigurationFixture.read(lines).state.retention
+            #expect(settings?.retentionSeconds == days * day, "\(fields)")
+            #expect(settings?.forgetAfterSeconds == forgotten.map { $0 * day }, "\(fields)")
+        }
+    }
+
     @Test("a flow's definition for the log has every setting that a decision needs")
     func definition() throws {
         let flow = try #require(ConfigurationFixture.read().flow(named: "login"))

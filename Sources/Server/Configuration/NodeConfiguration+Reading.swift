@@ -226,8 +226,13 @@ extension NodeConfiguration.State {
         let day = 24 * 60 * 60
         let kept = fields.integer("retention_days", 1...36_500, default: 400)
         let forgotten = fields.integer("forget_after_days", 0...36_500, default: 0)
-        retention.retentionSeconds = UInt64(kept * day)
-        retention.forgetAfterSeconds = forgotten == 0 ? nil : UInt64(forgotten * day)
+        // Where neither is given, a cluster that was restored keeps the settings that came with its state.
+        if fields.has("retention_days") || fields.has("forget_after_days") {
+            retention = RetentionSettings(
+                retentionSeconds: UInt64(kept * day),
+                forgetAfterSeconds: forgotten == 0 ? nil : UInt64(forgotten * day)
+            )
+        }
         if forgotten != 0, forgotten < kept {
             fields.report(
                 "forget_after_days",

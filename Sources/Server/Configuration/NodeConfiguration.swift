@@ -63,8 +63,8 @@ package struct NodeConfiguration: Sendable {
 
     /// How long attempts are kept, and how their state is held.
     package struct State: Hashable, Sendable {
-        /// Replicated: proposed by a leader where the state has something else.
-        package var retention = RetentionSettings.default
+        /// Replicated: proposed by a leader where the state has something else; nil: the state's stay, whatever they are.
+        package var retention: RetentionSettings?
         /// Bytes of log after which a checkpoint is made.
         package var checkpointBytes = 64 * 1024 * 1024
         /// Changed attempts after which a checkpoint is made, too.

@@ -333,6 +333,15 @@ final class NodeLoop {
                 "reading the log for a peer failed",
                 ["error": .text(reason)]
             )
+        case .retentionChanged(let settings, let before, let index):
+            log.warning(
+                "state",
+                "the time for which attempts are kept changed",
+                [
+                    "now": .text("\(settings)"), "before": .text("\(before)"),
+                    "index": .count(index.number),
+                ]
+            )
         case .checkpointDone(let index, let records, let runs):
             log.info(
                 "state",
