@@ -21,7 +21,7 @@ extension DomainOracle {
     }
 
     /// Whether a decision is what any callback gets once the details are gone: new to all nodes, or a repeat to the
-    /// one whose intake had it.
+    /// one whose intake had it, though its answer may have been lost.
     func isWithoutDetails(
         _ decision: Decision,
         _ request: Request,
@@ -31,8 +31,8 @@ extension DomainOracle {
         let expected = attempt.answerWithoutDetails(callback)
         guard decision != expected else { return true }
         return decision.disposition == .repeated && decision.answer == expected.answer
-            && facts[request.attempt].takenIn.contains {
-                $0.key == callback.key && $0.node == request.node
+            && facts[request.attempt].deliveries.contains {
+                $0.key == callback.key && $0.count > 1
             }
     }
 
