@@ -15,7 +15,7 @@ struct Pulling {
     var offered: [Offered] = []
     /// Reads of their files for peers that asked, one a peer.
     var files: [(peer: NodeID, read: DiskRead)] = []
-    /// The oldest entry that each peer says it has, asked for an older one.
+    /// The first entry that each peer says it has from the one on that it was asked for, and has not got.
     var oldest: [NodeID: LogIndex] = [:]
     /// What is here of checkpoints that were fetched in vain, and for how long.
     var fetched: [FetchedRun] = []

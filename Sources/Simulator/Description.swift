@@ -19,9 +19,8 @@ extension WorldPlan {
     /// How long decided attempts are kept, where that is no longer than the run.
     private var kept: String {
         guard let settings = retentions.first else { return "" }
-        let forgotten = settings.forgetAfterSeconds.map { ", forgotten after \($0) s" } ?? ""
         let isSame = retentions.allSatisfy { $0 == settings }
-        return "; kept for \(settings.retentionSeconds) s\(forgotten)\(isSame ? "" : ", or longer")"
+        return "; \(settings)\(isSame ? "" : ", or longer")"
     }
 }
 
@@ -64,7 +63,7 @@ func describe(_ message: PullMessage) -> String {
     switch message {
     case .entriesWanted(let from, _): "entries from \(from)?"
     case .entries(let from, let first, let entries):
-        "\(entries.count) entries from \(from), its log begins with \(first)"
+        "\(entries.count) entries from \(from), has \(first)"
     case .checkpointOffered(let entry): "a checkpoint at \(entry) is here"
     case .comparisonWanted(let index): "states compared as of \(index)?"
     case .fileWanted(let file, let offset, _): "\(file) from \(offset)?"

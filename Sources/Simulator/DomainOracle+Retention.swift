@@ -20,6 +20,11 @@ extension DomainOracle {
         checker.fail("retention", "\(plan.id) is said to have no details, and has", at: now)
     }
 
+    /// A node's intake has a callback, whether or not whoever sent it hears that.
+    mutating func holds(_ callback: Callback, _ request: Request) {
+        facts[request.attempt].held.append((callback.key, request.node))
+    }
+
     /// Whether a decision is what any callback gets once the details are gone: new to all nodes, or a repeat to the
     /// one whose intake had it, though its answer may have been lost.
     func isWithoutDetails(
@@ -31,8 +36,8 @@ extension DomainOracle {
         let expected = attempt.answerWithoutDetails(callback)
         guard decision != expected else { return true }
         return decision.disposition == .repeated && decision.answer == expected.answer
-            && facts[request.attempt].deliveries.contains {
-                $0.key == callback.key && $0.count > 1
+            && facts[request.attempt].held.contains {
+                $0.key == callback.key && $0.node == request.node
             }
     }
 

@@ -17,6 +17,8 @@ struct DomainOracle {
         var acknowledged: [Acknowledged] = []
         /// Acknowledged by the intake of a node, while the attempt was known to exist.
         var takenIn: [(key: CallbackKey, node: Int)] = []
+        /// Handed to the intake of a node.
+        var held: [(key: CallbackKey, node: Int)] = []
         /// Keys of which a node said that they are new to it, and late.
         ///
         /// What only stood in the log when it was said, the
@@ -31,7 +33,7 @@ struct DomainOracle {
         var disposition: Disposition
     }
 
-    private(set) var facts: [Facts]
+    var facts: [Facts]
     /// The newest entry whose result was told to anyone.
     private(set) var acknowledgedIndex = 0
     /// What was seen at least once, so that a run that tests nothing shows.
@@ -304,6 +306,7 @@ struct DomainOracle {
     mutating func replaced(_ node: Int) {
         for attempt in facts.indices {
             facts[attempt].takenIn.removeAll { $0.node == node }
+            facts[attempt].held.removeAll { $0.node == node }
             facts[attempt].lateTold.removeAll { $0.node == node }
         }
     }

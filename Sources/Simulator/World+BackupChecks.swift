@@ -210,7 +210,7 @@ extension World {
     }
 
     private func other(_ what: String) -> JournalError {
-        .damaged(file: "the restored directory", offset: 0, what: what)
+        .damaged(file: "the log", offset: 0, what: what)
     }
 }
 

@@ -35,6 +35,7 @@ extension World {
         case .taken(let id, let isHeld):
             statistics.takenIn += 1
             checker.takenIn(callback, as: id)
+            if let request = requests[number] { oracle.holds(callback, request) }
             process.frontEnd.takingIn[number] = reply(isRepeat: isHeld)
             process.frontEnd.waiting.insert(number)
         case .refused: return false

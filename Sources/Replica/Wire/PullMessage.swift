@@ -9,7 +9,7 @@ package enum PullMessage: Hashable, Sendable {
     case entriesWanted(from: LogIndex, maxBytes: UInt32)
     /// Contiguous, from the one that was asked for on; none if the sender has not got that one.
     ///
-    /// `first` is the oldest that the sender has.
+    /// `first` is the first one, from there on, that the sender has.
     case entries(from: LogIndex, first: LogIndex, [Entry])
     /// A leader has not got the entries that the receiver needs next, but a state that stands for the
     /// entries through this one.
