@@ -117,19 +117,22 @@ extension LogJournal {
 
     /// Entries before this one are too old: nobody has them any more.
     ///
-    /// What is here of entries before those that are missing goes too, since its time is over as well; where it is not,
-    /// the others have lost it, and nothing is given up.
-    package mutating func giveUp(before index: LogIndex) {
+    /// What is here of entries before those that are missing goes too, since its time is over as well: it is of before
+    /// `time`. Where it is not, the others have lost what is missing, and nothing is given up.
+    package mutating func giveUp(before index: LogIndex, keptFrom time: Timestamp) {
         guard rebuilding.waiting.isEmpty, !rebuilding.creates, !rebuilding.finishes,
-            let hole = holes.first, isOutdated(before: hole)
+            let hole = holes.first, isOutdated(before: hole, time)
         else { return }
         giveUpRebuilding()
         positions.giveUpHole(before: index, through: readable)
     }
 
-    private func isOutdated(before hole: ClosedRange<LogIndex>) -> Bool {
-        let behind = segmentBehind(hole)
-        return segments.allSatisfy { $0.sequence >= behind || $0.lastTime < ageMark }
+    /// A segment without entries of the log is older than anything.
+    private func isOutdated(before hole: ClosedRange<LogIndex>, _ time: Timestamp) -> Bool {
+        guard let at = positions.span(of: hole.lowerBound) else { return true }
+        return positions.spans[..<at].allSatisfy { span in
+            segments.contains { $0.sequence == span.segment && $0.lastTime < time }
+        }
     }
 
     /// Segments were removed, and with them perhaps what was being made again.

@@ -45,8 +45,6 @@ package struct LogJournal: ~Copyable {
     private var unindexed = 0
     /// Segments from the front that hold nothing newer are to be removed.
     private var outdated: (time: Timestamp, through: LogIndex)?
-    /// What is older need not be kept.
-    var ageMark = Timestamp.zero
     /// Segments stay though they are outdated: somebody copies the log.
     package var isHeld = false
     /// Entries through this one are stood for by a checkpoint.
@@ -611,7 +609,6 @@ package struct LogJournal: ~Copyable {
     /// `limit`, what follows that entry.
     package mutating func removeSegments(before time: Timestamp, through limit: LogIndex? = nil) {
         outdated = (time, min(checkpoint, limit ?? checkpoint))
-        ageMark = max(ageMark, time)
     }
 
     /// Takes a sealed segment out of the list: it is damaged.

@@ -149,6 +149,14 @@ extension ReplicaNode {
         )
     }
 
+    /// What the log has of before this time need not be kept.
+    var logKeptFrom: Timestamp {
+        Timestamp(
+            milliseconds: configuration.keepsLog
+                ? machine.retention.detailsMark.milliseconds : .max
+        )
+    }
+
     /// The batch of `output.background` is done, or its first failing step has stopped it.
     package mutating func backgroundCompleted(
         _ number: UInt64,
@@ -162,13 +170,7 @@ extension ReplicaNode {
             checkpointing.phase = .settling
             counters.checkpoints += 1
             journal.checkpointed(through: manifest.entry.index)
-            journal.removeSegments(
-                before: Timestamp(
-                    milliseconds: configuration.keepsLog
-                        ? machine.retention.detailsMark.milliseconds : .max
-                ),
-                through: oldestOffered
-            )
+            journal.removeSegments(before: logKeptFrom, through: oldestOffered)
             output.notices.append(
                 .checkpointDone(
                     manifest.entry.index,

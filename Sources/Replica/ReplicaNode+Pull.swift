@@ -98,7 +98,7 @@ extension ReplicaNode {
             oldest > wanted
         else { return }
         pulling.oldest.removeAll()
-        journal.giveUp(before: oldest)
+        journal.giveUp(before: oldest, keptFrom: logKeptFrom)
         if journal.wantedEntry == wanted { pulling.restsUntil = now.advanced(by: .seconds(1)) }
     }
 

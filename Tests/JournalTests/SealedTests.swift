@@ -492,17 +492,16 @@ struct SealedTests {
         #expect(holes == [hole] && again.found.damage.isEmpty)
         // The others have nothing older than this any more: what is here before is of use only until its time is over.
         let rest = LogIndex(hole.lowerBound.number + 2)
-        again.journal.giveUp(before: rest)
+        again.journal.giveUp(before: rest, keptFrom: .zero)
         holes = again.journal.holes
         #expect(holes == [hole])
-        again.journal.removeSegments(before: cut)
         let isTaken = again.journal.fill([model.entries[Int(hole.lowerBound.number) - 1]])
         _ = try again.journal.finish(on: &disk)
         var wanted = again.journal.wantedEntry
         #expect(isTaken && wanted == hole.lowerBound.next)
         #expect(disk.list().contains { $0.hasSuffix(".new") })
         // Also when a segment is being made of it.
-        again.journal.giveUp(before: rest)
+        again.journal.giveUp(before: rest, keptFrom: cut)
         holes = again.journal.holes
         wanted = again.journal.wantedEntry
         let next = again.journal.nextEntry(from: rest)
@@ -542,7 +541,7 @@ struct SealedTests {
             let hole = try #require(again.journal.holes.first)
             #expect(hole.upperBound >= first)
             // Whoever has the rest has nothing older.
-            again.journal.giveUp(before: first)
+            again.journal.giveUp(before: first, keptFrom: .zero)
             try again.journal.refill(from: model, on: &disk)
             var last = try open(&disk, after: model.checkpoint(at: commit), salt: 6)
             let holes = last.journal.holes
@@ -573,6 +572,24 @@ struct SealedTests {
         }
     }
 
+    @Test("of an emptied directory fetches what there is, from its first start on")
+    func emptied() throws {
+        let (_, model) = try longLog()
+        let commit = model.hardState.commitIndex.number
+        var disk = CrashDisk()
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
+            .takeJournal()
+        let empty = ModelLog()
+        journal.append(empty.write(1, term: 1, from: 1, sizes: [], commit: 0))
+        _ = try journal.finish(on: &disk)
+        var fetched = model.checkpoint(at: commit)
+        fetched.isFetched = true
+        var opened = try open(&disk, after: fetched)
+        opened.journal.giveUp(before: LogIndex(5), keptFrom: .zero)
+        let holes = opened.journal.holes
+        #expect(holes == [LogIndex(5)...LogIndex(commit)])
+    }
+
     @Test("that lost all of its log begins anew after the checkpoint, as a node that repairs")
     func beginsAnew() throws {
         let (whole, model) = try longLog()
@@ -591,8 +608,7 @@ struct SealedTests {
             let holes = opened.journal.holes
             let first = try #require(holes.first).lowerBound
             var younger = try open(&disk, after: model.checkpoint(at: commit))
-            younger.journal.removeSegments(before: Timestamp(milliseconds: .max))
-            younger.journal.giveUp(before: first.next)
+            younger.journal.giveUp(before: first.next, keptFrom: Timestamp(milliseconds: .max))
             let left = younger.journal.holes
             #expect(left == [first.next...LogIndex(commit)])
             // It goes on from there, and fetches the rest.
