@@ -33,8 +33,12 @@ extension StateStore {
             }
             return chosen
         }
-        if let damaged = runs.first(where: { $0.held.mending == .merge }) {
-            return fitting([damaged])
+        if let at = runs.firstIndex(where: { $0.held.mending == .merge }) {
+            // What is forgotten is dropped on the way: no older version of it may be left behind, to count again.
+            let forgotten = runs[..<at].first {
+                $0.held.run.newestDecision < retention.forgetMark
+            }
+            return fitting([forgotten ?? runs[at]])
         }
         let aged = runs.filter { run in
             let newest = run.held.run.newestDecision

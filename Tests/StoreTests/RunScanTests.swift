@@ -186,6 +186,26 @@ struct RunScanTests {
         #expect(Set(others) == [0, 2])
     }
 
+    @Test("a damaged run is merged after older, forgotten ones: nothing older may come back")
+    func forgottenFirst() throws {
+        var life = Life()
+        for round in 0..<3 {
+            try life.live(round)
+            #expect(life.checkpoint() == nil)
+        }
+        life.apply(.settings(RetentionSettings(retentionSeconds: 5, forgetAfterSeconds: 5)))
+        for _ in 0..<20 { life.apply(.tick) }
+        #expect(life.checkpoint() == nil)
+        let retention = life.machine.durableRetention
+        life.store.mend(1, .merge)
+        let first = life.store.mergeCandidates(MergePolicy(), retention)
+        #expect(first == [0])
+        life.store.mend(1, .none)
+        life.store.mend(0, .merge)
+        let damaged = life.store.mergeCandidates(MergePolicy(), retention)
+        #expect(damaged == [0])
+    }
+
     @Test("what is superseded in a run that must be kept has no others merged, which are live")
     func keptAndDead() throws {
         var life = Life()
