@@ -10,6 +10,8 @@ package struct PeerState: Hashable, Sendable {
     package var roundTrip: UInt64?
     /// How far its wall clock is ahead of this node's, in milliseconds, as of the last round trip.
     package var clockOffset: Int64?
+    /// What its clock showed then.
+    var clock: ClockReading?
     package var lastHeardAt: Instant?
     @inline(__always)
     package var status: NodeStatus?
@@ -81,6 +83,7 @@ extension ReplicaNode {
         peers[i].isConnected = false
         peers[i].roundTrip = nil
         peers[i].clockOffset = nil
+        peers[i].clock = nil
         // It may come back with less than it has now.
         registry?.keepNotes()
         raft.peerDisconnected(peer, broken: broken, at: now, into: &actions)
@@ -122,6 +125,7 @@ extension ReplicaNode {
         case .pong(let sentAt, let wall, let status):
             note(status, of: i)
             let sample = now.nanoseconds(since: sentAt)
+            peers[i].clock = ClockReading(wall: wall, at: now)
             peers[i].clockOffset = clockOffset(of: wall, roundTrip: sample, at: now)
             // The smoothing of TCP's round-trip estimate (RFC 6298 §2).
             peers[i].roundTrip = peers[i].roundTrip.map { $0 - $0 / 8 + sample / 8 } ?? sample

@@ -112,11 +112,11 @@ extension ReplicaNode {
     @inline(__always)
     var canProposeMore: Bool {
         raft.role == .leader && requests.hasQueued && raft.proposalRefusal == nil
-            && !isQueueWaitingForRoom
+            && !isQueueHeld
     }
 
     private mutating func proposeQueued(at now: Instant, wall: WallTime) {
-        isQueueWaitingForRoom = false
+        isQueueHeld = false
         guard !forwarded.isEmpty || requests.hasQueued else { return }
         switch raft.proposalRefusal {
         case nil: break
@@ -125,6 +125,10 @@ extension ReplicaNode {
             return
         case .notLeader, .transferring:
             refuseForwarded()
+            return
+        }
+        guard let time = agreedTime(at: now, wall: wall) else {
+            isQueueHeld = true
             return
         }
         var (payloads, stored) = forwarded.propose(after: raft.lastIndex, room: raft.room)
@@ -139,7 +143,7 @@ extension ReplicaNode {
                 bytes == 0 || bytes + more <= ReplicaNode.maxBatchBytes
             else { return false }
             guard stored + moreStored <= room else {
-                isQueueWaitingForRoom = true
+                isQueueHeld = true
                 return false
             }
             bytes += more
@@ -152,7 +156,7 @@ extension ReplicaNode {
         counters.proposed += UInt64(payloads.count)
         let refusal = raft.propose(
             payloads,
-            wall: Timestamp(milliseconds: wall.milliseconds),
+            wall: time,
             at: now,
             into: &actions
         )
@@ -237,16 +241,10 @@ extension ReplicaNode {
         counters.forwardedIn += UInt64(taken)
     }
 
-    /// The time of what this node, the leader, would propose now.
-    func logTime(at now: Instant, wall: WallTime) -> LogTime {
-        let wall = Timestamp(milliseconds: wall.milliseconds)
-        return LogTime(milliseconds: raft.logTime(wall: wall, at: now).milliseconds)
-    }
-
     /// An entry that carries only its time, when a deadline of the state machine has passed.
     mutating func proposeTickIfDue(at now: Instant, wall: WallTime) {
         guard raft.role == .leader, tickIndex <= appliedIndex,
-            let due = machine.nextDeadline, due <= logTime(at: now, wall: wall),
+            let due = machine.nextDeadline, let time = logTime(at: now, wall: wall), due <= time,
             raft.proposalRefusal == nil
         else { return }
         var bytes: [UInt8] = []

@@ -50,8 +50,10 @@ package struct ReplicaNode: ~Copyable {
     var diskWatch = DiskWatch()
     /// What the peers were last told of `diskRoom`.
     var announcedRoom = DiskRoom.enough
-    /// The next request to propose is larger than what the disk has room for.
-    var isQueueWaitingForRoom = false
+    /// The next request to propose is larger than what the disk has room for, or it is not known what time it is.
+    var isQueueHeld = false
+    /// This node's clock is far from most members'.
+    var isClockDoubted = false
     /// Which directory stands for each member; `nil` where nobody asks.
     var registry: MemberRegistry?
     var identityWrites: UInt64 = 0
@@ -205,7 +207,8 @@ package struct ReplicaNode: ~Copyable {
     /// Then reads `output`.
     ///
     /// - Parameters:
-    /// - wall: this node's clock; becomes log time if this node leads, unless that is ahead.
+    /// - wall: this node's clock; becomes log time if this node leads, unless that is ahead or most clocks
+    ///   are far from it.
     /// - Returns: whether committed entries are left to apply, or requests to propose, so that
     ///   another turn is due at once.
     @discardableResult
@@ -264,9 +267,8 @@ package struct ReplicaNode: ~Copyable {
         // While proposals are refused the house-keeping looks again: a deadline that has passed
         // would call for one turn after the other in vain.
         if raft.role == .leader, tickIndex <= appliedIndex, raft.proposalRefusal == nil,
-            let due = machine.nextDeadline
+            let due = machine.nextDeadline, let time = logTime(at: now, wall: wall)
         {
-            let time = logTime(at: now, wall: wall)
             let wait = due.milliseconds.subtractingReportingOverflow(time.milliseconds)
             // The house-keeping comes sooner than any long wait ends.
             let milliseconds = wait.overflow ? 0 : min(wait.partialValue, 60_000)
@@ -375,6 +377,7 @@ package struct ReplicaNode: ~Copyable {
         askAgain(at: now)
         watchDisk(at: now)
         watchIntake(at: now)
+        watchClock()
         if nextPingAt <= now {
             nextPingAt = now.advanced(by: pingInterval)
             for peer in peers where peer.isConnected {

@@ -128,6 +128,10 @@ package enum Notice: Hashable, Sendable {
     case logDamaged(LogDamage)
     /// Decided attempts are kept for another time than before, as of an entry.
     case retentionChanged(RetentionSettings, before: RetentionSettings, at: LogIndex)
+    /// This node's clock is far from what most members' clocks show: what it stamps follows theirs, which is so
+    /// many milliseconds ahead of its own.
+    case clockDoubted(correction: Int64)
+    case clockAgrees
     /// A checkpoint is durable.
     case checkpointDone(LogIndex, records: Int, runs: Int)
     /// Nobody has asked for a piece of a backup for a while: its files are not kept any more.

@@ -54,6 +54,7 @@ extension ClusterChecker {
         } else {
             observeStamp(id, node, at: now)
         }
+        observeLead(id, node, at: now)
         records[node].stamp = book[id]?.entry.time.milliseconds ?? 0
         records[node].stampedAt = now
         guard case .success(let command) = book[id]?.command else { return }
@@ -75,6 +76,27 @@ extension ClusterChecker {
         fail(
             "one copy in a leader's log",
             "n\(node + 1) appends \(id), of which entry \(earlier) is a copy not applied yet",
+            at: now
+        )
+    }
+
+    /// What the members' clocks show now, right or wrong.
+    mutating func observeClocks(_ clocks: [UInt64], at now: UInt64) {
+        let passed = (now - clocksSeenAt) / 1_000_000
+        let agreed = clocks.sorted(by: >)[clocks.count / 2]
+        latestTime = max(latestTime + passed, agreed)
+        // Parts of a millisecond are not lost.
+        clocksSeenAt += passed * 1_000_000
+    }
+
+    /// Time in the log is not ahead of what most members' clocks have shown, and what has passed since.
+    private mutating func observeLead(_ id: EntryID, _ node: Int, at now: UInt64) {
+        // The second is what a leader's clock may be ahead of the others'; the rest is for clocks that drift.
+        let latest = latestTime + (now - clocksSeenAt) / 1_000_000 + 1000 + 50
+        guard let time = book[id]?.entry.time.milliseconds, time > latest else { return }
+        fail(
+            "log time agrees",
+            "n\(node + 1) stamps \(id) with \(time), \(time - latest) ms later than most clocks allow",
             at: now
         )
     }

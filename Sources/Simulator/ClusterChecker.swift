@@ -32,6 +32,9 @@ struct ClusterChecker {
     /// What is remembered in `canonical` is checked against the disks.
     var comparesAfresh = false
     let quorum: Int
+    /// The latest time that most clocks have shown, and what has passed since, as of a virtual time.
+    var latestTime: UInt64 = 0
+    var clocksSeenAt: UInt64 = 0
     /// Entries that let in a directory which did not stand for its node yet.
     var admissions: Set<UInt64> = []
     /// What is on the nodes' disks, past all faults.

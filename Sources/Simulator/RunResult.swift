@@ -32,6 +32,7 @@ package struct RunStatistics: Hashable, Sendable {
     /// Requests that waited for a record of the state.
     package var loads: UInt64 = 0
     package var replacedDirectories: UInt64 = 0
+    package var doubtedClocks: UInt64 = 0
     package var corruptStates: UInt64 = 0
     package var foundByDigest: UInt64 = 0
     /// Bits that flipped in runs of a state, and what was found and mended without a fetched checkpoint.

@@ -39,7 +39,9 @@ extension World {
             if fault.node != fault.peer { breakLink(fault.node, fault.peer, broken: true) }
             ends = false
         case .clockJump:
+            lookAtClocks()
             host.setClock(at: now, jump: fault.amount)
+            lookAtClocks()
             ends = false
         case .clockDrift: host.setClock(at: now, drift: fault.amount)
         case .slowDisk: host.slowFactor = UInt64(fault.amount)
@@ -276,6 +278,7 @@ extension World {
         for host in hosts {
             host.disk.clearFaults()
             host.slowFactor = 1
+            lookAtClocks()
             host.repairClock(at: now)
             host.secret = secret
             resume(host)

@@ -206,12 +206,17 @@ extension World {
         queue.schedule(.turn(node: host.number, run: process.run), at: time)
     }
 
+    func lookAtClocks() {
+        checker.observeClocks(hosts.map { $0.wall(at: now).milliseconds }, at: now)
+    }
+
     func turn(_ node: Int, run: Int) {
         let host = hosts[node]
         guard let process = host.process, process.run == run else { return }
         // A turn that came earlier has replaced this one.
         guard host.turnAt <= now else { return }
         host.turnAt = .max
+        if now >= checker.clocksSeenAt + WorldPlan.millisecond * 100 { lookAtClocks() }
         let wall = host.wall(at: now)
         let hasMore = process.replica.turn(at: instant, wall: wall)
         checker.observe(node, &process.replica, at: now)
@@ -340,6 +345,10 @@ extension World {
         case .logDamaged(let damage):
             statistics.damaged += 1
             trace.note(now, "n\(host.number + 1) found damage: \(damage.error)")
+        case .clockDoubted(let correction):
+            statistics.doubtedClocks += 1
+            trace.note(now, "n\(host.number + 1) doubts its clock, by \(correction) ms")
+        case .clockAgrees: trace.note(now, "n\(host.number + 1) doubts its clock no more")
         case .retentionChanged(let settings, _, _):
             trace.note(now, "n\(host.number + 1) keeps attempts: \(settings)")
         case .checkpointDone(let index, let records, let runs):

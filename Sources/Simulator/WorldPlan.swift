@@ -158,6 +158,7 @@ package struct WorldPlan: Sendable {
         addLogFaults(seed)
         drawPlacement(options)
         drawRetention(seed)
+        drawWrongClock(seed)
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds, hasTime: forgets)
         drawStateSettings(options.seed)
         restAttempts = attempts.count
@@ -223,6 +224,14 @@ package struct WorldPlan: Sendable {
         faultKinds.removeAll { $0 == .clockJump || $0 == .clockDrift }
         faults.removeAll { $0.kind == .clockJump || $0.kind == .clockDrift }
         clockOffsets = clockOffsets.map { max(-2000, min(2000, $0)) }
+    }
+
+    /// In some runs one clock is wrong by as much as a clock that was never set, from a stream of its own.
+    private mutating func drawWrongClock(_ seed: UInt64) {
+        var random = SeededRandom(seed: seed, stream: "wrong clock")
+        guard nodes > 2, random.chance(percent: 25) else { return }
+        let error = Int64(random.pick([3600, 86_400, 400 * 86_400])) * 1000
+        clockOffsets[random.below(nodes)] = random.chance(percent: 70) ? error : -error
     }
 
     /// An ID is too old for an attempt that waits so long to be opened, in seconds.

@@ -16,8 +16,8 @@ struct RunReport {
         "steps", "messages", "requests", "local", "reads", "retries", "committed", "elections",
         "attempts", "local reads", "crashes", "power cuts", "disk stops", "full disks",
         "refused for room", "stalled disks", "refused starts", "damaged", "repaired", "installs",
-        "replaced directories", "changed states", "found by digest", "rotten runs",
-        "found by scrub", "backups", "restored", "broken links",
+        "replaced directories", "doubted clocks", "changed states", "found by digest",
+        "rotten runs", "found by scrub", "backups", "restored", "broken links",
         "journal reads", "accepted", "repeated", "mismatched", "late", "contradicted", "stale",
         "verified", "rejected", "abandoned", "unreachable", "expired", "cancelled",
         "without details", "too old",
@@ -37,8 +37,8 @@ struct RunReport {
             s.elections, s.attempts, s.localReads, s.crashes, s.powerCuts, s.stopsByDisk,
             s.fullDisks, s.refusedForRoom, s.stalledDisks, s.refusedStarts, s.damaged, s.repaired,
             s.installs,
-            s.replacedDirectories, s.corruptStates, s.foundByDigest, s.rottenRuns,
-            s.foundByScrub, s.backups, s.restored,
+            s.replacedDirectories, s.doubtedClocks, s.corruptStates, s.foundByDigest,
+            s.rottenRuns, s.foundByScrub, s.backups, s.restored,
             s.brokenLinks, s.journalReads,
         ]
         counts += s.dispositions[1...6].map { UInt64($0) }

@@ -257,6 +257,7 @@ extension NodeLoop {
         gauges.bestMeanDecision = placement.bestMean
         gauges.electionTimeout = replica.raft.timing.electionTimeout
         gauges.placementMoves = replica.counters.placementMoves
+        gauges.clockCorrectionMilliseconds = replica.clockCorrection
         gauges.commitIndex = replica.raft.commitIndex.number
         gauges.appliedIndex = replica.appliedIndex.number
         gauges.lastLogIndex = replica.raft.lastIndex.number

@@ -342,6 +342,14 @@ final class NodeLoop {
                     "index": .count(index.number),
                 ]
             )
+        case .clockDoubted(let correction):
+            log.warning(
+                "replica",
+                "this node's clock is far from most members': what it stamps follows theirs",
+                ["correction_ms": .number(correction)]
+            )
+        case .clockAgrees:
+            log.info("replica", "this node's clock agrees with most members' again")
         case .checkpointDone(let index, let records, let runs):
             log.info(
                 "state",

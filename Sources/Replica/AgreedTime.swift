@@ -1,0 +1,104 @@
+internal import Raft
+internal import Verification
+
+/// What time it is, as far as a majority's clocks show it.
+///
+/// A leader stamps its own clock, held within a tolerance of what most members' clocks show: log time decides
+/// when attempts expire and for how long they are kept, none of which can be taken back, so one clock that
+/// is wrong must not decide it. It is the intersection of the clocks' intervals in the manner of Marzullo
+/// ("Maintaining the time in a distributed system", 1983), for clocks of which less than half are wrong, and with
+/// the same interval for each: then its ends are the two medians.
+package enum AgreedTime {
+    /// How far the own clock may be from the others', in milliseconds: far more than a synchronized clock is, and than
+    /// a pong is under way.
+    package static let tolerance: UInt64 = 1000
+
+    /// The time to stamp, in milliseconds since the Unix epoch.
+    ///
+    /// `clocks` are what the other voters' clocks have reached, as far as it is known; `voters` counts them all.
+    ///
+    /// - Returns: `nil` while too few clocks are known to tell which are right.
+    package static func reading(
+        own: UInt64,
+        voters: Int,
+        clocks: some Sequence<UInt64>
+    ) -> UInt64? {
+        // So many may be wrong, in two nodes either.
+        let wrong = voters / 2
+        guard voters > 1 else { return own }
+        // The greatest time that more than `wrong` clocks have reached, and the least that as many have not passed.
+        var (highest, lowest) = (UInt64?.none, UInt64?.none)
+        func consider(_ time: UInt64) {
+            var (notBelow, notAbove) = (own >= time ? 1 : 0, own <= time ? 1 : 0)
+            for clock in clocks {
+                if clock >= time { notBelow += 1 }
+                if clock <= time { notAbove += 1 }
+            }
+            if notBelow > wrong { highest = max(highest ?? time, time) }
+            if notAbove > wrong { lowest = min(lowest ?? time, time) }
+        }
+        consider(own)
+        for clock in clocks { consider(clock) }
+        guard let highest, let lowest else { return nil }
+        let (sum, isOver) = highest.addingReportingOverflow(tolerance)
+        let latest = isOver ? .max : sum
+        // Where half of the clocks are not known and the others differ, a time that is behind does less harm.
+        return min(max(own, lowest > tolerance ? lowest - tolerance : 0), latest)
+    }
+}
+
+/// What a peer's clock showed when it answered, and when the answer came.
+struct ClockReading: Hashable, Sendable {
+    var wall: WallTime
+    var at: Instant
+
+    /// What it has surely reached by now, in milliseconds: how long the answer was under way is not counted.
+    @inline(__always)
+    func reached(at now: Instant) -> UInt64 {
+        let (sum, isOver) = wall.milliseconds.addingReportingOverflow(
+            now.nanoseconds(since: at) / 1_000_000
+        )
+        return isOver ? .max : sum
+    }
+}
+
+extension ReplicaNode {
+    /// This node's clock as far as most members' clocks bear it out; `nil` while too few are known.
+    func agreedTime(at now: Instant, wall: WallTime) -> Timestamp? {
+        let membership = configuration.raft.membership
+        let clocks = peers.lazy.compactMap { peer -> UInt64? in
+            guard membership.isVoter(peer.node) else { return nil }
+            return peer.clock?.reached(at: now)
+        }
+        return AgreedTime.reading(
+            own: wall.milliseconds,
+            voters: membership.voters.count,
+            clocks: clocks
+        ).map { Timestamp(milliseconds: $0) }
+    }
+
+    /// The time of what this node, the leader, would propose now; `nil` while it proposes nothing, since too few
+    /// clocks are known.
+    func logTime(at now: Instant, wall: WallTime) -> LogTime? {
+        agreedTime(at: now, wall: wall).map {
+            LogTime(milliseconds: raft.logTime(wall: $0, at: now).milliseconds)
+        }
+    }
+
+    /// How far log time would be ahead of this node's clock if it led, in milliseconds; `nil` while too few clocks
+    /// are known.
+    package var clockCorrection: Int64? {
+        agreedTime(at: lastTurnAt, wall: lastWall).map {
+            Int64(clamping: $0.milliseconds) - Int64(clamping: lastWall.milliseconds)
+        }
+    }
+
+    /// Tells when this node's clock begins to be far from the others', and when it is not any more.
+    mutating func watchClock() {
+        guard let correction = clockCorrection else { return }
+        let isDoubted = correction.magnitude > (isClockDoubted ? 0 : AgreedTime.tolerance)
+        guard isDoubted != isClockDoubted else { return }
+        isClockDoubted = isDoubted
+        output.notices.append(isDoubted ? .clockDoubted(correction: correction) : .clockAgrees)
+    }
+}
