@@ -275,11 +275,12 @@ extension World {
         activeFaults = 0
         trace.note(now, "HEALING begins")
         network.unblockAll()
+        lookAtClocks()
+        for host in hosts { host.repairClock(at: now) }
+        lookAtClocks()
         for host in hosts {
             host.disk.clearFaults()
             host.slowFactor = 1
-            lookAtClocks()
-            host.repairClock(at: now)
             host.secret = secret
             resume(host)
             unhang(host)

@@ -106,6 +106,7 @@ package final class World {
     /// Runs to the end, or to the first broken promise.
     package func run() -> RunResult {
         trace.note(0, "\(plan.summary)")
+        lookAtClocks()
         while checker.violation == nil, !isDone, let (time, event) = queue.next() {
             now = time
             statistics.steps += 1
