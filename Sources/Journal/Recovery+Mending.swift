@@ -74,7 +74,10 @@ extension Recovery {
 
     /// Indexes of segments that are not sealed, or not there.
     private func strayIndexes() -> [String] {
-        let from = segments.last?.sequence ?? 0
+        // Where no segment is left of those that were read, the ones before them are sealed.
+        let from =
+            segments.last?.sequence
+            ?? files.dropFirst(first).first.flatMap(SegmentName.sequence) ?? 0
         return names.filter { name in
             guard name.hasSuffix(".idx"), let sequence = SegmentName.anySequence(name) else {
                 return false
@@ -93,6 +96,7 @@ extension Recovery {
             let name = evidenceName(file)
             try disk.perform(.rename(from: file, to: name))
             evidence.append(name)
+            gone.insert(file)
         }
         if let segment = segments.last {
             let file = SegmentName.file(segment.sequence)
@@ -109,6 +113,7 @@ extension Recovery {
                 let name = evidenceName(file)
                 try disk.perform(.rename(from: file, to: name))
                 evidence.append(name)
+                gone.insert(file)
                 segments.removeLast()
             }
         }

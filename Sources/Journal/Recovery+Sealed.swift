@@ -84,7 +84,7 @@ extension Recovery {
         at: Int,
         _ disk: inout some Disk
     ) throws(JournalError) -> SegmentHeader? {
-        guard at < files.count else { return nil }
+        guard at < files.count, !gone.contains(files[at]) else { return nil }
         var reader = try SegmentReader(files[at], on: &disk)
         guard let header = try header(of: &reader, on: &disk),
             SegmentName.file(header.sequence) == files[at], header.node == configuration.node,

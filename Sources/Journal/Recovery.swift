@@ -162,6 +162,8 @@ struct Recovery {
     var hardState = HardState()
     /// The log ends where the damage begins.
     var repairs = false
+    /// Segments that were moved aside.
+    var gone: Set<String> = []
     /// The log begins anew after the checkpoint.
     var restarts = false
 

@@ -590,6 +590,28 @@ struct SealedTests {
         #expect(holes == [LogIndex(5)...LogIndex(commit)])
     }
 
+    @Test("starts also where not even the first batch of its newest segment is whole")
+    func firstBatch() throws {
+        let (whole, model) = try longLog()
+        let commit = model.hardState.commitIndex.number
+        let segments = whole.list().filter { $0.hasSuffix(".seg") }
+        for hurt in 1...4 {
+            var disk = whole
+            for file in segments.suffix(hurt) { disk.flip(file, at: 532) }
+            for index in commit - 12...commit {
+                var again = disk
+                let checkpoint = model.checkpoint(at: index)
+                let first = try open(&again, after: checkpoint)
+                let second = try open(&again, after: checkpoint, salt: 9)
+                #expect(first.found.log.lastIndex >= LogIndex(index))
+                #expect(second.found.log.lastIndex == first.found.log.lastIndex)
+                let isRepairing = first.found.log.hardState.isRepairing
+                #expect(second.found.log.hardState.isRepairing == isRepairing)
+                #expect(isRepairing || hurt == 1, "the last batch may be an unfinished write")
+            }
+        }
+    }
+
     @Test("that lost all of its log begins anew after the checkpoint, as a node that repairs")
     func beginsAnew() throws {
         let (whole, model) = try longLog()
