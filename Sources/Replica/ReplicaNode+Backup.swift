@@ -21,12 +21,14 @@ struct Backup {
         var bytes: [UInt8]
         /// Its runs, pinned in the store.
         var handles: [Int]
-        /// The oldest entry that this disk has.
+        /// The oldest entry that is copied.
         var firstIndex: LogIndex
     }
     var id: UInt64
     var phase: Phase
     var askedAt: Instant
+    /// Of a log with a gap what is behind it will do.
+    var allowsGap: Bool
 }
 
 /// Reads under way for backups.
@@ -58,7 +60,7 @@ package enum BackupView: Hashable, Sendable {
         package var entry: EntryID
         /// Of that entry, in log time.
         package var time: Timestamp
-        /// The oldest entry of the log.
+        /// The oldest entry of the log that is copied.
         package var firstIndex: LogIndex
         /// A majority of the nodes has said that its states are the same as of that entry or a later one.
         package var isCompared: Bool
@@ -113,15 +115,29 @@ extension ReplicaNode {
 
     /// Begins a backup of what is applied by now, under a number that the caller drew.
     ///
+    /// Where part of the log is missing and cannot be had from anybody just now, `allowsGap` has the copy's log begin
+    /// behind that: the state stands for all of it.
+    ///
     /// - Returns: why not; `nil` if it was begun, and `backup` tells when it is ready.
-    package mutating func beginBackup(_ id: UInt64, at now: Instant) -> BackupRefusal? {
+    package mutating func beginBackup(
+        _ id: UInt64,
+        allowsGap: Bool = false,
+        at now: Instant
+    ) -> BackupRefusal? {
         guard isServing, installing == nil, !isRetired else { return .notServing }
         guard backups.count < ReplicaNode.maxBackups else { return .tooMany }
         guard appliedIndex > .zero else { return .nothingThere }
         // Alone, it has nobody to fetch from what its log once began with.
         let isMissing = journal.holes.contains { !isAlone || $0.upperBound >= journal.firstIndex }
-        guard !isMissing else { return .logIncomplete }
-        backups.append(Backup(id: id, phase: .preparing(appliedIndex), askedAt: now))
+        guard !isMissing || allowsGap else { return .logIncomplete }
+        backups.append(
+            Backup(
+                id: id,
+                phase: .preparing(appliedIndex),
+                askedAt: now,
+                allowsGap: allowsGap
+            )
+        )
         journal.isHeld = true
         prepareBackups(at: now)
         return nil
@@ -297,7 +313,8 @@ extension ReplicaNode {
                     manifest: manifest,
                     bytes: manifest.encoded(),
                     handles: store.pinCheckpoint(),
-                    firstIndex: journal.firstIndex
+                    firstIndex: backups[at].allowsGap
+                        ? min(firstBehindGaps, manifest.entry.index.next) : journal.firstIndex
                 )
                 backups[at].phase = .comparing(pinned, since: now)
             }
@@ -311,6 +328,11 @@ extension ReplicaNode {
                 wantComparison(of: entry, at: now)
             }
         }
+    }
+
+    /// From here on this disk has all of the log.
+    private var firstBehindGaps: LogIndex {
+        journal.holes.reduce(journal.firstIndex) { max($0, $1.upperBound.next) }
     }
 
     /// Whether a majority has said that its states are the same as of an entry, or as of one after which nothing came but

@@ -65,6 +65,16 @@ package enum BackupBody {
 
 /// Numbers in the query of a backup's routes.
 package enum BackupQuery {
+    /// `log=partial`: of a log with a gap what is behind it will do; `log=whole` is what goes without saying.
+    package static func allowsGap(_ query: Substring?) throws(Problem) -> Bool {
+        let given = query?.split(separator: "&").filter { $0.hasPrefix("log=") } ?? []
+        switch given {
+        case [], ["log=whole"]: return false
+        case ["log=partial"]: return true
+        default: throw .invalid(field: "log", "must be whole or partial")
+        }
+    }
+
     /// - Returns: `nil` if the parameter is not there; other parameters pass.
     package static func number(
         _ name: String,

@@ -7,16 +7,20 @@ import Replica
 
 /// Copies that are taken of this node while it runs: what is copied stays until they are done.
 extension NodeLoop {
-    func beginBackup(_ connection: HTTPConnection) throws(Problem) {
+    func beginBackup(_ request: Request, _ connection: HTTPConnection) throws(Problem) {
+        let allowsGap = try BackupQuery.allowsGap(request.query)
         let id = SecureRandom.bytes(8).reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
-        switch replica.beginBackup(id, at: now) {
+        switch replica.beginBackup(id, allowsGap: allowsGap, at: now) {
         case nil: break
         case .tooMany: throw .overloaded(retryAfter: 5)
         case .notServing: throw .quarantined(isRebuilding: replica.isRebuilding)
         case .nothingThere: throw .noBackupNow("nothing was committed yet")
         case .logIncomplete:
             throw .noBackupNow(
-                "part of the log is not on this node's disk and is fetched from the others"
+                """
+                part of the log is not on this node's disk and is fetched from the others; another node may \
+                have all of it, or log=partial takes what is behind the gap
+                """
             )
         }
         log.info("backup", "a copy of this node is begun", ["backup": .text(BackupBody.name(id))])

@@ -76,7 +76,7 @@ extension NodeLoop {
             try readmit(NodeID(try bodies.handOver(request)), connection)
         case .rebuild:
             try rebuild(NodeID(try bodies.handOver(request)), connection)
-        case .beginBackup: try beginBackup(connection)
+        case .beginBackup: try beginBackup(request, connection)
         case .showBackup(let name): try showBackup(name, connection)
         case .endBackup(let name): try endBackup(name, connection)
         case .backupFile(let name, let file):

@@ -18,16 +18,22 @@ enum BackupCommand {
             so that a copy without it is unfinished. Needs a token of scope operate.
             No secrets are in it but what the log has; digest_key has to be kept beside it. Callbacks that
             wait in a node's intake are not in the log yet, and not in the copy.
+            A node that lacks part of its log gives none, unless --allow-gap says that the log behind the gap
+            will do; the state is whole either way.
             """,
         options: [
             .init(name: "--to", value: "DIR", help: "where to write it"),
+            .init(
+                name: "--allow-gap",
+                help: "where a node's log has a gap, take the log behind it only"
+            ),
             .json,
         ] + ClusterClient.options
     ) { arguments throws(CommandFailure) in
         let directory = try arguments.required("--to")
         let client = try ClusterClient(arguments)
         var disk = try open(directory)
-        let transfer = try BackupTransfer(client)
+        let transfer = try BackupTransfer(client, allowsGap: arguments.has("--allow-gap"))
         let (found, isCompared): (BackupInspection, Bool?)
         do throws(CommandFailure) {
             (found, isCompared) = try transfer.copy(to: &disk, in: directory)
@@ -81,7 +87,7 @@ private struct BackupTransfer {
     private static let patience = Duration.seconds(600)
 
     /// Has the first node that will begin a backup.
-    init(_ all: ClusterClient) throws(CommandFailure) {
+    init(_ all: ClusterClient, allowsGap: Bool) throws(CommandFailure) {
         var failures: [String] = []
         var status = ExitStatus.unreachable
         for node in all.nodes {
@@ -89,7 +95,7 @@ private struct BackupTransfer {
             do throws(CommandFailure) {
                 let reply = try client.send(
                     "POST",
-                    "/v1/backups",
+                    allowsGap ? "/v1/backups?log=partial" : "/v1/backups",
                     token: client.file.tokens.operate
                 )
                 if reply.status == 201, let begun: BackupReply = JSON.decode(reply.body) {
