@@ -29,8 +29,7 @@ enum LocalCommands {
                 value: "P",
                 help: "HTTP on P+1…, peers on P+1001… (default 8100)"
             ),
-        ],
-        isForScripts: true
+        ]
     ) { arguments throws(CommandFailure) in
         let cluster = try LocalCluster(arguments)
         let count = try arguments.integer("--nodes", 1...LocalCluster.maxNodes)

@@ -1,5 +1,6 @@
 import HTTP
 import Server
+import Verification
 
 /// The cluster at a glance.
 enum StatusCommand {
@@ -51,9 +52,16 @@ package struct ClusterView: Decodable, Sendable {
         var bytes: Int
         var oldest_seconds: UInt64
     }
+    /// For how long decided attempts are kept, in seconds.
+    package struct Retention: Codable, Sendable {
+        var details_seconds: UInt64
+        var forget_after_seconds: UInt64?
+    }
     package var leader: Int?
     package var term: UInt64
     package var nodes: [Node]
+    /// Older nodes do not say.
+    var retention: Retention?
     /// The node that would lead best, and the mean of a decision with this leader and that one.
     var best_leader: Int?
     var decision_ms: Double?
@@ -95,6 +103,7 @@ package struct ClusterSummary: Encodable, Sendable {
     package var best_leader: Int?
     var decision_ms: Double?
     var best_decision_ms: Double?
+    var retention: ClusterView.Retention?
 
     package init(
         _ members: [ClusterFile.Node],
@@ -132,6 +141,7 @@ package struct ClusterSummary: Encodable, Sendable {
             row.refused = row.refused ?? seen?.refused
             nodes.append(row)
         }
+        retention = judge?.view.retention
         // What is known of the way to a node that is away is old, and it may itself be the best.
         guard away.isEmpty else { return }
         best_leader = judge?.view.best_leader
@@ -210,6 +220,13 @@ package struct ClusterSummary: Encodable, Sendable {
             let numbers = away.map { "\($0.node)" }.joined(separator: ", ")
             text += "\nbest leader: unknown while "
             text += away.count == 1 ? "node \(numbers) is away" : "nodes \(numbers) are away"
+        }
+        if let retention {
+            let kept = RetentionSettings(
+                retentionSeconds: retention.details_seconds,
+                forgetAfterSeconds: retention.forget_after_seconds
+            )
+            text += "\ndecided attempts: \(kept)"
         }
         for node in nodes {
             if let problem = node.problem { text += "\nnode \(node.node): \(problem)" }

@@ -78,6 +78,23 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
         }
     }
 
+    /// For how long decided attempts are kept, in seconds, as of what the answering node has applied.
+    package struct Retention: Hashable, Sendable, Decodable {
+        package var detailsSeconds: UInt64
+        /// `nil`: for ever.
+        package var forgetAfterSeconds: UInt64?
+
+        package init(detailsSeconds: UInt64, forgetAfterSeconds: UInt64?) {
+            self.detailsSeconds = detailsSeconds
+            self.forgetAfterSeconds = forgetAfterSeconds
+        }
+
+        private enum CodingKeys: String, CodingKey {
+            case detailsSeconds = "details_seconds"
+            case forgetAfterSeconds = "forget_after_seconds"
+        }
+    }
+
     /// `nil` while no leader is known.
     package var leader: UInt32?
     package var term: UInt64
@@ -93,8 +110,16 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
     package var bestDecisionMilliseconds: Double?
     /// The silence of a leader that starts an election, in milliseconds.
     package var electionTimeoutMilliseconds: Double?
+    package var retention: Retention
 
-    package init(leader: UInt32?, term: UInt64, node: UInt32, nodes: [Node]) {
+    package init(
+        leader: UInt32?,
+        term: UInt64,
+        node: UInt32,
+        retention: Retention,
+        nodes: [Node]
+    ) {
+        self.retention = retention
         self.leader = leader
         self.term = term
         self.node = node
@@ -112,6 +137,11 @@ package struct ClusterBody: Hashable, Sendable, Decodable {
         json.milliseconds("decision_ms", decisionMilliseconds)
         json.milliseconds("best_decision_ms", bestDecisionMilliseconds)
         json.milliseconds("election_timeout_ms", electionTimeoutMilliseconds)
+        json.key("retention")
+        json.beginObject()
+        json.member("details_seconds", retention.detailsSeconds)
+        json.member("forget_after_seconds", orNull: retention.forgetAfterSeconds)
+        json.endObject()
         json.key("nodes")
         json.beginArray()
         for node in nodes {

@@ -142,6 +142,7 @@ extension NodeConfiguration {
             nodes    \(nodes.joined(separator: ", "))
             data     \(dataDirectory)
             flows    \(flows.map { "\($0.name) (\($0.kind))" }.joined(separator: ", "))
+            keeps    \(state.retention.map { "\($0)" } ?? "decided attempts as the cluster does")
             targets  \(targets.isEmpty ? "none allowed" : targets.joined(separator: ", "))
             secrets  \(secretsFile)
             """

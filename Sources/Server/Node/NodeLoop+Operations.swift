@@ -55,10 +55,15 @@ extension NodeLoop {
             node.refused = state?.refusal?.description
             return node
         }
+        let kept = replica.machine.retention.settings
         var body = ClusterBody(
             leader: replica.raft.leader?.number,
             term: replica.raft.currentTerm.number,
             node: configuration.node.number,
+            retention: ClusterBody.Retention(
+                detailsSeconds: kept.retentionSeconds,
+                forgetAfterSeconds: kept.forgetAfterSeconds
+            ),
             nodes: nodes
         )
         let placement = replica.placementView

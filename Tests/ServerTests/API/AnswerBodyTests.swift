@@ -204,12 +204,18 @@ struct AnswerBodyTests {
         known.starts = 3
         known.intake = ClusterBody.Intake(records: 2, bytes: 340, oldestSeconds: 7)
         silent.refused = "its directory was emptied"
-        var body = ClusterBody(leader: nil, term: 4, node: 1, nodes: [known, silent])
+        var body = ClusterBody(
+            leader: nil,
+            term: 4,
+            node: 1,
+            retention: .init(detailsSeconds: 34_560_000, forgetAfterSeconds: nil),
+            nodes: [known, silent]
+        )
         body.bestLeader = 2
         body.bestDecisionMilliseconds = 112.333
         #expect(
             Fixture.text(body.bytes)
-                == #"{"leader":null,"term":4,"node":1,"best_leader":2,"decision_ms":null,"best_decision_ms":112.333,"election_timeout_ms":null,"nodes":[{"node":1,"region":"us-east","role":"follower","disk":"reserve","commit_index":42,"applied_index":41,"reachable":true,"round_trip_ms":0.100,"http":"http://127.0.0.1:8101","condition":"healthy","directory":"00ff","starts":3,"refused":null,"intake":{"records":2,"bytes":340,"oldest_seconds":7}},{"node":2,"region":"eu-west","role":"unknown","disk":null,"commit_index":null,"applied_index":null,"reachable":false,"round_trip_ms":null,"http":"http://127.0.0.1:8102","condition":"unknown","directory":null,"starts":null,"refused":"its directory was emptied","intake":null}]}"#
+                == #"{"leader":null,"term":4,"node":1,"best_leader":2,"decision_ms":null,"best_decision_ms":112.333,"election_timeout_ms":null,"retention":{"details_seconds":34560000,"forget_after_seconds":null},"nodes":[{"node":1,"region":"us-east","role":"follower","disk":"reserve","commit_index":42,"applied_index":41,"reachable":true,"round_trip_ms":0.100,"http":"http://127.0.0.1:8101","condition":"healthy","directory":"00ff","starts":3,"refused":null,"intake":{"records":2,"bytes":340,"oldest_seconds":7}},{"node":2,"region":"eu-west","role":"unknown","disk":null,"commit_index":null,"applied_index":null,"reachable":false,"round_trip_ms":null,"http":"http://127.0.0.1:8102","condition":"unknown","directory":null,"starts":null,"refused":"its directory was emptied","intake":null}]}"#
         )
         #expect(Fixture.text(HandOverBody.bytes(leader: 2, term: 5)) == #"{"leader":2,"term":5}"#)
     }
