@@ -45,6 +45,27 @@ package enum AgreedTime {
         // Where half of the clocks are not known and the others differ, a time that is behind does less harm.
         return min(max(own, lowest > tolerance ? lowest - tolerance : 0), latest)
     }
+
+    /// How far the own clock is behind what most voters show, in milliseconds; 0 while no majority shows another time
+    /// than it does.
+    ///
+    /// Of two clocks of three that differ nobody knows which one is wrong.
+    static func correction(
+        own: UInt64,
+        voters: Int,
+        clocks: some Sequence<UInt64>,
+        tolerance: UInt64
+    ) -> Int64 {
+        var (ahead, behind) = (0, 0)
+        for clock in clocks {
+            if clock > own, clock - own > tolerance { ahead += 1 }
+            if clock < own, own - clock > tolerance { behind += 1 }
+        }
+        guard max(ahead, behind) > voters / 2,
+            let time = reading(own: own, voters: voters, clocks: clocks)
+        else { return 0 }
+        return Int64(clamping: time) - Int64(clamping: own)
+    }
 }
 
 /// What a peer's clock showed when it answered, and when the answer came.
@@ -65,16 +86,20 @@ struct ClockReading: Hashable, Sendable {
 extension ReplicaNode {
     /// This node's clock as far as most members' clocks bear it out; `nil` while too few are known.
     func agreedTime(at now: Instant, wall: WallTime) -> Timestamp? {
+        AgreedTime.reading(
+            own: wall.milliseconds,
+            voters: configuration.raft.membership.voters.count,
+            clocks: knownClocks(at: now)
+        ).map { Timestamp(milliseconds: $0) }
+    }
+
+    /// What the other voters' clocks have reached, as far as it is known.
+    private func knownClocks(at now: Instant) -> some Sequence<UInt64> {
         let membership = configuration.raft.membership
-        let clocks = peers.lazy.compactMap { peer -> UInt64? in
+        return peers.lazy.compactMap { peer -> UInt64? in
             guard membership.isVoter(peer.node) else { return nil }
             return peer.clock?.reached(at: now)
         }
-        return AgreedTime.reading(
-            own: wall.milliseconds,
-            voters: membership.voters.count,
-            clocks: clocks
-        ).map { Timestamp(milliseconds: $0) }
     }
 
     /// The time of what this node, the leader, would propose now; `nil` while it proposes nothing, since too few
@@ -85,20 +110,27 @@ extension ReplicaNode {
         }
     }
 
-    /// How far log time would be ahead of this node's clock if it led, in milliseconds; `nil` while too few clocks
-    /// are known.
-    package var clockCorrection: Int64? {
-        agreedTime(at: lastTurnAt, wall: lastWall).map {
-            Int64(clamping: $0.milliseconds) - Int64(clamping: lastWall.milliseconds)
-        }
+    /// How far this node's clock is behind what most voters show, in milliseconds; 0 while no majority shows another
+    /// time.
+    package var clockCorrection: Int64 { clockCorrection(beyond: AgreedTime.tolerance) }
+
+    private func clockCorrection(beyond tolerance: UInt64) -> Int64 {
+        AgreedTime.correction(
+            own: lastWall.milliseconds,
+            voters: configuration.raft.membership.voters.count,
+            clocks: knownClocks(at: lastTurnAt),
+            tolerance: tolerance
+        )
     }
 
-    /// Tells when this node's clock begins to be far from the others', and when it is not any more.
+    /// Tells when this node's clock begins to be far from most others', and when it is not any more.
     mutating func watchClock() {
-        guard let correction = clockCorrection else { return }
-        let isDoubted = correction.magnitude > (isClockDoubted ? 0 : AgreedTime.tolerance)
-        guard isDoubted != isClockDoubted else { return }
-        isClockDoubted = isDoubted
-        output.notices.append(isDoubted ? .clockDoubted(correction: correction) : .clockAgrees)
+        let tolerance = AgreedTime.tolerance
+        let correction = clockCorrection(beyond: isClockDoubted ? tolerance / 2 : tolerance)
+        guard (correction != 0) != isClockDoubted else { return }
+        isClockDoubted.toggle()
+        output.notices.append(
+            isClockDoubted ? .clockDoubted(correction: correction) : .clockAgrees
+        )
     }
 }

@@ -127,9 +127,7 @@ extension ReplicaNode {
         guard isServing, installing == nil, !isRetired else { return .notServing }
         guard backups.count < ReplicaNode.maxBackups else { return .tooMany }
         guard appliedIndex > .zero else { return .nothingThere }
-        // Alone, it has nobody to fetch from what its log once began with.
-        let isMissing = journal.holes.contains { !isAlone || $0.upperBound >= journal.firstIndex }
-        guard !isMissing || allowsGap else { return .logIncomplete }
+        guard missingEntries == 0 || allowsGap else { return .logIncomplete }
         backups.append(
             Backup(
                 id: id,

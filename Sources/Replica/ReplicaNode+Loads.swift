@@ -162,6 +162,7 @@ extension ReplicaNode {
     mutating func giveUpState(_ reason: String) {
         guard stateFault == nil else { return }
         stateFault = reason
+        helpedAt = lastTurnAt
         isRebuilding = true
         output.completions += requests.giveUpAll()
         raft.avoidOffice(true, at: lastTurnAt)
@@ -176,14 +177,15 @@ extension ReplicaNode {
     /// what is on the disk.
     ///
     /// A read may have failed for a while only; and if a record is lost for good, a node that has all others is of
-    /// more use than one that has none.
+    /// more use than one that has none. Those who have a state may not hand it on: one that nobody compared, while
+    /// those are away with whom it could be.
     mutating func startAnewWithoutHelp(at now: Instant) {
         guard stateFault != nil, !isRetired, !isPublishingInstall else { return }
         let hasHelp = otherVoters(at: now).contains { peer in
             peer.condition == .healthy
                 || peer.condition == .damaged && damagedFetches < ReplicaNode.maxRefusedCopies
         }
-        guard !hasHelp else {
+        guard !hasHelp || helpedAt.advanced(by: ReplicaNode.patienceWithHelp) <= now else {
             helplessSince = nil
             return
         }
@@ -194,6 +196,8 @@ extension ReplicaNode {
         output.notices.append(.digest(.startsAnew))
     }
 
+    /// So long nobody need have given a piece of a state, though some could.
+    private static var patienceWithHelp: Duration { .seconds(60) }
     private static var patienceWithoutHelp: Duration { .seconds(10) }
 
     var isAlone: Bool { configuration.raft.membership.voters.count < 2 }

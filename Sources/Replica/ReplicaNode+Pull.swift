@@ -32,6 +32,24 @@ struct Pulling {
 }
 
 extension ReplicaNode {
+    /// How many entries of the log should be on this disk and are not.
+    package var missingEntries: UInt64 {
+        var count: UInt64 = 0
+        // Alone, it has nobody to fetch from what its log once began with.
+        for hole in journal.holes where !isAlone || hole.upperBound >= journal.firstIndex {
+            count += hole.upperBound.number - hole.lowerBound.number + 1
+        }
+        return count
+    }
+
+    /// Part of the house-keeping: tells when part of the log begins to be missing, and when it is there again.
+    mutating func watchGaps() {
+        let missing = missingEntries
+        guard (missing > 0) != isLogIncomplete else { return }
+        isLogIncomplete = missing > 0
+        output.notices.append(isLogIncomplete ? .logIncomplete(missing: missing) : .logComplete)
+    }
+
     /// Entries asked for at a time cost so much.
     static let pulledBytes = 256 * 1024
     /// An answer that has not come by then will not come.

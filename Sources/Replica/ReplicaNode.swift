@@ -54,6 +54,8 @@ package struct ReplicaNode: ~Copyable {
     var isQueueHeld = false
     /// This node's clock is far from most members'.
     var isClockDoubted = false
+    /// Part of the log is missing on this disk.
+    var isLogIncomplete = false
     /// Which directory stands for each member; `nil` where nobody asks.
     var registry: MemberRegistry?
     var identityWrites: UInt64 = 0
@@ -70,6 +72,8 @@ package struct ReplicaNode: ~Copyable {
     var installing: Installing?
     /// Since when nobody has had a state to fetch in the place of one that cannot be read.
     var helplessSince: Instant?
+    /// When a piece of one came last.
+    var helpedAt: Instant
     /// What was fetched last was damaged where it came from: it is not asked for again before.
     var nextFetchAt: Instant?
     /// Copies that were refused, since they are damaged or cannot be read where they come from.
@@ -152,6 +156,7 @@ package struct ReplicaNode: ~Copyable {
         }
         self.configuration = configuration
         startedAt = now
+        helpedAt = now
         self.registry = registry
         self.raft = RaftNode(
             configuration: configuration.raft,
@@ -378,6 +383,7 @@ package struct ReplicaNode: ~Copyable {
         watchDisk(at: now)
         watchIntake(at: now)
         watchClock()
+        watchGaps()
         if nextPingAt <= now {
             nextPingAt = now.advanced(by: pingInterval)
             for peer in peers where peer.isConnected {

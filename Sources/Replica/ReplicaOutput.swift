@@ -128,6 +128,10 @@ package enum Notice: Hashable, Sendable {
     case logDamaged(LogDamage)
     /// Decided attempts are kept for another time than before, as of an entry.
     case retentionChanged(RetentionSettings, before: RetentionSettings, at: LogIndex)
+    /// So many entries of the log are not on this disk, and are fetched from the others; or they are there again, or
+    /// are not to be had any more.
+    case logIncomplete(missing: UInt64)
+    case logComplete
     /// This node's clock is far from what most members' clocks show: what it stamps follows theirs, which is so
     /// many milliseconds ahead of its own.
     case clockDoubted(correction: Int64)

@@ -224,7 +224,7 @@ extension World {
         let isIdle = !carryOut(host, process) && !hasMore
         guard host.process === process else { return }
         checkStalledLeader(host, process)
-        if hasMore { wake(node, after: 1000) }
+        if hasMore { wake(node, after: plan.turnAgain) }
         let deadline = process.replica.nextDeadline(at: instant, wall: wall).nanoseconds
         host.idleTurns = isIdle && deadline <= instant.nanoseconds ? host.idleTurns + 1 : 0
         if host.idleTurns > 100 {
@@ -345,6 +345,9 @@ extension World {
         case .logDamaged(let damage):
             statistics.damaged += 1
             trace.note(now, "n\(host.number + 1) found damage: \(damage.error)")
+        case .logIncomplete(let missing):
+            trace.note(now, "n\(host.number + 1) lacks \(missing) entries of the log")
+        case .logComplete: trace.note(now, "n\(host.number + 1) has all of the log")
         case .clockDoubted(let correction):
             statistics.doubtedClocks += 1
             trace.note(now, "n\(host.number + 1) doubts its clock, by \(correction) ms")

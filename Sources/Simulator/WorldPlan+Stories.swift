@@ -130,6 +130,8 @@ extension WorldPlan {
             }
         }
         setPace(slowerThan: 10 * longest)
+        // One message a round trip catches up with nothing.
+        maxInflightAppends = max(maxInflightAppends, 16)
     }
 
     /// What a story needs of how states are kept.

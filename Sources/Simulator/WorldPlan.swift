@@ -38,11 +38,13 @@ package struct WorldPlan: Sendable {
     private(set) var electionTimeout: UInt64
     private(set) var heartbeat: UInt64
     private(set) var turnDelay: UInt64
+    /// When a node that has more to do gets its next turn.
+    private(set) var turnAgain: UInt64 = 1000
     private(set) var diskWrite: UInt64
     private(set) var diskSync: UInt64
     private(set) var segmentSize: Int
     private(set) var maxAppendBytes: Int
-    private(set) var maxInflightAppends: Int
+    var maxInflightAppends: Int
     private(set) var maxCachedBytes: Int
     private(set) var maxUncommittedBytes: Int
     private(set) var maxPendingBytes: Int
@@ -159,6 +161,7 @@ package struct WorldPlan: Sendable {
         drawPlacement(options)
         drawRetention(seed)
         drawWrongClock(seed)
+        drawPace(seed)
         attempts = WorkloadPlan.draw(options, nodes: nodes, until: chaosEnds, hasTime: forgets)
         drawStateSettings(options.seed)
         restAttempts = attempts.count
@@ -224,6 +227,14 @@ package struct WorldPlan: Sendable {
         faultKinds.removeAll { $0 == .clockJump || $0 == .clockDrift }
         faults.removeAll { $0.kind == .clockJump || $0.kind == .clockDrift }
         clockOffsets = clockOffsets.map { max(-2000, min(2000, $0)) }
+    }
+
+    /// In some runs with retention, from a stream of its own, a node that has more to do takes its time: then time passes
+    /// while a checkpoint is made, one attempt a turn perhaps.
+    private mutating func drawPace(_ seed: UInt64) {
+        var random = SeededRandom(seed: seed, stream: "pace")
+        guard !retentions.isEmpty, random.chance(percent: 50) else { return }
+        turnAgain = 3 * WorldPlan.millisecond
     }
 
     /// In some runs one clock is wrong by as much as a clock that was never set, from a stream of its own.

@@ -551,6 +551,23 @@ struct SealedTests {
         }
     }
 
+    @Test("keeps its first segment until the second goes too: what begins with that was restored")
+    func firstGoesWithSecond() throws {
+        let (whole, model) = try longLog(truncating: false)
+        let commit = model.hardState.commitIndex.number
+        func oldest(before index: Int) throws -> String {
+            var disk = whole
+            var opened = try open(&disk, after: model.checkpoint(at: commit))
+            opened.journal.removeSegments(before: model.entries[index].time)
+            _ = try opened.journal.finish(on: &disk)
+            return try #require(disk.list().filter { $0.hasSuffix(".seg") }.min())
+        }
+        let left = try (0..<60).map { try oldest(before: $0) }
+        #expect(!left.contains("log-0000000000000002.seg"))
+        #expect(left.contains("log-0000000000000001.seg"))
+        #expect(left.contains("log-0000000000000003.seg"))
+    }
+
     @Test("survives a crash at any step of losing its oldest segments")
     func crashWhileRemoving() throws {
         let (whole, model) = try longLog()

@@ -215,6 +215,26 @@ struct StateScrubTests {
         #expect(try damage(cluster, 2).isEmpty)
     }
 
+    @Test("a node that could not read its state has it again, though nobody may hand on another")
+    func unhelped() throws {
+        let cluster = try settled {
+            $0.scrubBytesPerSecond = 0
+            $0.digestInterval = .seconds(3600)
+        }
+        // With whom the leader's state could be compared is away for good.
+        cluster.crash(1)
+        cluster.members[2].disk.unreadable = (try #require(try runs(cluster, 2).first), 200)
+        let late = Example.callback("a0", .ringing, key: "late")
+        try cluster.perform(.callback(late), at: 0)
+        cluster.run(for: .seconds(10))
+        #expect(hasGivenUp(cluster, 2))
+        cluster.members[2].disk.unreadable = nil
+        cluster.run(for: .seconds(40))
+        #expect(cluster.look(2) { $0.isServing } == false)
+        cluster.run(for: .seconds(30))
+        #expect(cluster.look(2) { $0.isServing } == true)
+    }
+
     @Test("two nodes damaged in different places: one after the other has a whole state again")
     func two() throws {
         let cluster = try settled()

@@ -67,7 +67,8 @@ package enum BackupBody {
 package enum BackupQuery {
     /// `log=partial`: of a log with a gap what is behind it will do; `log=whole` is what goes without saying.
     package static func allowsGap(_ query: Substring?) throws(Problem) -> Bool {
-        let given = query?.split(separator: "&").filter { $0.hasPrefix("log=") } ?? []
+        let given =
+            query?.split(separator: "&").filter { $0 == "log" || $0.hasPrefix("log=") } ?? []
         switch given {
         case [], ["log=whole"]: return false
         case ["log=partial"]: return true

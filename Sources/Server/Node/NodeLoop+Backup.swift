@@ -18,8 +18,8 @@ extension NodeLoop {
         case .logIncomplete:
             throw .noBackupNow(
                 """
-                part of the log is not on this node's disk and is fetched from the others; another node may \
-                have all of it, or log=partial takes what is behind the gap
+                part of the log is not on this node's disk, and is fetched from the others if they have it \
+                (log=partial takes what is behind the gap)
                 """
             )
         }

@@ -263,6 +263,7 @@ extension NodeLoop {
         gauges.electionTimeout = replica.raft.timing.electionTimeout
         gauges.placementMoves = replica.counters.placementMoves
         gauges.clockCorrectionMilliseconds = replica.clockCorrection
+        gauges.missingEntries = replica.missingEntries
         gauges.commitIndex = replica.raft.commitIndex.number
         gauges.appliedIndex = replica.appliedIndex.number
         gauges.lastLogIndex = replica.raft.lastIndex.number

@@ -342,6 +342,14 @@ final class NodeLoop {
                     "index": .count(index.number),
                 ]
             )
+        case .logIncomplete(let missing):
+            log.warning(
+                "journal",
+                "part of the log is not on this disk: it is fetched from the others",
+                ["entries": .count(missing)]
+            )
+        case .logComplete:
+            log.info("journal", "nothing is missing in the log any more")
         case .clockDoubted(let correction):
             log.warning(
                 "replica",

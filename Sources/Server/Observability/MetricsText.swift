@@ -99,8 +99,8 @@ package struct Gauges: Sendable {
     /// How long the batch under way has taken so far.
     package var diskWaitNanoseconds: UInt64 = 0
     package var uptimeSeconds: UInt64 = 0
-    /// `nil` while too few members' clocks are known.
-    package var clockCorrectionMilliseconds: Int64?
+    package var clockCorrectionMilliseconds: Int64 = 0
+    package var missingEntries: UInt64 = 0
     /// The name of what this node is fit for; see `NodeCondition`.
     package var condition = ""
     package var conditions: [String] = []
@@ -222,14 +222,17 @@ extension Metrics {
     }
 
     private func writeConsensus(_ gauges: Gauges, _ text: inout PrometheusText) {
-        if let correction = gauges.clockCorrectionMilliseconds {
-            text.begin(
-                "verdict_clock_correction_seconds",
-                .gauge,
-                help: "How far log time would be ahead of this node's clock if it led."
-            )
-            text.sample([], milliseconds: correction)
-        }
+        text.begin(
+            "verdict_clock_correction_seconds",
+            .gauge,
+            help: "How far most nodes' clocks are ahead of this one's; 0 while they agree."
+        )
+        text.sample([], milliseconds: gauges.clockCorrectionMilliseconds)
+        text.gauge(
+            "verdict_log_missing_entries",
+            gauges.missingEntries,
+            "Entries of the log that are not on this disk, and are fetched from the others."
+        )
         text.gauge("verdict_raft_term", gauges.term, "The current term.")
         text.begin("verdict_raft_role", .gauge, help: "1 for the role this node has.")
         for role in Gauges.Role.allCases {

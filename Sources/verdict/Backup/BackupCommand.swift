@@ -96,7 +96,8 @@ private struct BackupTransfer {
                 let reply = try client.send(
                     "POST",
                     allowsGap ? "/v1/backups?log=partial" : "/v1/backups",
-                    token: client.file.tokens.operate
+                    token: client.file.tokens.operate,
+                    anyAnswer: true
                 )
                 if reply.status == 201, let begun: BackupReply = JSON.decode(reply.body) {
                     self.client = client
@@ -109,6 +110,9 @@ private struct BackupTransfer {
             } catch {
                 failures.append(error.message)
             }
+        }
+        if failures.contains(where: { $0.contains("log=partial") }) {
+            failures.append("--allow-gap takes a copy all the same, of the log behind the gap")
         }
         throw CommandFailure(status, failures.joined(separator: "\n         "))
     }

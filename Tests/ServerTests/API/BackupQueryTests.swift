@@ -12,7 +12,9 @@ struct BackupQueryTests {
         for query in ["log=partial", "log=partial&other=1"] as [Substring] {
             #expect(try BackupQuery.allowsGap(query))
         }
-        for query in ["log=", "log=Partial", "log=partial&log=partial", "log=whole&log=partial"]
+        for query in [
+            "log", "log=", "log=Partial", "log=partial&log=partial", "log=whole&log=partial",
+        ]
             as [Substring]
         {
             #expect(throws: Problem.self, "\(query)") { try BackupQuery.allowsGap(query) }
