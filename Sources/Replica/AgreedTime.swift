@@ -16,12 +16,14 @@ package enum AgreedTime {
     /// The time to stamp, in milliseconds since the Unix epoch.
     ///
     /// `clocks` are what the other voters' clocks have reached, as far as it is known; `voters` counts them all.
+    /// With `waitsForAll` those that are not known yet are waited for where it depends on them which are right.
     ///
     /// - Returns: `nil` while too few clocks are known to tell which are right.
     package static func reading(
         own: UInt64,
         voters: Int,
-        clocks: some Sequence<UInt64>
+        clocks: some Sequence<UInt64>,
+        waitsForAll: Bool = false
     ) -> UInt64? {
         // So many may be wrong, in two nodes either.
         let wrong = voters / 2
@@ -42,8 +44,12 @@ package enum AgreedTime {
         guard let highest, let lowest else { return nil }
         let (sum, isOver) = highest.addingReportingOverflow(tolerance)
         let latest = isOver ? .max : sum
+        let earliest = lowest > tolerance ? lowest - tolerance : 0
+        if waitsForAll, earliest > latest, clocks.reduce(1, { known, _ in known + 1 }) < voters {
+            return nil
+        }
         // Where half of the clocks are not known and the others differ, a time that is behind does less harm.
-        return min(max(own, lowest > tolerance ? lowest - tolerance : 0), latest)
+        return min(max(own, earliest), latest)
     }
 
     /// How far the own clock is behind what most voters show, in milliseconds; 0 while no majority shows another time
@@ -89,9 +95,16 @@ extension ReplicaNode {
         AgreedTime.reading(
             own: wall.milliseconds,
             voters: configuration.raft.membership.voters.count,
-            clocks: knownClocks(at: now)
+            clocks: knownClocks(at: now),
+            waitsForAll: now < leaderSince.advanced(by: ReplicaNode.patienceForClocks)
         ).map { Timestamp(milliseconds: $0) }
     }
+
+    /// A new leader knows no more of the time than the last entry's.
+    ///
+    /// Did it go on from there for a moment, by the one clock that is behind, what it opens then would expire as soon as
+    /// it knows better.
+    private static var patienceForClocks: Duration { .seconds(2) }
 
     /// What the other voters' clocks have reached, as far as it is known.
     private func knownClocks(at now: Instant) -> some Sequence<UInt64> {
@@ -109,6 +122,9 @@ extension ReplicaNode {
             LogTime(milliseconds: raft.logTime(wall: $0, at: now).milliseconds)
         }
     }
+
+    /// Enough clocks were known in this turn: what is to be proposed once, is proposed.
+    var isTimeKnown: Bool { agreedTime(at: lastTurnAt, wall: lastWall) != nil }
 
     /// How far this node's clock is behind what most voters show, in milliseconds; 0 while no majority shows another
     /// time.

@@ -89,7 +89,8 @@ extension ReplicaNode {
         let wanted = wantedComparison(at: now)
         let isWanted = wanted > .zero
         guard raft.role == .leader, raft.proposalRefusal == nil,
-            comparison.proposedAt <= appliedIndex, machine.digest.isCheckDue || isWanted
+            comparison.proposedAt <= appliedIndex, machine.digest.isCheckDue || isWanted,
+            isTimeKnown
         else { return }
         let agreed = majorityMark
         let newest = machine.digest.marks.last?.index ?? EntryIndex(0)

@@ -10,7 +10,7 @@ package struct PeerState: Hashable, Sendable {
     package var roundTrip: UInt64?
     /// How far its wall clock is ahead of this node's, in milliseconds, as of the last round trip.
     package var clockOffset: Int64?
-    /// What its clock showed then.
+    /// What its clock showed when it was heard last, on this link or an earlier one.
     var clock: ClockReading?
     package var lastHeardAt: Instant?
     @inline(__always)
@@ -82,8 +82,8 @@ extension ReplicaNode {
         guard let i = peers.firstIndex(where: { $0.node == peer }) else { return }
         peers[i].isConnected = false
         peers[i].roundTrip = nil
+        // Its clock goes on meanwhile, as this node's does: what was seen of it still tells which are right.
         peers[i].clockOffset = nil
-        peers[i].clock = nil
         // It may come back with less than it has now.
         registry?.keepNotes()
         raft.peerDisconnected(peer, broken: broken, at: now, into: &actions)

@@ -259,6 +259,7 @@ extension ReplicaNode {
         guard let wanted = configuration.state.retention, raft.role == .leader,
             settingsIndex <= appliedIndex, machine.retention.settings != wanted,
             raft.proposalRefusal == nil, raft.term(at: raft.commitIndex) == raft.currentTerm,
+            isTimeKnown,
             appliedIndex == raft.commitIndex
         else { return }
         var bytes: [UInt8] = []

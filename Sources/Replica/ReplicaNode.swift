@@ -52,6 +52,8 @@ package struct ReplicaNode: ~Copyable {
     var announcedRoom = DiskRoom.enough
     /// The next request to propose is larger than what the disk has room for, or it is not known what time it is.
     var isQueueHeld = false
+    /// When this node took office last.
+    var leaderSince: Instant
     /// This node's clock is far from most members'.
     var isClockDoubted = false
     /// Part of the log is missing on this disk.
@@ -157,6 +159,7 @@ package struct ReplicaNode: ~Copyable {
         self.configuration = configuration
         startedAt = now
         helpedAt = now
+        leaderSince = now
         self.registry = registry
         self.raft = RaftNode(
             configuration: configuration.raft,
@@ -357,6 +360,7 @@ package struct ReplicaNode: ~Copyable {
 
     private mutating func roleChanged(_ change: RoleChange, at now: Instant) {
         counters.roleChanges += 1
+        if change.role == .leader { leaderSince = now }
         output.notices.append(.roleChanged(change))
         // What was proposed or forwarded in another term may be lost: all that waits is sent
         // again, to whoever leads now. A command that was not lost is known by its request ID.

@@ -83,16 +83,20 @@ extension ClusterChecker {
     /// What the members' clocks show now, right or wrong.
     mutating func observeClocks(_ clocks: [UInt64], at now: UInt64) {
         let passed = (now - clocksSeenAt) / 1_000_000
-        let agreed = clocks.sorted(by: >)[clocks.count / 2]
-        latestTime = max(latestTime + passed, agreed)
+        for node in clocks.indices {
+            latestTimes[node] = max(latestTimes[node] + passed, clocks[node])
+        }
         // Parts of a millisecond are not lost.
         clocksSeenAt += passed * 1_000_000
     }
 
     /// Time in the log is not ahead of what most members' clocks have shown, and what has passed since.
+    ///
+    /// Each at another time: a leader goes on from what it saw of a clock last, also while that node is away.
     private mutating func observeLead(_ id: EntryID, _ node: Int, at now: UInt64) {
         // The second is what a leader's clock may be ahead of the others'; the rest is for clocks that drift.
-        let latest = latestTime + (now - clocksSeenAt) / 1_000_000 + 1000 + 50
+        let agreed = latestTimes.sorted(by: >)[latestTimes.count / 2]
+        let latest = agreed + (now - clocksSeenAt) / 1_000_000 + 1000 + 50
         guard let time = book[id]?.entry.time.milliseconds, time > latest else { return }
         fail(
             "log time agrees",

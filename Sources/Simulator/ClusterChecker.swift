@@ -32,8 +32,8 @@ struct ClusterChecker {
     /// What is remembered in `canonical` is checked against the disks.
     var comparesAfresh = false
     let quorum: Int
-    /// The latest time that most clocks have shown, and what has passed since, as of a virtual time.
-    var latestTime: UInt64 = 0
+    /// The latest that each node's clock has shown, and what has passed since, as of a virtual time.
+    var latestTimes: [UInt64]
     var clocksSeenAt: UInt64 = 0
     /// Entries that let in a directory which did not stand for its node yet.
     var admissions: Set<UInt64> = []
@@ -51,6 +51,7 @@ struct ClusterChecker {
         model = DomainModel(attempts)
         records = [NodeRecord](repeating: NodeRecord(), count: nodes)
         quorum = nodes / 2 + 1
+        latestTimes = [UInt64](repeating: 0, count: nodes)
     }
 
     mutating func fail(_ checker: String, _ what: String, at now: UInt64) {

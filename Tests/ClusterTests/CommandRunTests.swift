@@ -14,7 +14,7 @@ extension ClusterTests {
                 let status = try cluster.command(["status"] + at)
                 #expect(status.status == 0, "\(status.errors)")
                 #expect(status.output.hasPrefix("leader: node \(leader), term "))
-                #expect(status.output.split(separator: "\n").count == 5, "\(status.output)")
+                #expect(status.output.split(separator: "\n").count == 6, "\(status.output)")
                 let json = try cluster.command(["status", "--json"] + at)
                 let view = try JSONDecoder().decode(Status.self, from: Data(json.output.utf8))
                 #expect(view.leader == leader)

@@ -105,18 +105,68 @@ struct AgreedTimeTests {
         #expect(try ahead - 1100...ahead - 900 ~= lead(of: "a", cluster))
     }
 
-    @Test("is the lesser of two where the third cannot be asked")
-    func twoOfThree() throws {
+    @Test("takes a node along that is away: its clock goes on", arguments: [1, 2])
+    func away(node: Int) throws {
         let cluster = try Cluster()
+        // One is a year behind; the leader or that one is restarted after an hour in which nothing came.
+        for node in [0, 2] { cluster.members[node].skew = Self.year }
+        try cluster.elect(node)
+        try cluster.open("a", at: 0)
+        cluster.run(for: .seconds(3600))
+        cluster.crash(node)
+        try cluster.awaitLeader(otherThan: node)
+        try cluster.open("b", at: 0, expiresIn: 60)
+        #expect(try abs(lead(of: "c", cluster) - Int64(Self.year)) < 1200)
+        let doubted = cluster.notices.filter {
+            if case .clockDoubted = $0.notice { true } else { false }
+        }
+        #expect(Set(doubted.map(\.node)) == [1])
+        try cluster.start(node)
+        cluster.run(for: .seconds(2))
+        #expect(cluster.view("b", at: 0)?.state == .open)
+    }
+
+    @Test("is the lesser of two where the third was never heard")
+    func twoOfThree() throws {
+        let cluster = try Cluster(starting: [0, 1])
         cluster.members[0].skew = Self.year
         try cluster.elect(0)
-        cluster.crash(2)
-        cluster.run(for: .seconds(2))
+        cluster.run(for: .seconds(3))
         #expect(try lead(of: "a", cluster) < 1200)
+        #expect(cluster.look(0) { $0.clockCorrection } == 0, "nobody knows which is wrong")
         cluster.members[0].skew = 0
         cluster.members[1].skew = Self.year
         cluster.run(for: .seconds(2))
         #expect(try lead(of: "b", cluster) < 1200)
+    }
+
+    @Test("is not taken from a clock that is behind while one that would tell is still to come")
+    func third() throws {
+        let cluster = try Cluster()
+        for node in [0, 2] { cluster.members[node].skew = Self.year }
+        try cluster.elect(0)
+        try cluster.open("a", at: 0)
+        for node in 0..<3 { cluster.crash(node) }
+        cluster.run(for: .seconds(3600))
+        var isLate = true
+        cluster.intercept = { from, _, message in
+            if from == 2, case .pong = message, isLate { return nil }
+            return message
+        }
+        for node in 0..<3 { try cluster.start(node) }
+        try cluster.elect(0)
+        let context = try cluster.submit(
+            Example.open("b", expiresIn: 60),
+            definition: Example.flow,
+            at: 0
+        )
+        cluster.run(for: .milliseconds(500))
+        #expect(cluster.completions[context] == nil)
+        isLate = false
+        cluster.run(for: .seconds(1))
+        _ = try cluster.applied(context)
+        try cluster.open("c", at: 0)
+        #expect(cluster.view("b", at: 0)?.state == .open)
     }
 
     @Test("is waited for: who leads and knows nobody's clock proposes nothing")
