@@ -649,7 +649,7 @@ package struct LogJournal: ~Copyable {
         }
         // A promise that names segment 2 is a restored directory's, whose log begins behind what was never to be here: with
         // it a later segment that begins anew would be taken for the first, were segment 2 lost.
-        while count > 0, segments[count].sequence == 2 { count -= 1 }
+        while time.milliseconds < .max, count > 0, segments[count].sequence == 2 { count -= 1 }
         guard count > 0 else { return nil }
         // The promise says first that they need not be there.
         promise = promise.next(

@@ -35,8 +35,10 @@ package struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
 
 /// Clocks of this machine.
 package enum Clock {
-    /// Nanoseconds of the monotonic clock.
-    package static func monotonic() -> UInt64 { read(CLOCK_MONOTONIC) }
+    /// Nanoseconds of the monotonic clock, which goes on while the machine is suspended.
+    ///
+    /// Else a leader that wakes up would lead on, and take the others' clocks for what they showed before.
+    package static func monotonic() -> UInt64 { read(CLOCK_BOOTTIME) }
     /// Milliseconds since the Unix epoch.
     package static func wallMilliseconds() -> UInt64 { read(CLOCK_REALTIME) / 1_000_000 }
 

@@ -5,9 +5,9 @@ internal import Verification
 ///
 /// A leader stamps its own clock, held within a tolerance of what most members' clocks show: log time decides
 /// when attempts expire and for how long they are kept, none of which can be taken back, so one clock that
-/// is wrong must not decide it. It is the intersection of the clocks' intervals in the manner of Marzullo
-/// ("Maintaining the time in a distributed system", 1983), for clocks of which less than half are wrong, and with
-/// the same interval for each: then its ends are the two medians.
+/// is wrong must not decide it. Where less than half of the clocks are wrong, the median of all lies between two that
+/// are right, as in approximate agreement (Dolev and others, "Reaching approximate agreement in the presence of
+/// faults", JACM 33, 1986).
 package enum AgreedTime {
     /// How far the own clock may be from the others', in milliseconds: far more than a synchronized clock is, and than
     /// a pong is under way.
@@ -16,16 +16,18 @@ package enum AgreedTime {
     /// The time to stamp, in milliseconds since the Unix epoch.
     ///
     /// `clocks` are what the other voters' clocks have reached, as far as it is known; `voters` counts them all.
-    /// With `waitsForAll` those that are not known yet are waited for where it depends on them which are right.
+    /// With `waitsForAll` those that are not known yet are waited for where it depends on them which are right. The
+    /// own clock counts if it is within `bound` of what most show.
     ///
     /// - Returns: `nil` while too few clocks are known to tell which are right.
     package static func reading(
         own: UInt64,
         voters: Int,
         clocks: some Sequence<UInt64>,
-        waitsForAll: Bool = false
+        waitsForAll: Bool = false,
+        within bound: UInt64 = tolerance
     ) -> UInt64? {
-        // So many may be wrong, in two nodes either.
+        // So many may be wrong; of two, either one.
         let wrong = voters / 2
         guard voters > 1 else { return own }
         // The greatest time that more than `wrong` clocks have reached, and the least that as many have not passed.
@@ -42,13 +44,14 @@ package enum AgreedTime {
         consider(own)
         for clock in clocks { consider(clock) }
         guard let highest, let lowest else { return nil }
-        let (sum, isOver) = highest.addingReportingOverflow(tolerance)
+        let (sum, isOver) = highest.addingReportingOverflow(bound)
         let latest = isOver ? .max : sum
-        let earliest = lowest > tolerance ? lowest - tolerance : 0
+        let earliest = lowest > bound ? lowest - bound : 0
         if waitsForAll, earliest > latest, clocks.reduce(1, { known, _ in known + 1 }) < voters {
             return nil
         }
-        // Where half of the clocks are not known and the others differ, a time that is behind does less harm.
+        // Where half of the clocks are not known and the others differ, the one behind counts: what is past its time is
+        // gone for good, while whose attempt expires when time leaps can be called again.
         return min(max(own, earliest), latest)
     }
 
@@ -56,7 +59,7 @@ package enum AgreedTime {
     /// than it does.
     ///
     /// Of two clocks of three that differ nobody knows which one is wrong.
-    static func correction(
+    package static func correction(
         own: UInt64,
         voters: Int,
         clocks: some Sequence<UInt64>,
@@ -68,7 +71,7 @@ package enum AgreedTime {
             if clock < own, own - clock > tolerance { behind += 1 }
         }
         guard max(ahead, behind) > voters / 2,
-            let time = reading(own: own, voters: voters, clocks: clocks)
+            let time = reading(own: own, voters: voters, clocks: clocks, within: 0)
         else { return 0 }
         return Int64(clamping: time) - Int64(clamping: own)
     }
@@ -123,7 +126,9 @@ extension ReplicaNode {
         }
     }
 
-    /// Enough clocks were known in this turn: what is to be proposed once, is proposed.
+    /// Enough clocks are known in this turn for something to be proposed.
+    ///
+    /// What waited for them could be lost in a hand-over, and who proposes a thing once would not do so again.
     var isTimeKnown: Bool { agreedTime(at: lastTurnAt, wall: lastWall) != nil }
 
     /// How far this node's clock is behind what most voters show, in milliseconds; 0 while no majority shows another

@@ -136,7 +136,6 @@ extension ReplicaNode {
             guard file == RunName.manifest, offset == UInt64(before.count) else { return }
             guard let bytes else { return abandonInstall("the checkpoint is not there") }
             install.unanswered = 0
-            helpedAt = now
             let all = before + bytes
             guard all.count <= ReplicaNode.maxManifestBytes else {
                 return abandonInstall("its manifest is larger than any")
@@ -165,7 +164,6 @@ extension ReplicaNode {
             }
             pulling.missing = nil
             install.unanswered = 0
-            helpedAt = now
             if let reason = damage(in: bytes, at: done, of: run, &install, at: now) {
                 refuseCopy(at: now)
                 return abandonInstall(reason, keepsPart: false)
@@ -376,6 +374,8 @@ extension ReplicaNode {
             installFailed(install, error, at: now)
             return true
         }
+        // Not what comes, but what stays of it, is a help.
+        helpedAt = now
         switch install.phase {
         case .publishing:
             isRetired = true

@@ -111,10 +111,14 @@ extension ReplicaNode {
         _ first: LogIndex,
         at now: Instant
     ) {
-        pulling.oldest[peer] = first
+        let isNews = pulling.oldest.updateValue(first, forKey: peer) != first
         guard pulling.oldest.count == peers.count, let oldest = pulling.oldest.values.min(),
             oldest > wanted
-        else { return }
+        else {
+            // Whoever is left to be asked may be away, and those who were will say the same again.
+            if !isNews { pulling.restsUntil = now.advanced(by: .seconds(1)) }
+            return
+        }
         pulling.oldest.removeAll()
         journal.giveUp(before: oldest, keptFrom: logKeptFrom)
         if journal.wantedEntry == wanted { pulling.restsUntil = now.advanced(by: .seconds(1)) }

@@ -74,7 +74,7 @@ package struct ReplicaNode: ~Copyable {
     var installing: Installing?
     /// Since when nobody has had a state to fetch in the place of one that cannot be read.
     var helplessSince: Instant?
-    /// When a piece of one came last.
+    /// When a piece of one was written last.
     var helpedAt: Instant
     /// What was fetched last was damaged where it came from: it is not asked for again before.
     var nextFetchAt: Instant?

@@ -132,8 +132,8 @@ package enum Notice: Hashable, Sendable {
     /// are not to be had any more.
     case logIncomplete(missing: UInt64)
     case logComplete
-    /// This node's clock is far from what most members' clocks show: what it stamps follows theirs, which is so
-    /// many milliseconds ahead of its own.
+    /// This node's clock is far from what most members' clocks show, which are so many milliseconds ahead of it: what
+    /// it stamps follows them.
     case clockDoubted(correction: Int64)
     case clockAgrees
     /// A checkpoint is durable.

@@ -45,7 +45,7 @@ struct ClusterClient {
         _ target: String,
         token: String,
         body: [UInt8]? = nil,
-        anyAnswer: Bool = false
+        takesRefusals: Bool = false
     ) throws(CommandFailure) -> Response {
         var headers = [("Authorization", "Bearer \(token)"), ("Accept", "application/json")]
         if body != nil { headers.append(("Content-Type", "application/json")) }
@@ -61,7 +61,7 @@ struct ClusterClient {
                     body: body,
                     within: timeout
                 )
-                if anyAnswer || reply.status < 500 { return reply }
+                if takesRefusals || reply.status < 500 { return reply }
                 failures.append("node \(node.node): \(ClusterClient.problem(of: reply))")
             } catch {
                 failures.append("node \(node.node) at \(node.http): \(error)")

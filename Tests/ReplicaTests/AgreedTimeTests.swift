@@ -54,6 +54,21 @@ struct AgreedTimeTests {
         }
     }
 
+    @Test("blames a clock only if most show another time, and says by how much")
+    func correction() {
+        func correction(_ own: UInt64, _ clocks: [UInt64], tolerance: UInt64 = 1000) -> Int64 {
+            AgreedTime.correction(own: own, voters: 3, clocks: clocks, tolerance: tolerance)
+        }
+        #expect(correction(10_000, [11_500, 11_600]) == 1500)
+        #expect(correction(10_000, [8400, 8500]) == -1500)
+        #expect(correction(10_000, [11_500, 10_900]) == 0)
+        #expect(correction(10_000, [10_900, 10_950]) == 0)
+        #expect(correction(10_000, [10_900, 10_950], tolerance: 500) == 900)
+        #expect(correction(10_000, [900_000]) == 0, "nobody knows which of two is wrong")
+        #expect(correction(10_000, [900_000, 8500]) == 0)
+        #expect(correction(10_000, []) == 0)
+    }
+
     private static let year: UInt64 = 365 * 86_400_000
 
     /// How far an attempt that is opened now is ahead of the right time, in milliseconds.
@@ -77,7 +92,7 @@ struct AgreedTimeTests {
         }
         let doubted = told {
             guard case .clockDoubted(let correction) = $0 else { return false }
-            return abs(correction + Int64(Self.year)) < 1100
+            return abs(correction + Int64(Self.year)) < 100
         }
         #expect(doubted == [0])
         #expect(told { $0 == .clockAgrees } == [])

@@ -18,14 +18,14 @@ enum BackupCommand {
             so that a copy without it is unfinished. Needs a token of scope operate.
             No secrets are in it but what the log has; digest_key has to be kept beside it. Callbacks that
             wait in a node's intake are not in the log yet, and not in the copy.
-            A node that lacks part of its log gives none, unless --allow-gap says that the log behind the gap
-            will do; the state is whole either way.
+            A node that lacks part of its log gives none. If none has all of it, --allow-gap says that the log
+            behind the gap will do; the state is whole either way.
             """,
         options: [
             .init(name: "--to", value: "DIR", help: "where to write it"),
             .init(
                 name: "--allow-gap",
-                help: "where a node's log has a gap, take the log behind it only"
+                help: "if no node has all of its log, take what is behind the gap"
             ),
             .json,
         ] + ClusterClient.options
@@ -86,32 +86,36 @@ private struct BackupTransfer {
     /// How long a node may take for its checkpoint.
     private static let patience = Duration.seconds(600)
 
-    /// Has the first node that will begin a backup.
+    /// Has the first node that will begin a backup: one that has all of its log, if there is one.
     init(_ all: ClusterClient, allowsGap: Bool) throws(CommandFailure) {
         var failures: [String] = []
         var status = ExitStatus.unreachable
-        for node in all.nodes {
-            let client = all.only(node)
-            do throws(CommandFailure) {
-                let reply = try client.send(
-                    "POST",
-                    allowsGap ? "/v1/backups?log=partial" : "/v1/backups",
-                    token: client.file.tokens.operate,
-                    anyAnswer: true
-                )
-                if reply.status == 201, let begun: BackupReply = JSON.decode(reply.body) {
-                    self.client = client
-                    self.node = node.node
-                    name = begun.backup
-                    return
+        let targets = ["/v1/backups", "/v1/backups?log=partial"].prefix(allowsGap ? 2 : 1)
+        for target in targets {
+            failures = []
+            for node in all.nodes {
+                let client = all.only(node)
+                do throws(CommandFailure) {
+                    let reply = try client.send(
+                        "POST",
+                        target,
+                        token: client.file.tokens.operate,
+                        takesRefusals: true
+                    )
+                    if reply.status == 201, let begun: BackupReply = JSON.decode(reply.body) {
+                        self.client = client
+                        self.node = node.node
+                        name = begun.backup
+                        return
+                    }
+                    status = .no
+                    failures.append("node \(node.node): \(ClusterClient.problem(of: reply))")
+                } catch {
+                    failures.append(error.message)
                 }
-                status = .no
-                failures.append("node \(node.node): \(ClusterClient.problem(of: reply))")
-            } catch {
-                failures.append(error.message)
             }
         }
-        if failures.contains(where: { $0.contains("log=partial") }) {
+        if !allowsGap, failures.contains(where: { $0.contains("log=partial") }) {
             failures.append("--allow-gap takes a copy all the same, of the log behind the gap")
         }
         throw CommandFailure(status, failures.joined(separator: "\n         "))
