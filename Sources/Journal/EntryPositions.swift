@@ -85,11 +85,12 @@ struct EntryPositions: Sendable {
     /// - Parameters:
     ///   - found: contiguous, from the first entry of a hole on.
     ///   - last: the last of them.
-    mutating func fill(_ found: [Span], through last: LogIndex) {
+    ///   - end: the last entry of the log, which may be in the hole.
+    mutating func fill(_ found: [Span], through last: LogIndex, of end: LogIndex) {
         guard let from = found.first?.first, let at = span(of: from),
             spans[at].segment == Self.nowhere, spans[at].first == from
         else { return }
-        let end = at + 1 < spans.count ? spans[at + 1].first : last.next
+        let end = at + 1 < spans.count ? spans[at + 1].first : end.next
         spans.remove(at: at)
         if last.next < end {
             spans.insert(Span(first: last.next, segment: Self.nowhere, offset: 0, end: 0), at: at)

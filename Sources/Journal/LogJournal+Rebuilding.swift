@@ -227,7 +227,9 @@ extension LogJournal {
         var sequence = max(before, older?.sequence ?? 0) + 1
         while segments.contains(where: { $0.sequence == sequence }) { sequence += 1 }
         guard hasNumber(sequence, in: hole) else {
+            // With the entries of the segment before, they fit in that one's place.
             rebuilding.waiting = []
+            if before > EntryPositions.nowhere { _ = foundDamage(in: SegmentName.file(before)) }
             return nil
         }
         let previous = hole.lowerBound.previous
@@ -330,7 +332,7 @@ extension LogJournal {
             rebuilding.segment = nil
             for ruin in rebuilding.replaced { rebuilding.ruins[ruin] = nil }
             insertSegment(record(of: segment))
-            positions.fill(segment.positions.spans, through: segment.last.index)
+            positions.fill(segment.positions.spans, through: segment.last.index, of: readable)
         }
     }
 

@@ -223,7 +223,10 @@ struct Recovery {
         guard checkpoint.last.index > .zero else { return 0 }
         for at in files.indices.reversed() {
             var reader = try SegmentReader(files[at], on: &disk)
-            guard let header = try header(of: &reader, on: &disk) else { continue }
+            // Another segment's content in its place begins after whatever that one began after.
+            guard let header = try header(of: &reader, on: &disk),
+                SegmentName.file(header.sequence) == files[at]
+            else { continue }
             let start = header.start.last
             if start.index < checkpoint.last.index || start == checkpoint.last { return at }
         }
@@ -250,7 +253,10 @@ struct Recovery {
             var reader = try SegmentReader(file, on: &disk)
             let found = try header(of: &reader, on: &disk)
             try checkSequence(at: at, found)
-            if let found, segments.isEmpty { try begin(with: found, file, floor: floor) }
+            if let found {
+                try checkOwner(found, file: file)
+                if segments.isEmpty { try begin(with: found, file, floor: floor) }
+            }
             guard let header = found else {
                 if endReason.isEmpty { endReason = "the header of \(file) is not whole" }
                 return
@@ -333,8 +339,8 @@ struct Recovery {
         return try SegmentHeader(Array(reader.bytes[at..<at + Sector.size]), file: reader.file)
     }
 
-    /// Checks that a segment is ours and continues the log that was read so far.
-    private func check(_ header: SegmentHeader, file: String) throws(JournalError) {
+    /// Checks that a segment is ours, and in its own file.
+    private func checkOwner(_ header: SegmentHeader, file: String) throws(JournalError) {
         guard header.cluster == configuration.cluster else {
             throw .otherCluster(
                 file: file,
@@ -352,6 +358,10 @@ struct Recovery {
                 what: "this is the content of segment \(header.sequence)"
             )
         }
+    }
+
+    /// Checks that a segment continues the log that was read so far.
+    private func check(_ header: SegmentHeader, file: String) throws(JournalError) {
         if header.firstBatch > replay.nextBatch, let last = segments.last {
             // A header is written only when all batches before it are durable.
             throw .damaged(

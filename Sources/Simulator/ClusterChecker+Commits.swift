@@ -136,6 +136,10 @@ extension ClusterChecker {
             fail("no entry from nowhere", "\(id) does not decode: \(error)", at: now)
         }
         let expectation = model.apply(command, index: id.index.number, time: time)
+        // The rules themselves are at stake here, whatever a replica makes of them.
+        if model.runsAgain {
+            fail("an ID runs once", "\(id) opens an attempt that was forgotten", at: now)
+        }
         var touched = model.passed
         if let attempt = command?.attempt { touched.append(attempt) }
         let request = command?.request

@@ -6,7 +6,7 @@ extension DomainModel {
     struct Marks: Hashable {
         /// What was decided before is compact.
         var details: UInt64 = 0
-        /// What was decided before does not exist.
+        /// What was decided before does not exist, unless its ID is younger.
         var forget: UInt64 = 0
     }
 
@@ -38,7 +38,7 @@ extension DomainModel {
         }
 
         func isForgotten(_ attempt: Attempt) -> Bool {
-            attempt.state != .open && attempt.decidedAt < marks.forget
+            attempt.state != .open && max(attempt.decidedAt, attempt.idTime ?? 0) < marks.forget
         }
     }
 
@@ -55,7 +55,7 @@ extension DomainModel {
         guard let attempt = attempts[id], attempt.openIndex <= index else { return .absent }
         guard attempt.state != .open, attempt.decidedIndex <= index else { return .whole }
         let marks = kept.marks(at: index)
-        if attempt.decidedAt < marks.forget { return .absent }
+        if max(attempt.decidedAt, attempt.idTime ?? 0) < marks.forget { return .absent }
         return attempt.decidedAt < marks.details ? .compact : .whole
     }
 

@@ -33,6 +33,8 @@ struct DomainModel {
         let flow: FlowDefinition
         let openedAt: UInt64
         let openIndex: UInt64
+        /// What its ID carries, in milliseconds.
+        let idTime: UInt64?
         let expiresAt: UInt64
         var state: AttemptState = .open
         var decidedIndex: UInt64 = 0
@@ -76,6 +78,8 @@ struct DomainModel {
     private var open: [AttemptID] = []
     /// Attempts that a deadline decided at the newest entry.
     private(set) var passed: [AttemptID] = []
+    /// Whether the newest entry opened an attempt whose ID carries a time, and was one's before.
+    private(set) var runsAgain = false
     /// What of the past is kept.
     var kept = Kept()
     /// The times that IDs carry, in milliseconds.
@@ -86,6 +90,7 @@ struct DomainModel {
     }
 
     mutating func apply(_ command: Command?, index: UInt64, time: UInt64) -> Expectation {
+        runsAgain = false
         kept.pass(time)
         defer { kept.note(index) }
         passDeadlines(index, time)
@@ -136,9 +141,11 @@ struct DomainModel {
             flow: flow,
             openedAt: time,
             openIndex: index,
+            idTime: times[opening.attempt],
             expiresAt: time + UInt64(opening.expiresInSeconds) * 1000
         )
         attempt.note(index)
+        runsAgain = attempt.idTime != nil && attempts[opening.attempt] != nil
         attempts[opening.attempt] = attempt
         open.append(opening.attempt)
         return .opened(isNew: true)

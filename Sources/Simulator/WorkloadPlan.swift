@@ -165,7 +165,7 @@ private struct Story {
         end: UInt64,
         random: SeededRandom
     ) {
-        idTime = time.map { Story.early(Host.epoch, $0) }
+        idTime = time.map { Story.timeByMaker(number, $0) }
         let name = Story.name(number, idTime)
         guard let id = AttemptID(name) else {
             fatalError("invariant broken: \(name) is no attempt ID")
@@ -180,9 +180,11 @@ private struct Story {
 
     private static let ms = WorldPlan.millisecond
 
-    /// Whoever made the ID has a clock of its own, which is behind: no decision is stamped earlier.
-    private static func early(_ epoch: Int64, _ time: UInt64) -> UInt64 {
-        UInt64(epoch) + time / ms - 10_000
+    /// Whoever makes an ID has a clock of its own, which is behind, or ahead: by then even the decision may be
+    /// stamped earlier than the ID.
+    private static func timeByMaker(_ number: Int, _ time: UInt64) -> UInt64 {
+        let ahead = [-10_000, 0, 5_000, 60_000, 300_000][number % 5]
+        return UInt64(Host.epoch + Int64(time / ms) + Int64(ahead))
     }
 
     /// A UUIDv7 (RFC 9562 §5.7) whose random part is the number, where the ID carries a time.
@@ -269,6 +271,11 @@ private struct Story {
         }
         if random.chance(percent: 6) {
             post(.open(changes: true), at: opensAt + random.below(3000) * Story.ms)
+        }
+        // By when it may be forgotten, or just may not be.
+        guard let idTime, idTime % 2 == 0, opensAt < end else { return }
+        for part in 1...3 {
+            post(.open(changes: false), at: opensAt + (end - opensAt) / 4 * UInt64(part), node: 0)
         }
     }
 

@@ -222,11 +222,6 @@ package struct WorldPlan: Sendable {
                 )
             )
         }
-        guard forgets else { return }
-        // What is forgotten is not run again as long as no clock is behind by more than an ID's time is early.
-        faultKinds.removeAll { $0 == .clockJump || $0 == .clockDrift }
-        faults.removeAll { $0.kind == .clockJump || $0.kind == .clockDrift }
-        clockOffsets = clockOffsets.map { max(-2000, min(2000, $0)) }
     }
 
     /// In some runs with retention, from a stream of its own, a node that has more to do takes its time: then time passes

@@ -45,8 +45,8 @@ package struct RetentionSettings: Hashable, Sendable, CustomStringConvertible {
 
 /// What of the past is still kept: two marks in log time that never go back.
 ///
-/// An attempt decided before `detailsMark` is compact, one decided before `forgetMark` does not exist,
-/// whether or not their bytes were dropped: so replicas agree whenever each drops them.
+/// An attempt decided before `detailsMark` is compact; one decided before `forgetMark`, whose ID carries no
+/// later time, does not exist, whether or not their bytes were dropped: so replicas agree whenever each drops them.
 package struct Retention: Hashable, Sendable {
     package internal(set) var settings = RetentionSettings.default
     package internal(set) var detailsMark = LogTime(milliseconds: 0)
@@ -61,9 +61,14 @@ package struct Retention: Hashable, Sendable {
         if forget > forgetMark { forgetMark = forget }
     }
 
+    /// Whether nothing is left of an attempt.
+    ///
+    /// Whoever made the ID may have had a clock ahead of the log's: until the mark has passed the ID's own time
+    /// too, only the record keeps the ID from being run again (`refuses`).
     func isForgotten(_ record: AttemptRecord) -> Bool {
-        guard let verdict = record.verdict else { return false }
-        return verdict.moment.time < forgetMark
+        guard let verdict = record.verdict, verdict.moment.time < forgetMark else { return false }
+        guard let time = record.id.embeddedTime else { return true }
+        return time < forgetMark
     }
 
     func isCompact(_ record: AttemptRecord) -> Bool {

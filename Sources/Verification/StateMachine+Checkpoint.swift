@@ -153,6 +153,8 @@ extension StateMachine {
 
     /// What becomes of a settled record when runs are merged.
     package enum Copy: Hashable, Sendable {
+        /// `decidedAt` is later than that where it is the ID's time that keeps the record: then it is to be
+        /// looked at again, but not for ever.
         case asItIs(decidedAt: LogTime?, isCompact: Bool)
         /// Its retention time is over: these bytes are left.
         case compact([UInt8], decidedAt: LogTime)
@@ -172,15 +174,25 @@ extension StateMachine {
         }
         // By the marks of the durable checkpoint: a restart from there still has what they keep.
         let retention = paging.durable
-        if decided.at < retention.forgetMark { return .forgotten(decidedAt: decided.at) }
-        guard decided.at < retention.detailsMark, !decided.isCompact else {
+        guard decided.at < max(retention.forgetMark, retention.detailsMark) else {
             return .asItIs(decidedAt: decided.at, isCompact: decided.isCompact)
         }
+        if decided.isCompact, decided.at >= retention.forgetMark {
+            return .asItIs(decidedAt: decided.at, isCompact: true)
+        }
         var record = try AttemptRecord(decoding: bytes, flows: flowList)
+        if retention.isForgotten(record) { return .forgotten(decidedAt: decided.at) }
+        var keptFor = decided.at
+        if decided.at < retention.forgetMark, let time = record.id.embeddedTime {
+            keptFor = min(time, self.time)
+        }
+        guard retention.isCompact(record), !decided.isCompact else {
+            return .asItIs(decidedAt: keptFor, isCompact: decided.isCompact)
+        }
         record.dropDetails()
         var left: [UInt8] = []
         record.encode(into: &left)
-        return .compact(left, decidedAt: decided.at)
+        return .compact(left, decidedAt: keptFor)
     }
 
     /// What the newest durable checkpoint keeps of the past.

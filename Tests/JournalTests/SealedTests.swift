@@ -605,6 +605,69 @@ struct SealedTests {
         opened.journal.giveUp(before: LogIndex(5), keptFrom: .zero)
         let holes = opened.journal.holes
         #expect(holes == [LogIndex(5)...LogIndex(commit)])
+        // All of it, also where nothing comes behind for as long as that takes.
+        try opened.journal.refill(from: model, on: &disk)
+        let segments = disk.list().filter { $0.hasSuffix(".seg") }
+        let read = try opened.journal.read(5...commit, on: disk)
+        #expect(ids(read) == ids(model.committed.filter { $0.index >= LogIndex(5) }) && segments.count > 3)
+    }
+
+    @Test("of two segments that changed places misses what these held, and no more")
+    func changedPlaces() throws {
+        let (whole, model) = try longLog(truncating: false)
+        let commit = model.hardState.commitIndex.number
+        var copy = whole
+        let parts = try LogInspection(&copy).segments.filter { $0.firstEntry != nil }
+        let segments = parts.map(\.file)
+        for one in segments.indices.dropLast() {
+            for other in segments.indices.dropFirst(one + 1) {
+                var disk = whole
+                disk.replace(segments[one], with: try whole.contents(segments[other]))
+                disk.replace(segments[other], with: try whole.contents(segments[one]))
+                var opened = try open(&disk, after: model.checkpoint(at: commit))
+                for (at, part) in parts.enumerated().dropLast(2) where at != one && at != other {
+                    let isLacking = opened.journal.lacks(try required(part.firstEntry).index)
+                    #expect(!isLacking, "\(part.file) of \(one) and \(other)")
+                }
+                _ = try opened.journal.finish(on: &disk)
+                try opened.journal.refill(from: model, on: &disk)
+                var again = try open(&disk, after: model.checkpoint(at: commit), salt: 8)
+                let holes = again.journal.holes
+                #expect(holes.isEmpty && again.found.damage.isEmpty, "\(one) and \(other)")
+                let read = try again.journal.read(1...commit, on: disk)
+                #expect(ids(read) == ids(model.committed))
+            }
+        }
+    }
+
+    @Test("makes a segment again together with what is missing behind it, where no number is left")
+    func noNumberLeft() throws {
+        let (whole, model) = try longLog(truncating: false)
+        let commit = model.hardState.commitIndex.number
+        let segments = whole.list().filter { $0.hasSuffix(".seg") }
+        // Made again, the second of two begins with a later entry than it did.
+        var tried = 0
+        for at in 3..<segments.count - 4 {
+            var made = whole
+            made.lose(segments[at])
+            made.lose(segments[at + 1])
+            var opened = try open(&made, after: model.checkpoint(at: commit))
+            try opened.journal.refill(from: model, on: &made)
+            var disk = whole
+            guard made.list().contains(segments[at + 1]) else { continue }
+            disk.replace(segments[at + 1], with: try made.contents(segments[at + 1]))
+            disk.lose(segments[at + 1].replacing(".seg", with: ".idx"))
+            var short = try open(&disk, after: model.checkpoint(at: commit), salt: 7)
+            guard let hole = short.journal.holes.first else { continue }
+            tried += 1
+            try short.journal.refill(from: model, on: &disk)
+            var again = try open(&disk, after: model.checkpoint(at: commit), salt: 8)
+            let left = again.journal.holes
+            #expect(left.isEmpty && again.found.damage.isEmpty, "\(hole)")
+            let read = try again.journal.read(1...commit, on: disk)
+            #expect(ids(read) == ids(model.committed))
+        }
+        #expect(tried > 0)
     }
 
     @Test("starts also where not even the first batch of its newest segment is whole")

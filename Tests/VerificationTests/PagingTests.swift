@@ -11,7 +11,10 @@ private struct Traffic: ~Copyable {
 
     mutating func next() -> Command {
         script.advance(milliseconds: .random(in: 0...3000, using: &random))
-        let id = Script.attempt("va_\(Int.random(in: 0..<40, using: &random))")
+        let number = UInt64.random(in: 0..<40, using: &random)
+        // Some carry a time, which may lie ahead of all that happens to them.
+        let name = number % 3 == 0 ? Script.uuid(number * 60_000) : "\(number)"
+        let id = Script.attempt("va_\(name)")
         switch Int.random(in: 0..<10, using: &random) {
         case 0, 1:
             return .open(

@@ -110,6 +110,28 @@ struct RetentionTests {
         #expect(script.state == .cancelled)
     }
 
+    @Test("an ID of a clock ahead of the log's is not run again either, before or after its time")
+    func ahead() {
+        var script = Script()
+        script.advance(seconds: 1_700_000_000)
+        script.apply(settings(1, forget: 3))
+        let ahead = Self.day / 2
+        let id = Script.attempt(Script.uuid(script.milliseconds + ahead * 1000))
+        script.open(id)
+        script.apply(.callback(script.callback(.cancel, attempt: id)))
+        #expect(script.machine.state(of: id) == .cancelled)
+        script.advance(seconds: 3 * Self.day + 1)
+        // The decision is past the mark, the ID is not.
+        for step in [0, ahead - 2] {
+            script.advance(seconds: step)
+            #expect(script.apply(.open(script.opening(id))) == .refused(.detailsRemoved))
+            #expect(script.machine.state(of: id) == .cancelled)
+        }
+        script.advance(seconds: 4)
+        #expect(script.apply(.open(script.opening(id))) == .refused(.tooOld))
+        #expect(script.machine.state(of: id) == nil)
+    }
+
     @Test("an ID that carries a time from before is never run again")
     func tooOld() {
         var script = Script()
@@ -117,13 +139,8 @@ struct RetentionTests {
         script.apply(settings(1, forget: 3))
         script.apply(.tick)
         let now = script.milliseconds
-        func uuid(_ milliseconds: UInt64) -> String {
-            let digits = String(milliseconds, radix: 16)
-            let padded = String(repeating: "0", count: 12 - digits.count) + digits
-            return "\(padded.prefix(8))-\(padded.suffix(4))-7abc-8def-0123456789ab"
-        }
         let old = now - 4 * Self.day * 1000
-        for text in [uuid(old), "va_" + uuid(old), "eu:" + uuid(old)] {
+        for text in [Script.uuid(old), "va_" + Script.uuid(old), "eu:" + Script.uuid(old)] {
             let id = Script.attempt(text)
             #expect(script.apply(.open(script.opening(id))) == .refused(.tooOld))
             #expect(
@@ -132,7 +149,7 @@ struct RetentionTests {
             )
             #expect(script.machine.retention.refuses(id))
         }
-        for text in [uuid(now), "va_" + uuid(now - 1000), "va_1", "x" + uuid(old)] {
+        for text in [Script.uuid(now), "va_" + Script.uuid(now - 1000), "va_1", "x" + Script.uuid(old)] {
             #expect(script.open(Script.attempt(text)).isNewlyOpened, "\(text)")
         }
     }

@@ -75,6 +75,13 @@ struct Script: ~Copyable {
 
     // MARK: Opens
 
+    /// A UUIDv7 of a time.
+    static func uuid(_ milliseconds: UInt64) -> String {
+        let digits = String(milliseconds, radix: 16)
+        let padded = String(repeating: "0", count: 12 - digits.count) + digits
+        return "\(padded.prefix(8))-\(padded.suffix(4))-7abc-8def-0123456789ab"
+    }
+
     mutating func opening(
         _ id: AttemptID = Script.id,
         flow: FlowDefinition = Script.code,
