@@ -6,8 +6,9 @@
 package enum Participation: Hashable, Sendable {
     case full
     /// Takes entries in, but neither votes nor campaigns nor acknowledges, until its log is durable
-    /// through a commit index which its leader announced since it knows of the repair, which covers
-    /// an entry of that leader's own term, and which is `through` or later.
+    /// through an index which its leader announced since it knows of the repair (its commit index, or what is
+    /// on its disk where commits may be inferred from that), which covers an entry of that leader's own term,
+    /// and which is `through` or later.
     case repairing(through: LogIndex)
     /// The same, without an end of its own: `participate` has to end it.
     case barred
@@ -21,7 +22,7 @@ package enum Participation: Hashable, Sendable {
 struct Repair {
     /// Drawn when the process started, never 0; tells this repair from earlier ones.
     var number: UInt64 = 0
-    /// A commit index that the leader of the current term told after it knew of this repair.
+    /// How far the leader of the current term told, after it knew of this repair, that anything may be committed.
     var target: LogIndex?
     /// It does not end before this.
     var through = LogIndex.zero
@@ -112,8 +113,11 @@ extension RaftNode {
 
     // MARK: The damaged member
 
-    /// Notes how far the leader has committed, once it is known to count nothing that this node said
-    /// before its disk was damaged.
+    /// Notes how far anything may be committed with what this node had before its disk was damaged, once the leader is
+    /// known to count nothing that this node said then.
+    ///
+    /// What the leader does not count, this node may have: of an entry on both disks it inferred the commit, and may have
+    /// answered for it. Such an entry was on the leader's disk by then.
     ///
     /// The first such index is kept, so that it does not run ahead of the log, unless it turned out
     /// to end in an entry of an earlier term.
@@ -124,15 +128,17 @@ extension RaftNode {
         {
             return
         }
-        repair.target = append.leaderCommit
+        repair.target =
+            append.allowsInference
+            ? max(append.leaderCommit, append.leaderDurable) : append.leaderCommit
     }
 
     /// Makes this node a full member again once its log is durable through the noted index, and
     /// that has an entry of the leader's own term.
     ///
     /// Such a leader was elected without this node's vote, or with one given before the damage, so
-    /// it has all that this node may have helped to commit in earlier terms; and what it
-    /// committed in its own term by this node's old acknowledgements lies at or before the index.
+    /// it has all that this node may have helped to commit in earlier terms; and what was
+    /// committed in its own term by what this node had, lies at or before the index.
     mutating func endRepairIfWhole(at now: Instant, into actions: inout [Action]) {
         guard !isBarred, let target = repair.target, let leader,
             target <= min(matched, durableIndex), target >= repair.through,

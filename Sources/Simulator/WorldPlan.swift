@@ -156,6 +156,7 @@ package struct WorldPlan: Sendable {
         addDirectoryFaults(options)
         addRunFaults(seed)
         addStory(options)
+        addInferredLoss(seed)
         addBackups(seed)
         addLogFaults(seed)
         drawPlacement(options)

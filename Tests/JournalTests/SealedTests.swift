@@ -609,7 +609,10 @@ struct SealedTests {
         try opened.journal.refill(from: model, on: &disk)
         let segments = disk.list().filter { $0.hasSuffix(".seg") }
         let read = try opened.journal.read(5...commit, on: disk)
-        #expect(ids(read) == ids(model.committed.filter { $0.index >= LogIndex(5) }) && segments.count > 3)
+        #expect(
+            ids(read) == ids(model.committed.filter { $0.index >= LogIndex(5) })
+                && segments.count > 3
+        )
     }
 
     @Test("of two segments that changed places misses what these held, and no more")

@@ -87,6 +87,36 @@ struct RepairTests {
         #expect(!solo.isRepairing)
     }
 
+    @Test("is not whole before it has what was on its leader's disk, of which it may have inferred commits")
+    func waitsForInferred() {
+        let solo = damaged()
+        solo.append(after: id(1, 3), round: 1, term: 4)
+        let repair = solo.repair
+        // Entry 5 was on both disks before the damage, and nobody but this node counted it.
+        solo.append(after: id(1, 3), [4], commit: 4, round: 2, durable: 5, repair: repair, term: 4)
+        solo.persist()
+        #expect(solo.isRepairing)
+        // What came to be on the leader's disk later was never answered for.
+        solo.append(after: id(4, 4), [4], commit: 4, round: 3, durable: 9, repair: repair, term: 4)
+        solo.persist()
+        #expect(!solo.isRepairing)
+
+        let plain = damaged()
+        plain.append(after: id(1, 3), round: 1, infers: false, term: 4)
+        plain.append(
+            after: id(1, 3),
+            [4],
+            commit: 4,
+            round: 2,
+            durable: 5,
+            infers: false,
+            repair: plain.repair,
+            term: 4
+        )
+        plain.persist()
+        #expect(!plain.isRepairing)
+    }
+
     @Test("is not whole with a commit of an earlier term, and starts over in a new one")
     func olderTerms() {
         let solo = damaged()

@@ -149,7 +149,9 @@ struct RetentionTests {
             )
             #expect(script.machine.retention.refuses(id))
         }
-        for text in [Script.uuid(now), "va_" + Script.uuid(now - 1000), "va_1", "x" + Script.uuid(old)] {
+        for text in [
+            Script.uuid(now), "va_" + Script.uuid(now - 1000), "va_1", "x" + Script.uuid(old),
+        ] {
             #expect(script.open(Script.attempt(text)).isNewlyOpened, "\(text)")
         }
     }
