@@ -100,14 +100,14 @@ extension Recovery {
         }
         if let segment = segments.last {
             let file = SegmentName.file(segment.sequence)
-            let size = try disk.size(of: file)
             if segment.used > Sector.size {
+                let size = max(try disk.size(of: file), configuration.segmentSize)
                 let name = evidenceName(file)
                 try copy(file, segment.used, size: size, &disk)
                 try disk.perform(.rename(from: file, to: name))
                 try disk.perform(.rename(from: file + SegmentName.unfinished, to: file))
                 evidence.append(name)
-                segments[segments.count - 1].capacity = max(size, configuration.segmentSize)
+                segments[segments.count - 1].capacity = size
             } else {
                 // Not even its first batch is whole: the segment never was.
                 let name = evidenceName(file)
@@ -129,7 +129,7 @@ extension Recovery {
         return "damaged-\(number)-\(file)"
     }
 
-    /// Makes a new file of the intact part of a segment.
+    /// Makes a new file of the intact part of a segment, where the log goes on.
     private func copy(
         _ file: String,
         _ used: Int,
@@ -137,15 +137,25 @@ extension Recovery {
         _ disk: inout some Disk
     ) throws(DiskError) {
         let new = file + SegmentName.unfinished
-        try disk.perform(.create(file: new, size: max(size, configuration.segmentSize)))
+        try disk.perform(.create(file: new, size: size))
         var offset = 0
         while offset < used {
             let count = min(SegmentReader.pieceSize, used - offset)
-            let bytes = try disk.read(file, at: offset, count: count)
+            var bytes = try disk.read(file, at: offset, count: count)
+            if offset == 0 { setFileSize(size, in: &bytes, of: file) }
             try disk.perform(.write(file: new, offset: offset, bytes: bytes))
             offset += count
         }
         try disk.perform(.sync(file: new))
+    }
+
+    /// The header that a file begins with says no size if the segment was made again from the others' entries, and
+    /// perhaps another one than the copy's: a copy that is cut short later is to be told from a torn write.
+    private func setFileSize(_ size: Int, in bytes: inout [UInt8], of file: String) {
+        let sector = Array(bytes.prefix(Sector.size))
+        guard var header = try? SegmentHeader(sector, file: file) else { return }
+        header.fileSize = UInt64(size)
+        bytes.replaceSubrange(..<Sector.size, with: header.encoded())
     }
 
     // MARK: Going on

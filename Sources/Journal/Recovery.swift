@@ -150,7 +150,8 @@ struct Recovery {
     var leftovers: [Range<Int>] = []
     /// A batch is whole and yet says what cannot be: that is no damage of a disk.
     private var isImpossible = false
-    /// The last entry after which the log begins anew in what was read.
+    /// The last entry after which the log begins anew in what was read, or which a segment follows that was made again
+    /// and in which it goes on: no start can read across that.
     private(set) var beganAnewAfter = LogIndex.zero
     /// The entry that the first segment begins after is none of the checkpoint's log.
     private var beginsInReplaced = false
@@ -262,7 +263,9 @@ struct Recovery {
                 return
             }
             try check(header, file: file)
-            if header.flags.contains(.restart) { beganAnewAfter = header.start.last.index }
+            if !header.flags.isDisjoint(with: [.restart, .rebuilt]) {
+                beganAnewAfter = header.start.last.index
+            }
             segments.append(
                 LogJournal.Segment(
                     sequence: header.sequence,

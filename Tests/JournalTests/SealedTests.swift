@@ -65,12 +65,13 @@ private func open(
     _ disk: inout CrashDisk,
     after checkpoint: LogCheckpoint,
     salt: UInt64 = 0x5A17,
+    segmentSize: Int = 4096,
     canRepair: Bool = true
 ) throws(JournalError) -> Opened {
     var committed: [Entry] = []
     let recovered = try LogJournal.recover(
         from: &disk,
-        configuration: configuration(salt: salt, canRepair: canRepair),
+        configuration: configuration(salt: salt, segmentSize: segmentSize, canRepair: canRepair),
         after: checkpoint
     ) {
         committed.append($0)
@@ -368,6 +369,63 @@ struct SealedTests {
             #expect(again.found.damage.isEmpty, "\(again.found.damage)")
             #expect(again.journal.holes.isEmpty)
             try expectReplays(again.journal, on: disk, model, segment.file)
+        }
+        #expect(tried > 4)
+    }
+
+    @Test("goes on in a segment that was made again, and misses what is cut off there")
+    func goesOnInMadeAgain() throws {
+        let (whole, model) = try longLog(truncating: false)
+        var copy = whole
+        let segments = try LogInspection(&copy).segments
+        var tried = 0
+        for (at, segment) in segments.enumerated().dropFirst().dropLast(2) {
+            guard let last = segment.lastEntry?.index, last <= model.hardState.commitIndex else {
+                continue
+            }
+            tried += 1
+            var disk = whole
+            disk.lose(segment.file)
+            let checkpoint = model.checkpoint(at: last.number)
+            var opened = try open(&disk, after: checkpoint)
+            try opened.journal.refill(from: model, on: &disk)
+            // No segment behind it is left: it is the newest now.
+            for other in segments.dropFirst(at + 1) { disk.flip(other.file, at: 30) }
+            opened = try open(&disk, after: checkpoint, salt: 7, segmentSize: 16_384)
+            #expect(opened.found.log.hardState.isRepairing)
+            #expect(opened.found.log.lastIndex == last)
+            var log = model
+            log.apply(LogWrite(number: WriteNumber(1), truncateAfter: last))
+            var size = 0
+            for number in 1...3 as ClosedRange<UInt64> {
+                let now = try LogInspection(&disk).segments.first { $0.file == segment.file }
+                size = try #require(now).used
+                let next = log.write(
+                    number,
+                    term: 90,
+                    from: log.last.number + 1,
+                    sizes: [10, 20],
+                    commit: last.number
+                )
+                opened.journal.append(next)
+                log.apply(next)
+                _ = try opened.journal.finish(on: &disk)
+            }
+            try expectReplays(opened.journal, on: disk, log, "\(segment.file), at once")
+            var after = disk
+            let whole = try open(&after, after: checkpoint, salt: 8)
+            #expect(whole.found.damage.isEmpty && whole.found.log.lastIndex == log.last)
+            try expectReplays(whole.journal, on: disk, log, "\(segment.file), later")
+
+            // The promise is of the first batch: only the file's size tells of those behind it.
+            disk.replace(segment.file, with: Array(try disk.contents(segment.file).prefix(size)))
+            let short = try open(&disk, after: checkpoint, salt: 9)
+            #expect(short.found.log.hardState.isRepairing, "\(segment.file)")
+            #expect(short.found.damage.map(\.endsLog) == [true], "\(segment.file)")
+            #expect(short.found.log.lastIndex.number == log.last.number - 2)
+            // Once it is mended there is nothing more to find.
+            let again = try open(&disk, after: checkpoint, salt: 10)
+            #expect(again.found.damage.isEmpty, "\(again.found.damage)")
         }
         #expect(tried > 4)
     }
