@@ -48,6 +48,8 @@ extension LogJournal {
         var cost = 0
         var next = index
         var at = 0
+        // Where something stands that is no record, but may be padding.
+        var fault: JournalError?
         while next <= readable, at + Record.prefix <= bytes.count {
             let offset = read.offset + at
             do throws(RecordFault) {
@@ -75,16 +77,43 @@ extension LogJournal {
                 cost += entry.cost
                 next = next.next
             } catch {
-                throw .damaged(file: read.file, offset: offset, what: error.what)
+                let damage = JournalError.damaged(
+                    file: read.file,
+                    offset: offset,
+                    what: error.what
+                )
+                guard let batch = batchBehindPadding(bytes, at: offset, of: read, segment) else {
+                    throw damage
+                }
+                fault = fault ?? damage
+                at = batch
             }
         }
         guard !entries.isEmpty || index > readable else {
-            throw .damaged(
-                file: read.file,
-                offset: read.offset,
-                what: "entry \(index) is not where it was written"
-            )
+            throw fault
+                ?? .damaged(
+                    file: read.file,
+                    offset: read.offset,
+                    what: "entry \(index) is not where it was written"
+                )
         }
         return entries
+    }
+
+    /// Where the next batch begins, if what is not whole may be the padding before it.
+    ///
+    /// No checksum covers padding, so neither a start nor the scrub minds what stands there. An entry that is
+    /// passed over as such is missed after all.
+    private func batchBehindPadding(
+        _ bytes: [UInt8],
+        at offset: Int,
+        of read: DiskRead,
+        _ segment: UInt64
+    ) -> Int? {
+        let at = Sector.roundUp(offset) - read.offset
+        guard offset % Sector.size != 0, let header = BatchHeader(bytes, at: at),
+            segments.contains(where: { $0.sequence == segment && $0.salt == header.salt })
+        else { return nil }
+        return at
     }
 }

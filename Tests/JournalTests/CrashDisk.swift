@@ -122,10 +122,10 @@ struct CrashDisk: Disk {
         return disk
     }
 
-    /// Changes a byte behind everyone's back.
-    mutating func flip(_ file: String, at offset: Int) {
+    /// Changes bits of a byte behind everyone's back.
+    mutating func flip(_ file: String, at offset: Int, mask: UInt8 = 0x41) {
         guard let id = names[file] else { return }
-        files[id].now[offset] ^= 0x41
+        files[id].now[offset] ^= mask
         files[id].durable = files[id].now
     }
 

@@ -156,4 +156,52 @@ struct ReadingTests {
             }
         }
     }
+
+    @Test("what stands in the padding behind a batch, which no checksum covers, hides no entry")
+    func padding() throws {
+        var disk = CrashDisk()
+        var model = ModelLog()
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
+            .takeJournal()
+        var ends: [Int] = []
+        for number in UInt64(1)...4 {
+            let write = model.write(number, term: 1, from: number, sizes: [50])
+            model.apply(write)
+            journal.append(write)
+            _ = try journal.finish(on: &disk)
+            let plan = try required(journal.planRead(from: LogIndex(1), maxBytes: 2_000))
+            ends.append(plan.offset + plan.count)
+        }
+        let file = try required(journal.planRead(from: LogIndex(1), maxBytes: 2_000)).file
+        for end in ends {
+            let padding = (end + 7) & ~7
+            for at in padding..<padding + 8 {
+                for bit in 0..<8 {
+                    var hurt = disk
+                    hurt.flip(file, at: at, mask: 1 << UInt8(bit))
+                    for entry in model.entries {
+                        let found = try read(&journal, hurt, from: entry.index, maxBytes: 2_000)
+                        #expect(found == model.entries.filter { $0.index >= entry.index })
+                    }
+                    // A start, too, takes the log for whole.
+                    let found = try recover(&hurt)
+                    #expect(found.model.entries == model.entries && found.tornTail == nil)
+                }
+            }
+        }
+        // An entry at a batch's end is none: its damage is found, with its place.
+        var hurt = disk
+        hurt.flip(file, at: ends[1] - 10)
+        let found = try read(&journal, hurt, from: LogIndex(1), maxBytes: 2_000)
+        #expect(found == [model.entries[0]])
+        #expect(
+            throws: JournalError.damaged(
+                file: file,
+                offset: 1024 + 48,
+                what: "checksum of a record does not match"
+            )
+        ) {
+            try read(&journal, hurt, from: LogIndex(2), maxBytes: 2_000)
+        }
+    }
 }
