@@ -202,7 +202,7 @@ struct Recovery {
         from disk: inout some Disk,
         _ committed: (Entry) -> Void
     ) throws(JournalError) {
-        first = try startPosition(on: &disk)
+        first = try startPosition(before: files.count, on: &disk)
         while true {
             do throws(JournalError) {
                 try readSegments(from: &disk, committed)
@@ -211,7 +211,7 @@ struct Recovery {
                 // Seldom: entries that were not committed then were replaced later.
                 guard replay.wentBehindBase || beginsInReplaced, first > 0 else { throw error }
                 beginsInReplaced = false
-                first -= 1
+                first = try startPosition(before: first, on: &disk)
             }
         }
     }
@@ -219,12 +219,15 @@ struct Recovery {
     /// The newest segment that begins with an entry no later than the one after the checkpoint's.
     ///
     /// What is before it is stood for: damage there, or batches that do not go on in it, as where a segment was made
-    /// again, is none of this log's end.
-    private func startPosition(on disk: inout some Disk) throws(JournalError) -> Int {
+    /// again, is none of this log's end. A file with another one's content says nothing of where its own would begin:
+    /// taken for the start, an older one's would have all that lies between forgotten.
+    private func startPosition(
+        before limit: Int,
+        on disk: inout some Disk
+    ) throws(JournalError) -> Int {
         guard checkpoint.last.index > .zero else { return 0 }
-        for at in files.indices.reversed() {
+        for at in files.indices.prefix(limit).reversed() {
             var reader = try SegmentReader(files[at], on: &disk)
-            // Another segment's content in its place begins after whatever that one began after.
             guard let header = try header(of: &reader, on: &disk),
                 SegmentName.file(header.sequence) == files[at]
             else { continue }
@@ -254,10 +257,8 @@ struct Recovery {
             var reader = try SegmentReader(file, on: &disk)
             let found = try header(of: &reader, on: &disk)
             try checkSequence(at: at, found)
-            if let found {
-                try checkOwner(found, file: file)
-                if segments.isEmpty { try begin(with: found, file, floor: floor) }
-            }
+            if let found { try checkName(found, file: file) }
+            if let found, segments.isEmpty { try begin(with: found, file, floor: floor) }
             guard let header = found else {
                 if endReason.isEmpty { endReason = "the header of \(file) is not whole" }
                 return
@@ -342,8 +343,8 @@ struct Recovery {
         return try SegmentHeader(Array(reader.bytes[at..<at + Sector.size]), file: reader.file)
     }
 
-    /// Checks that a segment is ours, and in its own file.
-    private func checkOwner(_ header: SegmentHeader, file: String) throws(JournalError) {
+    /// Checks that a segment is ours and the one that its file is named after.
+    private func checkName(_ header: SegmentHeader, file: String) throws(JournalError) {
         guard header.cluster == configuration.cluster else {
             throw .otherCluster(
                 file: file,

@@ -353,14 +353,24 @@ struct SimulatedDisk: Disk {
         }
     }
 
+    /// A bit flips in what was written to the log last but for one write.
+    mutating func rotEnd(_ random: inout SeededRandom) -> String? {
+        let newest = durableNames.last {
+            $0.name.hasPrefix("log-") && $0.name.hasSuffix(".seg") && files[$0.file].lastWrite > 0
+        }
+        return newest.flatMap { flip($0.name, $0.file, &random, within: 2048) }
+    }
+
     private mutating func flip(
         _ name: String,
         _ file: Int,
-        _ random: inout SeededRandom
+        _ random: inout SeededRandom,
+        within end: Int = .max
     ) -> String? {
         let limit = min(files[file].lastWrite, files[file].durable.count)
         guard limit > 0, files[file].unsynced.isEmpty else { return nil }
-        let offset = random.below(limit)
+        let length = min(end, limit)
+        let offset = limit - length + random.below(length)
         let mask: UInt8 = 1 << UInt8(random.below(8))
         files[file].durable[offset] ^= mask
         files[file].flips.append((offset, mask))

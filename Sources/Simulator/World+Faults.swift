@@ -58,7 +58,7 @@ extension World {
                 host.disk.failingReads = Int(fault.amount)
             }
         case .bitRot:
-            rot(host, fault.duration)
+            rot(host, fault.duration, isOfEnd: fault.amount == 1)
             ends = false
         case .transfer:
             transfer(fault)
@@ -211,7 +211,7 @@ extension World {
     }
 
     /// A machine goes down and its disk is damaged; never at so many that data could be lost.
-    private func rot(_ host: Host, _ duration: UInt64) {
+    private func rot(_ host: Host, _ duration: UInt64, isOfEnd: Bool) {
         let lost = hosts.filter {
             checker.records[$0.number].isRotten || $0.isOut
                 || $0.number != host.number && isMending($0)
@@ -221,7 +221,8 @@ extension World {
         else { return }
         cutPower(host.number)
         restartLater(host, after: duration)
-        guard let what = host.disk.rot(&host.random) else { return }
+        let what = isOfEnd ? host.disk.rotEnd(&host.random) : host.disk.rot(&host.random)
+        guard let what else { return }
         checker.damaged(host.number)
         host.hasLost = true
         oracle.replaced(host.number)

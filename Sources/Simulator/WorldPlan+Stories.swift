@@ -59,7 +59,7 @@ extension WorldPlan {
     }
 
     /// In some worlds of three, from a stream of its own: a follower infers commits that its leader cannot count, since its
-    /// words do not get through and the third node's disk is slow; then it loses some of what it had.
+    /// words do not get through and the third node's disk hangs; then it loses some of what it had last.
     mutating func addInferredLoss(_ seed: UInt64) {
         var random = SeededRandom(seed: seed, stream: "inferred loss")
         guard nodes == 3, infers.contains(true), random.chance(percent: 15) else { return }
@@ -68,11 +68,13 @@ extension WorldPlan {
         while at + 10 * WorldPlan.second < chaosEnds {
             let node = random.below(nodes)
             let slow = (node + 1 + random.below(2)) % nodes
-            add(.slowDisk, at, 7 * WorldPlan.second, slow, amount: 200)
-            let cut = at + random.between(500, 1500) * ms
-            for peer in 0..<nodes where peer != node { add(.oneWay, cut, 3000 * ms, node, peer) }
-            let rot = cut + random.between(1000, 2900) * ms
-            add(.bitRot, rot, random.between(1, 200) * ms, node)
+            add(.hungDisk, at, 6 * WorldPlan.second, slow)
+            let cut = at + random.between(50, 1000) * ms
+            let rot = cut + random.between(500, 3000) * ms
+            for peer in 0..<nodes where peer != node {
+                add(.oneWay, cut, rot - cut + ms, node, peer)
+            }
+            add(.bitRot, rot, random.between(1, 200) * ms, node, amount: 1)
             at += random.between(8, 40) * WorldPlan.second
         }
     }

@@ -753,6 +753,67 @@ struct SealedTests {
         }
     }
 
+    @Test("whose newest segments changed places with older ones keeps those between")
+    func newestChangedPlaces() throws {
+        let (whole, model) = try longLog()
+        let commit = model.hardState.commitIndex.number
+        var copy = whole
+        let segments = try LogInspection(&copy).segments
+        for late in segments.indices.suffix(4) {
+            for early in [1, 4] {
+                var hurt = whole
+                let (first, second) = (segments[early].file, segments[late].file)
+                hurt.replace(first, with: try whole.contents(second))
+                hurt.replace(second, with: try whole.contents(first))
+                for index in commit - 12...commit {
+                    var disk = hurt
+                    let opened = try open(&disk, after: model.checkpoint(at: index))
+                    #expect(opened.found.log.lastIndex >= LogIndex(index))
+                    // The last one's part of the log is known only if its last entry was not replaced in the next.
+                    let last = try #require(segments[late - 1].lastEntry)
+                    let isReplaced = !model.entries.contains { $0.id == last }
+                    for segment in segments[early + 1..<(isReplaced ? late - 1 : late)] {
+                        let kept = try #require(segment.firstEntry).index
+                        let lacks = opened.journal.lacks(kept)
+                        #expect(!lacks, "\(kept) of \(segment.file), checkpoint \(index)")
+                    }
+                }
+            }
+        }
+    }
+
+    @Test("whose only two segments changed places begins anew, and fetches what they held")
+    func onlyTwoChangedPlaces() throws {
+        let (whole, model) = try longLog(entries: 30, truncating: false)
+        var copy = whole
+        let segments = try LogInspection(&copy).segments
+        let (first, second) = (segments[0].file, segments[1].file)
+        let last = try #require(segments[0].lastEntry?.index.number)
+        for index in [last - 1, last, last + 1] {
+            var disk = whole
+            for segment in segments.dropFirst(2) { disk.lose(segment.file) }
+            disk.replace(first, with: try whole.contents(second))
+            disk.replace(second, with: try whole.contents(first))
+            var opened = try open(&disk, after: model.checkpoint(at: index))
+            #expect(opened.found.log.hardState.isRepairing)
+            #expect(opened.found.log.lastIndex.number == index)
+            var log = model
+            log.entries.removeSubrange(Int(index)...)
+            let next = log.write(1, term: 90, from: index + 1, sizes: [10], commit: index)
+            opened.journal.append(next)
+            log.apply(next)
+            _ = try opened.journal.finish(on: &disk)
+            try opened.journal.refill(from: model, on: &disk)
+            #expect(opened.journal.holes.isEmpty)
+            var read = try opened.journal.read(1...index + 1, on: disk)
+            #expect(ids(read) == ids(log.entries))
+            var again = try open(&disk, after: model.checkpoint(at: index), salt: 8)
+            #expect(again.found.damage.isEmpty && again.journal.holes.isEmpty)
+            read = try again.journal.read(1...index + 1, on: disk)
+            #expect(ids(read) == ids(log.entries))
+        }
+    }
+
     @Test("that lost all of its log begins anew after the checkpoint, as a node that repairs")
     func beginsAnew() throws {
         let (whole, model) = try longLog()
