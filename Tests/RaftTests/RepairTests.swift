@@ -87,7 +87,9 @@ struct RepairTests {
         #expect(!solo.isRepairing)
     }
 
-    @Test("is not whole before it has what was on its leader's disk, of which it may have inferred commits")
+    @Test(
+        "is not whole before it has what was on its leader's disk, of which it may have inferred commits"
+    )
     func waitsForInferred() {
         let solo = damaged()
         solo.append(after: id(1, 3), round: 1, term: 4)
