@@ -369,7 +369,7 @@ package struct LogJournal: ~Copyable {
         }
         spareCapacity = nil
         let sequence = nextSequence
-        let header = SegmentHeader(
+        var header = SegmentHeader(
             configuration: configuration,
             sequence: sequence,
             firstBatch: nextNumber,
@@ -377,6 +377,8 @@ package struct LogJournal: ~Copyable {
             start: pointBeforePending,
             startTime: restartTime
         )
+        // More than a segment where one batch needs it.
+        header.fileSize = UInt64(capacity)
         operations.append(
             .write(file: SegmentName.file(sequence), offset: 0, bytes: header.encoded())
         )

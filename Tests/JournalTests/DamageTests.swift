@@ -135,6 +135,32 @@ struct DamageTests {
         }
     }
 
+    @Test("of a segment made larger for one batch is found wherever it is cut")
+    func largeSegment() throws {
+        var disk = CrashDisk()
+        var model = ModelLog()
+        var journal = try LogJournal.recover(from: &disk, configuration: configuration()) { _ in }
+            .takeJournal()
+        for size in [100, 3 * configuration().segmentSize] {
+            let number = model.last.number + 1
+            let write = model.write(number, term: 1, from: number, sizes: [size], commit: 0)
+            journal.append(write)
+            model.apply(write)
+            _ = try journal.finish(on: &disk)
+        }
+        let large = 3 * configuration().segmentSize
+        let file = try #require(
+            disk.list().first { try $0.hasSuffix(".seg") && disk.contents($0).count > large }
+        )
+        let whole = try disk.contents(file)
+        for size in stride(from: 512, to: whole.count, by: 512) {
+            var cut = disk
+            cut.replace(file, with: Array(whole.prefix(size)))
+            let found = try recover(&cut, configuration(canRepair: true))
+            #expect(found.log.hardState.isRepairing && found.tornTail == nil, "cut to \(size)")
+        }
+    }
+
     @Test("to the newest batch is found if a promise names the batch")
     func promiseNamesBatch() throws {
         var (disk, models) = try life()
