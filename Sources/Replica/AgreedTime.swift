@@ -126,6 +126,12 @@ extension ReplicaNode {
         }
     }
 
+    /// Each voter's clock is known, also of those that are away: half of them being wrong can be told.
+    package var knowsAllClocks: Bool {
+        knownClocks(at: lastTurnAt).reduce(1) { known, _ in known + 1 }
+            == configuration.raft.membership.voters.count
+    }
+
     /// Enough clocks are known in this turn for something to be proposed.
     ///
     /// What waited for them could be lost in a hand-over, and who proposes a thing once would not do so again.

@@ -29,7 +29,10 @@ extension ClusterChecker {
                 if let problem = book.note(entry, after: previous) {
                     fail("log matching", "n\(node + 1): \(problem)", at: now)
                 }
-                if isFirst { observeProposal(entry.id, node, replica.appliedIndex, at: now) }
+                if isFirst {
+                    observeProposal(entry.id, node, replica.appliedIndex, at: now)
+                    if replica.knowsAllClocks { observeLag(entry.id, node, at: now) }
+                }
                 records[node].log.append(entry.id)
                 previous = entry.id
             }
@@ -85,6 +88,7 @@ extension ClusterChecker {
         let passed = (now - clocksSeenAt) / 1_000_000
         for node in clocks.indices {
             latestTimes[node] = max(latestTimes[node] + passed, clocks[node])
+            earliestTimes[node] = min(earliestTimes[node] + passed, clocks[node])
         }
         // Parts of a millisecond are not lost.
         clocksSeenAt += passed * 1_000_000
@@ -101,6 +105,24 @@ extension ClusterChecker {
         fail(
             "log time agrees",
             "n\(node + 1) stamps \(id) with \(time), \(time - latest) ms later than most clocks allow",
+            at: now
+        )
+    }
+
+    /// Time in the log is not far behind what most members' clocks have shown, where its leader knows all of them: what
+    /// was opened then would expire when another one leads.
+    ///
+    /// How long an answer was under way is not known to whoever reads the clock in it.
+    private mutating func observeLag(_ id: EntryID, _ node: Int, at now: UInt64) {
+        // What begins a term has the time of the entry before it.
+        guard case .success(.some) = book[id]?.command else { return }
+        let agreed = earliestTimes.sorted()[earliestTimes.count / 2]
+        let slack: UInt64 = 1000 + 10_000
+        guard agreed < .max / 2, let time = book[id]?.entry.time.milliseconds, time + slack < agreed
+        else { return }
+        fail(
+            "log time agrees",
+            "n\(node + 1) stamps \(id) with \(time), \(agreed - time) ms before what most clocks show",
             at: now
         )
     }

@@ -34,6 +34,8 @@ struct ClusterChecker {
     let quorum: Int
     /// The latest that each node's clock has shown, and what has passed since, as of a virtual time.
     var latestTimes: [UInt64]
+    /// The same for the earliest, from when they are seen first.
+    var earliestTimes: [UInt64]
     var clocksSeenAt: UInt64 = 0
     /// Entries that let in a directory which did not stand for its node yet.
     var admissions: Set<UInt64> = []
@@ -52,6 +54,7 @@ struct ClusterChecker {
         records = [NodeRecord](repeating: NodeRecord(), count: nodes)
         quorum = nodes / 2 + 1
         latestTimes = [UInt64](repeating: 0, count: nodes)
+        earliestTimes = [UInt64](repeating: .max / 2, count: nodes)
     }
 
     mutating func fail(_ checker: String, _ what: String, at now: UInt64) {
