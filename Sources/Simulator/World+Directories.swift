@@ -9,10 +9,13 @@ extension World {
     // MARK: Directories
 
     /// It had lost something once, and its disk may still say so: a crash would have it repair again.
+    ///
+    /// Or it still lacks some of the log, which another one may be the last to have.
     func isMending(_ host: Host) -> Bool {
         guard host.hasLost else { return false }
         guard let process = host.process else { return true }
         return process.replica.raft.participation != .full || !process.replica.raft.isTermDurable
+            || plan.keepsLog && !process.replica.journal.holes.isEmpty
     }
 
     /// A node's directory is emptied, or an older copy of it is put in its place.
