@@ -57,7 +57,9 @@ struct RunWriter {
             length: RunRecord.prefix + payload.count,
             isOpen: label.decidedAt == nil
         )
-        newestDecision = max(newestDecision, label.decidedAt ?? time)
+        // Never later than the checkpoint that the run is of: an attempt that is open here is decided later than that, and
+        // once that decision is forgotten, this run goes before the one with the decision.
+        newestDecision = max(newestDecision, min(label.decidedAt ?? time, time))
         if !label.isCompact { hasDetails = true }
         let start = footer.count
         entry.encode(into: &footer)

@@ -154,7 +154,7 @@ extension StateMachine {
     /// What becomes of a settled record when runs are merged.
     package enum Copy: Hashable, Sendable {
         /// `decidedAt` is later than that where it is the ID's time that keeps the record: then it is to be
-        /// looked at again, but not for ever.
+        /// looked at again, but not for ever. (A run takes it for no later than its checkpoint.)
         case asItIs(decidedAt: LogTime?, isCompact: Bool)
         /// Its retention time is over: these bytes are left.
         case compact([UInt8], decidedAt: LogTime)
